@@ -1,0 +1,89 @@
+#pragma once
+
+#include "sim/base/units.hpp"
+#include "sim/config/quantity.hpp"
+#include "topology/shape.hpp"
+
+#include <array>
+#include <compare>
+#include <cstdint>
+#include <string>
+#include <variant>
+
+namespace nvl72 {
+
+/// Arithmetic of a GEMM or an attention kernel, as the kernel tables name it.
+enum class Precision : std::uint8_t { bf16, fp8, fp8_block, mxfp8, nvfp4 };
+template <>
+struct EnumNames<Precision> {
+    static constexpr std::array words{"bf16", "fp8", "fp8_block", "mxfp8", "nvfp4"};
+};
+
+enum class CollectiveOp : std::uint8_t { all_reduce, all_gather, reduce_scatter, alltoall, broadcast, sendrecv };
+template <>
+struct EnumNames<CollectiveOp> {
+    static constexpr std::array words{"all_reduce", "all_gather", "reduce_scatter",
+                                      "alltoall",   "broadcast",  "sendrecv"};
+};
+
+/// One GEMM: (m x k) times (k x n).
+struct Gemm {
+    Precision precision = Precision::bf16;
+    std::int64_t m = 1, n = 1, k = 1;
+    friend auto operator<=>(Gemm const&, Gemm const&) = default;
+};
+
+/// Attention of one GPU: `batch` sequences, `query_tokens` new tokens each over `kv_tokens` keys
+/// (the new ones included); causal masks the upper triangle.
+struct Attention {
+    Precision precision = Precision::bf16;
+    std::int64_t batch = 1, query_tokens = 1, kv_tokens = 1;
+    int heads = 1, kv_heads = 1, head_dim = 128;
+    bool causal = true;
+    bool backward = false;
+    friend auto operator<=>(Attention const&, Attention const&) = default;
+};
+
+/// Elementwise or copy kernels: HBM bytes read plus written, in `kernels` launches.
+struct Memory {
+    Bytes traffic;
+    std::int64_t kernels = 1;
+    friend auto operator<=>(Memory const&, Memory const&) = default;
+};
+
+/// A collective on a named branch (row of sim/collective's algorithm table). `size` is the full
+/// buffer as nccl-tests counts it; see sim/collective for who chooses the branch.
+struct Collective {
+    CollectiveOp op = CollectiveOp::all_reduce;
+    std::uint8_t algorithm = 0;  ///< row of collective_algorithms
+    Bytes size;
+    int bytes_per_element = 2;
+    GroupShape shape;
+    friend auto operator<=>(Collective const&, Collective const&) = default;
+};
+
+using Query = std::variant<Gemm, Attention, Memory, Collective>;
+
+/// How well the calibration supports a prediction, best first.
+enum class BasisKind : std::uint8_t { on_grid, interpolated, extrapolated, datasheet };
+template <>
+struct EnumNames<BasisKind> {
+    static constexpr std::array words{"on-grid", "interpolated", "extrapolated", "datasheet"};
+};
+
+/// Extrapolation names its axis and side ("gemm m above 16384"); otherwise `why` is empty or says
+/// what datasheet figure stood in.
+struct Basis {
+    BasisKind kind = BasisKind::datasheet;
+    std::string why;
+};
+
+/// Time of one query alone: `time` in all, of which `bandwidth_part` moves data (shared where
+/// paths meet) and the rest is latency. Rounded once, here.
+struct Cost {
+    Picoseconds time;
+    Picoseconds bandwidth_part;
+    Basis basis;
+};
+
+}  // namespace nvl72
