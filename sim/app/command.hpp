@@ -1,0 +1,57 @@
+#pragma once
+
+#include "sim/base/table.hpp"
+#include "sim/config/library.hpp"
+
+#include <boost/program_options.hpp>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace nvl72 {
+
+/// What every subcommand has: `--format`, `--calibration`, `--threads`, `--seed`, `--quiet`, and
+/// the shipped configs. stdout is the answer, stderr progress and warnings.
+struct Context {
+    Library library;
+    TableFormat format = TableFormat::text;
+    std::vector<std::string> calibrations;  ///< profiles that replace the shipped ones, by GPU
+    int threads = 1;
+    std::optional<std::uint64_t> seed;
+    bool quiet = false;
+    std::string program;         ///< argv[0], to find what is installed beside it
+    std::string results_folder;  ///< holds the plotting package
+};
+
+/// One subcommand: a row of `commands` in main.cpp.
+struct Command {
+    std::string_view name;
+    std::string_view arguments;  ///< "CONFIG [KEY=VALUE]..."
+    std::string_view summary;    ///< one line for --help
+    std::string_view example;    ///< a real one, which a test runs
+    /// Adds the command's own options; positional words arrive in `words`.
+    void (*describe)(boost::program_options::options_description&);
+    /// Returns the exit code; throws Error.
+    int (*run)(Context const&, boost::program_options::variables_map const&,
+               std::vector<std::string> const& words);
+};
+
+extern Command const run_command;
+extern Command const show_command;
+extern Command const compare_command;
+extern Command const collective_command;
+extern Command const topo_command;
+extern Command const calibrate_command;
+extern Command const report_command;
+extern Command const list_command;
+
+/// The value of an option, or nothing when it was not given.
+template <class T>
+std::optional<T> option(boost::program_options::variables_map const& options, std::string const& name) {
+    if (options.count(name) == 0) return std::nullopt;
+    return options.at(name).as<T>();
+}
+
+}  // namespace nvl72

@@ -1,0 +1,158 @@
+#include "sim/app/command.hpp"
+#include "sim/base/error.hpp"
+#include "sim/base/text.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <exception>
+#include <fmt/format.h>
+#include <new>
+
+namespace nvl72 {
+namespace {
+
+namespace po = boost::program_options;
+
+std::array const commands{
+    &run_command,  &show_command,      &compare_command, &collective_command,
+    &topo_command, &calibrate_command, &report_command,  &list_command,
+};
+
+constexpr std::string_view version_text = "nvl72sim " NVL72_VERSION "\n";
+
+void print(std::FILE* stream, std::string_view text) {
+    std::fwrite(text.data(), 1, text.size(), stream);
+}
+
+std::string usage() {
+    std::string text =
+        "nvl72sim simulates training on GPU clusters: NVL72 racks beside Hopper clusters.\n\n"
+        "usage: nvl72sim COMMAND [ARGUMENT]... [--help]\n\n";
+    for (auto const* command : commands) {
+        text += fmt::format("  {:<11} {}\n", command->name, command->summary);
+    }
+    return text +
+           "\nEverywhere: --format table|csv|json, --calibration PROFILE.yaml, --threads N, --seed N,\n"
+           "--quiet, --version. Exit codes: 0 ok, 1 internal error, 2 bad input, 3 does not fit in\n"
+           "memory, 4 cannot make progress, 130 interrupted.\n";
+}
+
+po::options_description common_options() {
+    po::options_description options("Everywhere");
+    options.add_options()                                                                   //
+        ("help,h", "this text")                                                             //
+        ("format", po::value<std::string>()->default_value("table"), "table | csv | json")  //
+        ("calibration", po::value<std::vector<std::string>>(),
+         "profile(s) to use instead of the shipped ones of the same GPU")                  //
+        ("threads", po::value<int>()->default_value(1), "worker threads; results do not depend on it")  //
+        ("seed", po::value<std::uint64_t>(), "replaces the config's seed")                  //
+        ("quiet,q", "no progress on stderr")("version", "prints the version");
+    return options;
+}
+
+std::string help_of(Command const& command, po::options_description const& own) {
+    std::string text = fmt::format("{}\n\nusage: nvl72sim {} {}\n\nexample:\n  {}\n\n", command.summary,
+                                   command.name, command.arguments, command.example);
+    std::string options;
+    for (auto const& described : {own, common_options()}) {
+        std::ostringstream out;
+        out << described;
+        options += out.str();
+    }
+    return text + options;
+}
+
+Context context_of(std::string const& program, po::variables_map const& options) {
+    Context context{Library::standard(program, NVL72_CONFIG_DIR),
+                    parse_table_format(options["format"].as<std::string>()),
+                    {},
+                    options["threads"].as<int>(),
+                    option<std::uint64_t>(options, "seed"),
+                    options.count("quiet") > 0,
+                    program,
+                    NVL72_RESULTS_DIR};
+    if (context.threads < 1 || context.threads > 1024) {
+        throw ConfigError(fmt::format("--threads: {} (expected 1 to 1024)", context.threads));
+    }
+    if (options.count("calibration") > 0) {
+        context.calibrations = options["calibration"].as<std::vector<std::string>>();
+    }
+    return context;
+}
+
+Command const& find_command(std::string const& name) {
+    std::vector<std::string> names;
+    for (auto const* command : commands) {
+        if (command->name == name) return *command;
+        names.emplace_back(command->name);
+    }
+    auto const near = nearest_name(name, names);
+    throw ConfigError(fmt::format("unknown command '{}' ({}expected {})", name,
+                                  near.empty() ? "" : fmt::format("did you mean {}? ", near),
+                                  join(names, " | ")));
+}
+
+int dispatch(std::string const& program, std::vector<std::string> arguments) {
+    if (arguments.empty() || arguments[0] == "--help" || arguments[0] == "-h" || arguments[0] == "help") {
+        print(arguments.empty() ? stderr : stdout, usage());
+        return static_cast<int>(arguments.empty() ? ExitCode::bad_input : ExitCode::ok);
+    }
+    if (arguments[0] == "--version") {
+        print(stdout, version_text);
+        return 0;
+    }
+    Command const& command = find_command(arguments[0]);
+    arguments.erase(arguments.begin());
+
+    po::options_description own("Options");
+    command.describe(own);
+    po::options_description all;
+    all.add(own).add(common_options());
+    po::options_description hidden;
+    hidden.add(all).add_options()("words", po::value<std::vector<std::string>>());
+    po::positional_options_description positional;
+    positional.add("words", -1);
+
+    po::variables_map options;
+    namespace style = po::command_line_style;
+    auto const chosen = style::unix_style & ~style::allow_guessing;
+    po::store(po::command_line_parser(arguments).options(hidden).positional(positional).style(chosen).run(),
+              options);
+    po::notify(options);
+    if (options.count("help") > 0) {
+        print(stdout, help_of(command, own));
+        return 0;
+    }
+    if (options.count("version") > 0) {
+        print(stdout, version_text);
+        return 0;
+    }
+    std::vector<std::string> words;
+    if (options.count("words") > 0) words = options["words"].as<std::vector<std::string>>();
+    return command.run(context_of(program, options), options, words);
+}
+
+int guarded(std::string const& program, std::vector<std::string> arguments) {
+    try {
+        return dispatch(program, std::move(arguments));
+    } catch (Error const& error) {
+        print(stderr, fmt::format("nvl72sim: {}\n", error.what()));
+        return static_cast<int>(error.code());
+    } catch (po::error const& error) {
+        print(stderr, fmt::format("nvl72sim: {} (see --help)\n", error.what()));
+        return static_cast<int>(ExitCode::bad_input);
+    } catch (std::bad_alloc const&) {
+        print(stderr, "nvl72sim: out of memory on this machine (try fewer points or --trace none)\n");
+    } catch (std::exception const& error) {
+        print(stderr, fmt::format("nvl72sim: internal error: {}\n", error.what()));
+    }
+    return static_cast<int>(ExitCode::internal_error);
+}
+
+}  // namespace
+}  // namespace nvl72
+
+int main(int argc, char** argv) {
+    return nvl72::guarded(argv[0], std::vector<std::string>(argv + 1, argv + argc));
+}
