@@ -1,0 +1,89 @@
+#include "sim/cost/cost_book.hpp"
+
+#include "sim/base/error.hpp"
+
+#include <algorithm>
+#include <array>
+#include <fmt/format.h>
+
+namespace nvl72 {
+
+namespace {
+
+constexpr double share_that_counts = 0.05;  // DESIGN: the worst basis that holds >= 5 %
+
+}  // namespace
+
+Cost const& CostBook::cost_of(Query const& query) {
+    auto const found = queries_.find(query);
+    if (found != queries_.end()) return found->second;
+    Cost const cost = price_(query);
+    NVL72_EXPECT(cost.time.count >= 0 && cost.bandwidth_part <= cost.time, "a cost is a time");
+    return queries_.emplace(query, cost).first->second;
+}
+
+CostId CostBook::add(std::vector<CostItem> const& items) {
+    if (auto const found = ids_.find(items); found != ids_.end()) return found->second;
+    PricedCost priced;
+    for (CostItem const& item : items) {
+        Cost const& cost = cost_of(item.query);
+        priced.time += cost.time * item.count;
+        priced.bandwidth_part += cost.bandwidth_part * item.count;
+        merge_shares(priced.shares, {{cost.basis, to_seconds(cost.time)}},
+                     static_cast<double>(item.count));
+    }
+    CostId const id{static_cast<std::uint32_t>(costs_.size())};
+    costs_.push_back(std::move(priced));
+    ids_.emplace(items, id);
+    return id;
+}
+
+void merge_shares(std::vector<BasisShare>& shares, std::vector<BasisShare> const& added,
+                  double times) {
+    for (BasisShare const& share : added) {
+        auto const same = std::find_if(shares.begin(), shares.end(), [&](BasisShare const& known) {
+            return known.basis.kind == share.basis.kind && known.basis.why == share.basis.why;
+        });
+        if (same != shares.end()) {
+            same->seconds += share.seconds * times;
+        } else {
+            shares.push_back({share.basis, share.seconds * times});
+        }
+    }
+}
+
+BasisVerdict verdict(std::vector<BasisShare> const& shares) {
+    double total = 0;
+    std::array<double, 4> by_kind{};
+    for (BasisShare const& share : shares) {
+        by_kind.at(static_cast<std::size_t>(share.basis.kind)) += share.seconds;
+        total += share.seconds;
+    }
+    NVL72_EXPECT(total > 0, "a basis belongs to a time");
+    for (std::size_t kind = by_kind.size(); kind-- > 0;) {
+        if (by_kind.at(kind) < share_that_counts * total) continue;
+        // Named by its largest reason.
+        BasisShare const* largest = nullptr;
+        for (BasisShare const& share : shares) {
+            if (static_cast<std::size_t>(share.basis.kind) != kind) continue;
+            if (largest == nullptr || share.seconds > largest->seconds) largest = &share;
+        }
+        NVL72_EXPECT(largest != nullptr, "a kind with time has a share");
+        return {largest->basis, by_kind.at(kind) / total};
+    }
+    NVL72_EXPECT(false, "one of four kinds holds a quarter of the time");
+    return {};
+}
+
+std::string describe(BasisVerdict const& verdict) {
+    std::string text = name_of(verdict.basis.kind);
+    bool const partial = verdict.share < 0.995;
+    if (partial) text += fmt::format(" ({:.0f} %", verdict.share * 100);
+    if (!verdict.basis.why.empty()) {
+        text += fmt::format("{}{}", partial ? ": " : " (", verdict.basis.why);
+    }
+    if (partial || !verdict.basis.why.empty()) text += ")";
+    return text;
+}
+
+}  // namespace nvl72
