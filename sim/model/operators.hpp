@@ -1,0 +1,43 @@
+#pragma once
+
+#include "sim/model/architecture.hpp"
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+namespace nvl72 {
+
+enum class OperatorKind : std::uint8_t { gemm, attention, elementwise };
+
+/// How tensor parallelism cuts an operator. Saved bytes follow the operator's input:
+///   none      every rank does all of it
+///   column    outputs: n / tp, heads / tp, width / tp. A column gemm's input is whole on every
+///             rank; with sequence parallelism it is kept cut by tokens and gathered again
+///   row       inputs: k / tp
+///   sequence  tokens / tp with sequence parallelism, whole without
+enum class Split : std::uint8_t { none, column, row, sequence };
+
+/// One step of the forward pass, per token and before any parallel split; activations are BF16.
+struct Operator {
+    std::string_view name;
+    OperatorKind kind = OperatorKind::elementwise;
+    Split split = Split::none;
+    std::int64_t n = 0;               ///< gemm: outputs per token; weights are n x k
+    std::int64_t k = 0;               ///< gemm: inputs per token
+    double read_bytes_per_token = 0;  ///< activations read, weights excluded
+    double written_bytes_per_token = 0;
+    double saved_bytes_per_token = 0;    ///< kept for the backward pass
+    int kernels = 1;                     ///< launches, forward
+    double backward_traffic_factor = 2;  ///< bytes of the backward over those of the forward
+    bool weights_fp8_allowed = false;    ///< linear layers of blocks; head and embedding stay BF16
+};
+
+/// Forward pass in order. Saved bytes are those of Megatron with flash attention and no
+/// recomputation: each tensor is counted once, at the operator whose backward needs it. More
+/// kinds of layer (experts, latent attention) are more operators here.
+std::vector<Operator> layer_operators(Architecture const& architecture);
+std::vector<Operator> embedding_operators(Architecture const& architecture);
+std::vector<Operator> head_operators(Architecture const& architecture);
+
+}  // namespace nvl72
