@@ -14,28 +14,25 @@ constexpr double share_that_counts = 0.05;  // DESIGN: the worst basis that hold
 
 }  // namespace
 
-Cost const& CostBook::cost_of(Query const& query) {
+void PricedCost::add(Cost const& cost, std::int64_t count) {
+    time += cost.time * count;
+    bandwidth_part += cost.bandwidth_part * count;
+    merge_shares(shares, {{cost.basis, to_seconds(cost.time)}}, static_cast<double>(count));
+}
+
+Cost const& CostBook::price(Query const& query) {
     auto const found = queries_.find(query);
     if (found != queries_.end()) return found->second;
     Cost const cost = price_(query);
-    NVL72_EXPECT(cost.time.count >= 0 && cost.bandwidth_part <= cost.time, "a cost is a time");
+    NVL72_EXPECT(cost.time.count > 0, "a query takes time");
+    NVL72_EXPECT(cost.bandwidth_part.count >= 0 && cost.bandwidth_part <= cost.time,
+                 "the bandwidth part is a part of the time");
     return queries_.emplace(query, cost).first->second;
 }
 
-CostId CostBook::add(std::vector<CostItem> const& items) {
-    if (auto const found = ids_.find(items); found != ids_.end()) return found->second;
-    PricedCost priced;
-    for (CostItem const& item : items) {
-        Cost const& cost = cost_of(item.query);
-        priced.time += cost.time * item.count;
-        priced.bandwidth_part += cost.bandwidth_part * item.count;
-        merge_shares(priced.shares, {{cost.basis, to_seconds(cost.time)}},
-                     static_cast<double>(item.count));
-    }
-    CostId const id{static_cast<std::uint32_t>(costs_.size())};
-    costs_.push_back(std::move(priced));
-    ids_.emplace(items, id);
-    return id;
+CostId CostBook::add(PricedCost composed) {
+    costs_.push_back(std::move(composed));
+    return CostId{static_cast<std::uint32_t>(costs_.size() - 1)};
 }
 
 void merge_shares(std::vector<BasisShare>& shares, std::vector<BasisShare> const& added,

@@ -10,13 +10,6 @@
 
 namespace nvl72 {
 
-/// One query, `count` times in a row.
-struct CostItem {
-    Query query;
-    std::int64_t count = 1;
-    friend auto operator<=>(CostItem const&, CostItem const&) = default;
-};
-
 /// Seconds of a composed time that stand on one basis.
 struct BasisShare {
     Basis basis;
@@ -26,28 +19,29 @@ struct BasisShare {
 /// A composed cost: a run of kernels, or a collective.
 struct PricedCost {
     Picoseconds time;
-    Picoseconds bandwidth_part;
+    Picoseconds bandwidth_part;  ///< of `time`: what shares resources; the rest is latency
     std::vector<BasisShare> shares;
+
+    /// Appends one query's cost, `count` times.
+    void add(Cost const& cost, std::int64_t count = 1);
 };
 
-/// Queries interned to CostIds: a step asks for a few hundred distinct costs, however many tasks it
-/// has. Prices come from a function, so that new parameters re-price the book and touch no graph.
+/// Prices of a step: each query is priced once, however many tasks ask, and tasks hold CostIds of
+/// what was composed from them. New parameters mean a new book over the same few hundred queries.
 class CostBook {
 public:
     using Price = std::function<Cost(Query const&)>;
 
     explicit CostBook(Price price) : price_(std::move(price)) {}
 
-    /// The id of a run of kernels; equal runs share one id.
-    CostId add(std::vector<CostItem> const& items);
-    [[nodiscard]] PricedCost const& cost(CostId id) const { return costs_[id.value]; }
-    [[nodiscard]] std::size_t size() const { return costs_.size(); }
     /// Price of one query, memoised.
-    Cost const& cost_of(Query const& query);
+    Cost const& price(Query const& query);
+    CostId add(PricedCost composed);
+    [[nodiscard]] PricedCost const& cost(CostId id) const { return costs_[id.value]; }
+    [[nodiscard]] std::vector<PricedCost> const& costs() const { return costs_; }
 
 private:
     Price price_;
-    std::map<std::vector<CostItem>, CostId> ids_;
     std::map<Query, Cost> queries_;
     std::vector<PricedCost> costs_;
 };

@@ -1,0 +1,42 @@
+#pragma once
+
+#include "sim/cost/query.hpp"
+
+#include <string_view>
+
+namespace nvl72 {
+
+struct Profile;
+
+/// Bytes that one GPU of the group sends, by the kind of link it uses.
+struct LinkLoad {
+    double nvlink = 0;
+    double nic = 0;
+
+    friend constexpr LinkLoad operator*(LinkLoad load, double times) {
+        return {load.nvlink * times, load.nic * times};
+    }
+    constexpr LinkLoad& operator+=(LinkLoad other) {
+        nvlink += other.nvlink;
+        nic += other.nic;
+        return *this;
+    }
+};
+
+/// A collective ready to run: the branch the tuner chose, what it puts on links and the SMs it
+/// holds on every rank while it moves data.
+struct CollectivePlan {
+    Collective query;
+    LinkLoad load;
+    int sms = 0;
+};
+
+/// Chooses algorithm and protocol as NCCL's tuner would, or takes the `forced` algorithm; throws
+/// ConfigError when it does not exist for this operation and shape.
+///   size   the full buffer in bytes, as nccl-tests counts it (all_gather: ranks x what each sends)
+///   shape  the wiring under the group, from Fabric::shape_of
+CollectivePlan plan_collective(Profile const& profile, CollectiveOp op, Bytes size,
+                               GroupShape const& shape, int bytes_per_element = 2,
+                               std::string_view forced = {});
+
+}  // namespace nvl72

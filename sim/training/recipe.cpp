@@ -1,0 +1,88 @@
+#include "sim/training/recipe.hpp"
+
+#include "sim/base/text.hpp"
+
+#include <filesystem>
+#include <fmt/format.h>
+
+namespace nvl72 {
+
+std::vector<Field<PrecisionPolicy>> const& fields_of(PrecisionPolicy const*) {
+    static std::vector<Field<PrecisionPolicy>> const fields{
+        required("linear", &PrecisionPolicy::linear, "GEMMs of transformer blocks"),
+        optional("head", &PrecisionPolicy::head, "bf16", "the output layer's GEMM"),
+        optional("attention", &PrecisionPolicy::attention, "bf16", "attention scores and values"),
+        optional("saved_input_bytes", &PrecisionPolicy::saved_input_bytes, "2",
+                 "bytes per element that linear layers keep of their input"),
+        optional("parameter_gather_bytes", &PrecisionPolicy::parameter_gather_bytes, "2",
+                 "bytes per parameter in the data-parallel all-gather"),
+    };
+    return fields;
+}
+
+std::vector<Field<OverlapPolicy>> const& fields_of(OverlapPolicy const*) {
+    static std::vector<Field<OverlapPolicy>> const fields{
+        optional("tp", &OverlapPolicy::tp, "true", "tensor-parallel collectives under their GEMM"),
+        optional("cp", &OverlapPolicy::cp, "true", "key-value exchange under attention"),
+        optional("dp", &OverlapPolicy::dp, "true", "gradient and parameter collectives under compute"),
+        optional("pp", &OverlapPolicy::pp, "true", "pipeline sends under compute"),
+    };
+    return fields;
+}
+
+std::vector<Field<StatePolicy>> const& fields_of(StatePolicy const*) {
+    static std::vector<Field<StatePolicy>> const fields{
+        optional("weight_bytes", &StatePolicy::weight_bytes, "2", "bytes per weight kept for compute"),
+        optional("gradient_bytes", &StatePolicy::gradient_bytes, "4", "bytes per gradient"),
+        optional("optimizer_bytes", &StatePolicy::optimizer_bytes, "12",
+                 "bytes per parameter of optimizer state (master weight, two moments)"),
+        optional("distributed_optimizer", &StatePolicy::distributed_optimizer, "true",
+                 "optimizer state spread over data-parallel ranks (ZeRO-1)"),
+    };
+    return fields;
+}
+
+std::vector<Field<MemoryReserve>> const& fields_of(MemoryReserve const*) {
+    static std::vector<Field<MemoryReserve>> const fields{
+        required("framework", &MemoryReserve::framework, "CUDA context and library workspaces"),
+        required("communication", &MemoryReserve::communication, "NCCL buffers"),
+        optional("fragmentation", &MemoryReserve::fragmentation, "0",
+                 "share of activations lost to the allocator"),
+    };
+    return fields;
+}
+
+std::vector<Field<Recipe>> const& fields_of(Recipe const*) {
+    static std::vector<Field<Recipe>> const fields{
+        required("summary", &Recipe::summary, "one line: which software, which release"),
+        required("precisions", &Recipe::precisions, "what each precision word of an experiment means"),
+        required("overlap", &Recipe::overlap, "which communication runs under compute"),
+        required("state", &Recipe::state, "bytes per parameter"),
+        required("reserve", &Recipe::reserve, "memory besides the model"),
+        optional("full_recompute", &Recipe::full_recompute, "false",
+                 "run every layer's forward again before its backward"),
+        required("optimizer_traffic_bytes", &Recipe::optimizer_traffic_bytes,
+                 "HBM bytes read and written per parameter by one optimizer step"),
+    };
+    return fields;
+}
+
+Recipe load_recipe(std::string const& path, Trail* trail) {
+    auto recipe = load_spec<Recipe>(path, trail);
+    recipe.name = std::filesystem::path(path).stem().string();
+    recipe.place = {path, 1, ""};
+    return recipe;
+}
+
+PrecisionPolicy const& policy_of(Recipe const& recipe, std::string const& word, Place const& asked) {
+    std::vector<std::string> words;
+    for (auto const& [name, policy] : recipe.precisions) {
+        if (name == word) return policy;
+        words.push_back(name);
+    }
+    auto const near = nearest_name(word, words);
+    fail(asked, fmt::format("'{}'{}", word, near.empty() ? "" : ", did you mean " + near + "?"),
+         fmt::format("a precision of recipe {}: {}", recipe.name, join(words, " | ")));
+}
+
+}  // namespace nvl72

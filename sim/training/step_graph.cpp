@@ -1,0 +1,252 @@
+#include "sim/training/step_graph.hpp"
+
+#include "sim/base/error.hpp"
+
+#include <optional>
+
+namespace nvl72 {
+
+namespace {
+
+enum Phase : std::uint32_t { forward, backward, send_forward, send_backward, reduce, gather, optimizer };
+
+constexpr TaskId no_task{UINT32_MAX};
+
+/// CostIds of one chunk's turn.
+struct TurnIds {
+    TurnCost const* cost = nullptr;
+    CostId compute;
+    std::array<std::optional<CostId>, parallel_dimensions> exposed;
+};
+
+/// Tasks of one turn that others wait for.
+struct TurnTasks {
+    TaskId first = no_task;
+    TaskId last = no_task;
+};
+
+class StepBuilder {
+public:
+    StepBuilder(PipelineShape const& pipeline, std::vector<StagePlan> const& stages,
+                OverlapPolicy const& overlap, CostBook& book)
+        : pipeline_(pipeline), stages_(stages), overlap_(overlap), book_(book) {
+        NVL72_EXPECT(static_cast<int>(stages.size()) == pipeline.stages, "one plan per stage");
+        for (char const* name : phase_names) builder_.add_phase(name);
+        for (StagePlan const& stage : stages) add_stage(stage);
+        auto const turns = static_cast<std::size_t>(global_chunks()) *
+                           static_cast<std::size_t>(pipeline.micro_batches);
+        for (auto* tasks : {&forwards_, &backwards_}) tasks->resize(turns);
+    }
+
+    TaskGraph build() {
+        for (int s = 0; s < pipeline_.stages; ++s) {
+            add_turns(s);
+        }
+        connect_turns();
+        return builder_.build();
+    }
+
+private:
+    struct StageIds {
+        ClassId who;
+        StreamId compute, tp, cp, dp, send[2];
+        ResourceId nvlink, nic, sms;
+        std::vector<TurnIds> forward, backward;
+        std::vector<std::optional<CostId>> reduce, gather;
+        CostId send_cost, optimizer;
+        std::vector<TaskId> gathered, reduced;  // by chunk
+    };
+
+    [[nodiscard]] int global_chunks() const { return pipeline_.stages * pipeline_.chunks; }
+    [[nodiscard]] std::size_t turn_index(int global_chunk, int micro_batch) const {
+        return static_cast<std::size_t>(global_chunk) * static_cast<std::size_t>(pipeline_.micro_batches) +
+               static_cast<std::size_t>(micro_batch);
+    }
+
+    TurnIds intern(TurnCost const& cost) {
+        TurnIds ids{&cost, book_.add(cost.compute), {}};
+        for (std::size_t d = 0; d < parallel_dimensions; ++d) {
+            PricedCost const& exposed = cost.exposed[d].cost;
+            if (exposed.time.count > 0) ids.exposed[d] = book_.add(exposed);
+        }
+        return ids;
+    }
+
+    std::optional<CostId> intern(CollectivePlan const& plan) {
+        if (plan.query.size.count == 0) return std::nullopt;
+        PricedCost cost;
+        cost.add(book_.price(plan.query));
+        return book_.add(std::move(cost));
+    }
+
+    void add_stage(StagePlan const& plan) {
+        StageIds ids;
+        ids.who = builder_.add_class({0, plan.gpus, plan.representative, plan.name});
+        ids.compute = builder_.add_stream({ids.who, "compute", true});
+        ids.tp = builder_.add_stream({ids.who, "tp"});
+        ids.cp = builder_.add_stream({ids.who, "cp"});
+        ids.dp = builder_.add_stream({ids.who, "dp"});
+        ids.send[0] = builder_.add_stream({ids.who, "pp forward"});
+        ids.send[1] = builder_.add_stream({ids.who, "pp backward"});
+        // A resource nobody can use still needs a positive capacity; no traffic will name it.
+        ids.nvlink = builder_.add_resource({plan.nvlink.count > 0 ? plan.nvlink.count : 1, 1});
+        ids.nic = builder_.add_resource({plan.nic.count > 0 ? plan.nic.count : 1, 1});
+        ids.sms = builder_.add_resource({picoseconds_per_second, 1});
+        for (StageChunk const& chunk : plan.chunks) {
+            ids.forward.push_back(intern(chunk.forward));
+            ids.backward.push_back(intern(chunk.backward));
+            ids.reduce.push_back(intern(chunk.gradient_reduce));
+            ids.gather.push_back(intern(chunk.parameter_gather));
+        }
+        if (pipeline_.stages > 1) ids.send_cost = *intern(plan.send);
+        ids.optimizer = book_.add(plan.optimizer);
+        ids.gathered.resize(plan.chunks.size(), no_task);
+        ids.reduced.resize(plan.chunks.size(), no_task);
+        ids_.push_back(std::move(ids));
+    }
+
+    TaskId add(Task const& task, std::vector<TaskId> needs, std::vector<Traffic> const& traffic) {
+        std::erase(needs, no_task);
+        return builder_.add_task(task, needs, traffic);
+    }
+
+    [[nodiscard]] double work_of(CostId cost) const {
+        return static_cast<double>(book_.cost(cost).bandwidth_part.count);
+    }
+
+    [[nodiscard]] std::vector<Traffic> link_traffic(int s, LinkLoad const& load) const {
+        return {{ids_[s].nvlink, load.nvlink}, {ids_[s].nic, load.nic}};
+    }
+
+    /// A data-parallel collective of one chunk; it holds its SMs while it moves data.
+    TaskId add_data_parallel(int s, CollectivePlan const& plan, std::optional<CostId> cost,
+                             Phase phase, int chunk, TaskId after) {
+        if (!cost) return no_task;
+        StageIds const& ids = ids_[s];
+        auto traffic = link_traffic(s, plan.load);
+        traffic.push_back({ids.sms, work_of(*cost) * plan.sms / stages_[s].sms});
+        return add({TaskKind::collective, ParallelDimension::dp, ids.dp, *cost, phase, -1, chunk},
+                   {after}, traffic);
+    }
+
+    void add_gathers(int s) {
+        for (int chunk = 0; chunk < pipeline_.chunks; ++chunk) {
+            ids_[s].gathered[chunk] = add_data_parallel(s, stages_[s].chunks[chunk].parameter_gather,
+                                                        ids_[s].gather[chunk], gather, chunk, no_task);
+        }
+    }
+
+    void add_reduce(int s, int chunk, TaskId after) {
+        ids_[s].reduced[chunk] = add_data_parallel(s, stages_[s].chunks[chunk].gradient_reduce,
+                                                   ids_[s].reduce[chunk], reduce, chunk, after);
+    }
+
+    /// Kernels, then what is waited for of each communication, in a chain.
+    TurnTasks add_turn(int s, Turn const& turn, std::vector<TaskId> needs) {
+        StageIds& ids = ids_[s];
+        TurnIds const& costs = (turn.forward ? ids.forward : ids.backward)[turn.chunk];
+        auto const phase = turn.forward ? forward : backward;
+        auto traffic = link_traffic(s, costs.cost->hidden_load);
+        traffic.push_back({ids.sms, work_of(costs.compute)});
+        TurnTasks tasks;
+        tasks.first = add({TaskKind::compute, ParallelDimension::none, ids.compute, costs.compute,
+                           phase, turn.micro_batch, turn.chunk},
+                          std::move(needs), traffic);
+        tasks.last = tasks.first;
+        for (auto const dimension : {ParallelDimension::cp, ParallelDimension::tp}) {
+            auto const d = static_cast<std::size_t>(dimension);
+            auto const& cost = costs.exposed[d];
+            if (!cost) continue;
+            StreamId const stream = dimension == ParallelDimension::cp ? ids.cp : ids.tp;
+            tasks.last = add({TaskKind::collective, dimension, stream, *cost, phase, turn.micro_batch,
+                              turn.chunk},
+                             {tasks.last}, link_traffic(s, costs.cost->exposed[d].load));
+        }
+        return tasks;
+    }
+
+    void add_turns(int s) {
+        StageIds& ids = ids_[s];
+        PipelineShape const shape = pipeline_;
+        std::vector<int> backwards_left(static_cast<std::size_t>(pipeline_.chunks),
+                                        pipeline_.micro_batches);
+        TaskId previous = no_task;
+        add_gathers(s);
+        // Without overlap, no turn starts before every parameter is there.
+        if (!overlap_.dp) previous = ids.gathered.back();
+        for (Turn const& turn : schedule_for(shape).turns(shape, s)) {
+            std::vector<TaskId> needs{previous};
+            if (turn.forward) needs.push_back(ids.gathered[turn.chunk]);
+            TurnTasks const tasks = add_turn(s, turn, std::move(needs));
+            previous = tasks.last;
+            int const global = turn.chunk * pipeline_.stages + s;
+            auto& all = turn.forward ? forwards_ : backwards_;
+            TurnTasks& placed = all[turn_index(global, turn.micro_batch)];
+            placed = tasks;
+            if (TaskId const sent = add_send(s, turn, global, tasks.last); sent != no_task) {
+                placed.last = sent;
+                if (!overlap_.pp) previous = sent;
+            }
+            if (!turn.forward && --backwards_left[static_cast<std::size_t>(turn.chunk)] == 0 &&
+                overlap_.dp) {
+                add_reduce(s, turn.chunk, tasks.last);
+            }
+        }
+        if (!overlap_.dp) {
+            for (int chunk = pipeline_.chunks; chunk-- > 0;) add_reduce(s, chunk, previous);
+        }
+        std::vector<TaskId> needs = ids.reduced;
+        needs.push_back(previous);
+        add({TaskKind::compute, ParallelDimension::none, ids.compute, ids.optimizer, optimizer},
+            std::move(needs), {});
+    }
+
+    /// Sends a turn's result to the stage that holds the neighbouring chunk; no_task where the
+    /// chunk is the model's end, or the neighbour is this very stage.
+    TaskId add_send(int s, Turn const& turn, int global, TaskId after) {
+        int const next = turn.forward ? global + 1 : global - 1;
+        if (next < 0 || next >= global_chunks() || pipeline_.stages == 1) return no_task;
+        int const peer = next % pipeline_.stages;
+        // Backward sends of stage s cross the link whose forward sends stage s-1 owns.
+        int const owner = turn.forward ? s : peer;
+        StageIds const& ids = ids_[owner];
+        LinkLoad const& load = stages_[owner].send.load;
+        auto traffic = link_traffic(s, load);
+        for (Traffic const& arriving : link_traffic(peer, load)) traffic.push_back(arriving);
+        return add({TaskKind::transfer, ParallelDimension::pp, ids_[s].send[turn.forward ? 0 : 1],
+                    ids.send_cost, turn.forward ? send_forward : send_backward, turn.micro_batch,
+                    turn.chunk},
+                   {after}, traffic);
+    }
+
+    /// Turns wait for their neighbours' sends; the last chunk's backward waits for its forward.
+    void connect_turns() {
+        for (int m = 0; m < pipeline_.micro_batches; ++m) {
+            for (int g = 0; g < global_chunks(); ++g) {
+                TurnTasks const& own_forward = forwards_[turn_index(g, m)];
+                TurnTasks const& own_backward = backwards_[turn_index(g, m)];
+                if (g > 0) builder_.add_need(own_forward.first, forwards_[turn_index(g - 1, m)].last);
+                TaskId const before = g + 1 < global_chunks() ? backwards_[turn_index(g + 1, m)].last
+                                                              : own_forward.last;
+                builder_.add_need(own_backward.first, before);
+            }
+        }
+    }
+
+    PipelineShape pipeline_;
+    std::vector<StagePlan> const& stages_;
+    OverlapPolicy const& overlap_;
+    CostBook& book_;
+    TaskGraphBuilder builder_;
+    std::vector<StageIds> ids_;
+    std::vector<TurnTasks> forwards_, backwards_;
+};
+
+}  // namespace
+
+TaskGraph build_step_graph(PipelineShape const& pipeline, std::vector<StagePlan> const& stages,
+                           OverlapPolicy const& overlap, CostBook& book) {
+    return StepBuilder(pipeline, stages, overlap, book).build();
+}
+
+}  // namespace nvl72

@@ -1,0 +1,229 @@
+#include "sim/training/turn_cost.hpp"
+
+#include "sim/base/error.hpp"
+#include "sim/model/operators.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace nvl72 {
+
+namespace {
+
+constexpr int activation_bytes = 2;  // BF16 between kernels, whatever the GEMMs run in
+
+/// An operator's GEMM after tensor parallelism.
+struct LocalGemm {
+    std::int64_t outputs;
+    std::int64_t inputs;
+};
+
+LocalGemm local_gemm(Operator const& op, int tp) {
+    return {op.split == Split::column ? op.n / tp : op.n, op.split == Split::row ? op.k / tp : op.k};
+}
+
+/// Tokens x width of an elementwise operator that fall to one rank.
+double local_share(Operator const& op, TurnShape const& shape) {
+    if (op.split == Split::column) return 1.0 / shape.tp;
+    if (op.split == Split::sequence && shape.sequence_parallel) return 1.0 / shape.tp;
+    return 1;
+}
+
+Picoseconds part(Picoseconds time, int parts) { return time / std::max(1, parts); }
+
+Picoseconds excess(Picoseconds time, Picoseconds cover) {
+    return std::max(Picoseconds{0}, time - cover);
+}
+
+/// A collective alone, and what one GPU sends for it.
+struct Planned {
+    Cost cost;
+    LinkLoad load;
+};
+
+}  // namespace
+
+/// One direction of one turn, while it is being added up.
+struct TurnPricer::Pass {
+    TurnPricer const& pricer;
+    TurnShape const& shape;
+    TurnCost cost{};
+
+    Cost const& price(Query const& query) const { return pricer.book_.price(query); }
+
+    Picoseconds compute(Query const& query, std::int64_t count = 1) {
+        Cost const& priced = price(query);
+        cost.compute.add(priced, count);
+        return priced.time * count;
+    }
+
+    Picoseconds gemm(Operator const& op, std::int64_t m, std::int64_t n, std::int64_t k) {
+        Precision const precision =
+            op.weights_fp8_allowed ? pricer.precision_.linear : pricer.precision_.head;
+        return compute(Gemm{precision, m, n, k});
+    }
+
+    void elementwise(Operator const& op, double factor) {
+        double const bytes = (op.read_bytes_per_token + op.written_bytes_per_token) * factor *
+                             static_cast<double>(shape.tokens()) * local_share(op, shape);
+        if (bytes <= 0) return;
+        compute(Memory{Bytes{std::llround(bytes)}, op.kernels});
+    }
+
+    /// A collective that takes `full` alone, `count` times, of which `waited` is not hidden.
+    void wait(ParallelDimension dimension, Planned const& full, Picoseconds waited,
+              std::int64_t count) {
+        double const shown = waited / full.cost.time;
+        auto const times = static_cast<double>(count);
+        cost.hidden_load += full.load * (times * (1 - shown));
+        if (waited.count <= 0) return;
+        TurnCost::Exposed& exposed = cost.exposed[static_cast<std::size_t>(dimension)];
+        Cost visible = full.cost;
+        visible.time = waited;
+        visible.bandwidth_part = std::min(waited, full.cost.bandwidth_part);
+        exposed.cost.add(visible, count);
+        exposed.load += full.load * (times * shown);
+    }
+
+    Planned plan(CollectiveOp op, Bytes size, GroupShape const& group) {
+        auto const chosen = plan_collective(pricer.profile_, op, size, group);
+        return {price(chosen.query), chosen.load};
+    }
+
+    [[nodiscard]] Bytes tensor(std::int64_t width) const {
+        return Bytes{shape.tokens() * width * activation_bytes};
+    }
+
+    /// The all-gather before `gemm_time` and its like: step i+1 arrives while step i is multiplied.
+    void tp_gather(std::int64_t width, Picoseconds gemm_time) {
+        if (shape.tp == 1) return;
+        Planned const full = plan(CollectiveOp::all_gather, tensor(width), shape.tp_group);
+        int const steps = shape.tp - 1;
+        Picoseconds const waited =
+            pricer.recipe_.overlap.tp
+                ? excess(part(full.cost.time, steps), part(gemm_time, shape.tp)) * steps
+                : full.cost.time;
+        wait(ParallelDimension::tp, full, waited, 1);
+    }
+
+    /// The reduce-scatter after a GEMM: its last ring step has nothing left to hide under.
+    void tp_scatter(std::int64_t width, Picoseconds gemm_time) {
+        if (shape.tp == 1) return;
+        CollectiveOp const op =
+            shape.sequence_parallel ? CollectiveOp::reduce_scatter : CollectiveOp::all_reduce;
+        Planned const full = plan(op, tensor(width), shape.tp_group);
+        int const steps = shape.tp - 1;
+        Picoseconds const step = part(full.cost.time, steps);
+        Picoseconds const waited =
+            pricer.recipe_.overlap.tp && shape.sequence_parallel
+                ? step + excess(step, part(gemm_time, shape.tp)) * (steps - 1)
+                : full.cost.time;
+        wait(ParallelDimension::tp, full, waited, 1);
+    }
+
+    /// A whole collective beside a whole GEMM that does not need it.
+    void tp_beside(CollectiveOp op, std::int64_t width, Picoseconds gemm_time) {
+        if (shape.tp == 1) return;
+        Planned const full = plan(op, tensor(width), shape.tp_group);
+        wait(ParallelDimension::tp, full,
+             pricer.recipe_.overlap.tp ? excess(full.cost.time, gemm_time) : full.cost.time, 1);
+    }
+
+    void attention(bool backward) {
+        Architecture const& model = pricer.model_;
+        std::int64_t const local = shape.sequence / shape.cp;
+        Attention query{pricer.precision_.attention,
+                        shape.micro_batch,
+                        local,
+                        local,
+                        static_cast<int>(model.heads / shape.tp),
+                        static_cast<int>(std::max<std::int64_t>(1, model.kv_heads / shape.tp)),
+                        static_cast<int>(model.head_dim),
+                        true,
+                        backward};
+        compute(query);
+        if (shape.cp == 1) return;
+        // Ring attention over zigzag halves: the own block is causal; every other block attends
+        // half of its pairs (Llama 3 and Transformer Engine balance it so).
+        query.causal = false;
+        query.kv_tokens = std::max<std::int64_t>(1, local / 2);
+        int const steps = shape.cp - 1;
+        Picoseconds const block = compute(query, steps) / steps;
+        std::int64_t const kv_width = 2 * query.kv_heads * model.head_dim * (backward ? 2 : 1);
+        Planned const exchange = plan(CollectiveOp::sendrecv, tensor(kv_width), shape.cp_group);
+        Picoseconds const alone = exchange.cost.time;
+        wait(ParallelDimension::cp, exchange,
+             pricer.recipe_.overlap.cp ? excess(alone, block) : alone, steps);
+    }
+
+    void forward(Operator const& op) {
+        switch (op.kind) {
+            case OperatorKind::elementwise: elementwise(op, 1); break;
+            case OperatorKind::attention: attention(false); break;
+            case OperatorKind::gemm: {
+                auto const [outputs, inputs] = local_gemm(op, shape.tp);
+                Picoseconds const time = gemm(op, shape.tokens(), outputs, inputs);
+                if (op.split == Split::column && shape.sequence_parallel) tp_gather(op.k, time);
+                if (op.split == Split::row) tp_scatter(op.n, time);
+                break;
+            }
+        }
+    }
+
+    void backward(Operator const& op) {
+        switch (op.kind) {
+            case OperatorKind::elementwise: elementwise(op, op.backward_traffic_factor); break;
+            case OperatorKind::attention: attention(true); break;
+            case OperatorKind::gemm: {
+                auto const [outputs, inputs] = local_gemm(op, shape.tp);
+                // With sequence parallelism the gradient of a row layer arrives cut by tokens and
+                // is gathered under the data-gradient GEMM; a column layer gathers its input again
+                // under that GEMM and scatters the result under the weight-gradient GEMM.
+                Picoseconds const data = gemm(op, shape.tokens(), inputs, outputs);
+                Picoseconds const weight = gemm(op, outputs, inputs, shape.tokens());
+                if (op.split == Split::row && shape.sequence_parallel) tp_gather(op.n, data);
+                if (op.split == Split::column) {
+                    if (shape.sequence_parallel) tp_beside(CollectiveOp::all_gather, op.k, data);
+                    tp_beside(shape.sequence_parallel ? CollectiveOp::reduce_scatter
+                                                      : CollectiveOp::all_reduce,
+                              op.k, weight);
+                }
+                break;
+            }
+        }
+    }
+};
+
+TurnCost TurnPricer::forward(ChunkContent const& chunk, TurnShape const& shape) const {
+    Pass pass{*this, shape};
+    if (chunk.embedding) {
+        for (Operator const& op : embedding_operators(model_)) pass.forward(op);
+    }
+    for (int layer = 0; layer < chunk.layers; ++layer) {
+        for (Operator const& op : layer_operators(model_)) pass.forward(op);
+    }
+    if (chunk.head) {
+        for (Operator const& op : head_operators(model_)) pass.forward(op);
+    }
+    return std::move(pass.cost);
+}
+
+TurnCost TurnPricer::backward(ChunkContent const& chunk, TurnShape const& shape) const {
+    Pass pass{*this, shape};
+    if (chunk.head) {
+        for (Operator const& op : head_operators(model_)) pass.backward(op);
+    }
+    for (int layer = 0; layer < chunk.layers; ++layer) {
+        auto const operators = layer_operators(model_);
+        if (recipe_.full_recompute) {
+            for (Operator const& op : operators) pass.forward(op);
+        }
+        for (auto op = operators.rbegin(); op != operators.rend(); ++op) pass.backward(*op);
+    }
+    if (chunk.embedding) {
+        for (Operator const& op : embedding_operators(model_)) pass.backward(op);
+    }
+    return std::move(pass.cost);
+}
+
+}  // namespace nvl72

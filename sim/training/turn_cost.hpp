@@ -1,0 +1,69 @@
+#pragma once
+
+#include "sim/collective/collective.hpp"
+#include "sim/cost/cost_book.hpp"
+#include "sim/graph/task_graph.hpp"
+#include "sim/model/architecture.hpp"
+#include "sim/training/recipe.hpp"
+
+#include <array>
+#include <vector>
+
+namespace nvl72 {
+
+/// What one chunk of the model holds on a pipeline stage.
+struct ChunkContent {
+    int layers = 0;
+    bool embedding = false;
+    bool head = false;
+    friend auto operator<=>(ChunkContent const&, ChunkContent const&) = default;
+};
+
+/// How the job is cut, as far as one turn of one stage feels it.
+struct TurnShape {
+    int tp = 1;
+    int cp = 1;
+    bool sequence_parallel = true;
+    std::int64_t micro_batch = 1;  ///< sequences
+    std::int64_t sequence = 1;     ///< tokens of one sequence, before context parallelism
+    GroupShape tp_group;           ///< the stage's slowest tensor-parallel group
+    GroupShape cp_group;
+
+    /// Tokens of one micro-batch on one context-parallel rank.
+    [[nodiscard]] std::int64_t tokens() const { return micro_batch * sequence / cp; }
+};
+
+/// The cost of one turn: kernels on the compute stream with the bytes sent under them, and of each
+/// dimension's communication what is waited for.
+struct TurnCost {
+    struct Exposed {
+        PricedCost cost;
+        LinkLoad load;
+    };
+    PricedCost compute;
+    LinkLoad hidden_load;
+    std::array<Exposed, parallel_dimensions> exposed;
+};
+
+/// Prices turns of one job. With overlap, a collective that is pipelined with its GEMM in ring
+/// steps is waited for only where a step outlasts the GEMM's share of it.
+class TurnPricer {
+public:
+    TurnPricer(Architecture const& model, PrecisionPolicy const& precision, Recipe const& recipe,
+               Profile const& profile, CostBook& book)
+        : model_(model), precision_(precision), recipe_(recipe), profile_(profile), book_(book) {}
+
+    [[nodiscard]] TurnCost forward(ChunkContent const& chunk, TurnShape const& shape) const;
+    [[nodiscard]] TurnCost backward(ChunkContent const& chunk, TurnShape const& shape) const;
+
+private:
+    struct Pass;
+
+    Architecture const& model_;
+    PrecisionPolicy const& precision_;
+    Recipe const& recipe_;
+    Profile const& profile_;
+    CostBook& book_;
+};
+
+}  // namespace nvl72
