@@ -16,10 +16,10 @@ struct GroupShape {
     int planes = 0;                     ///< NVLink planes (switch chips) as built
     int planes_up = 0;                  ///< planes still working for the worst member
     BytesPerSecond in_domain;           ///< one GPU into NVLink, one direction, faults included
-    BytesPerSecond per_gpu_nic;         ///< line rate of NICs per GPU, one direction, faults included
-    int rails = 0;                      ///< NICs per domain reachable in parallel
-    int network_tiers = 0;              ///< switch tiers crossed between the farthest members
-    double network_efficiency = 1;      ///< routing factor (adaptive 0.95, ecmp 0.60 when folded)
+    BytesPerSecond per_gpu_nic;     ///< line rate of NICs per GPU, one direction, faults included
+    int rails = 0;                  ///< NICs per domain reachable in parallel
+    int network_tiers = 0;          ///< switch tiers crossed between the farthest members
+    double network_efficiency = 1;  ///< routing factor (adaptive 0.95, ecmp 0.60 when folded)
 
     friend auto operator<=>(GroupShape const&, GroupShape const&) = default;
 };

@@ -34,7 +34,8 @@ struct Command {
     /// Adds the command's own options; positional words arrive in `words`.
     void (*describe)(boost::program_options::options_description&);
     /// Returns the exit code; throws Error.
-    int (*run)(Context const&, boost::program_options::variables_map const&,
+    int (*run)(Context const&,
+               boost::program_options::variables_map const&,
                std::vector<std::string> const& words);
 };
 
@@ -49,7 +50,8 @@ extern Command const list_command;
 
 /// The value of an option, or nothing when it was not given.
 template <class T>
-std::optional<T> option(boost::program_options::variables_map const& options, std::string const& name) {
+std::optional<T> option(boost::program_options::variables_map const& options,
+                        std::string const& name) {
     if (options.count(name) == 0) return std::nullopt;
     return options.at(name).as<T>();
 }

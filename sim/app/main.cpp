@@ -33,8 +33,10 @@ std::string usage() {
         text += fmt::format("  {:<11} {}\n", command->name, command->summary);
     }
     return text +
-           "\nEverywhere: --format table|csv|json, --calibration PROFILE.yaml, --threads N, --seed N,\n"
-           "--quiet, --version. Exit codes: 0 ok, 1 internal error, 2 bad input, 3 does not fit in\n"
+           "\nEverywhere: --format table|csv|json, --calibration PROFILE.yaml, --threads N, --seed "
+           "N,\n"
+           "--quiet, --version. Exit codes: 0 ok, 1 internal error, 2 bad input, 3 does not fit "
+           "in\n"
            "memory, 4 cannot make progress, 130 interrupted.\n";
 }
 
@@ -44,16 +46,18 @@ po::options_description common_options() {
         ("help,h", "this text")                                                             //
         ("format", po::value<std::string>()->default_value("table"), "table | csv | json")  //
         ("calibration", po::value<std::vector<std::string>>(),
-         "profile(s) to use instead of the shipped ones of the same GPU")                  //
-        ("threads", po::value<int>()->default_value(1), "worker threads; results do not depend on it")  //
-        ("seed", po::value<std::uint64_t>(), "replaces the config's seed")                  //
+         "profile(s) to use instead of the shipped ones of the same GPU")  //
+        ("threads", po::value<int>()->default_value(1),
+         "worker threads; results do not depend on it")                     //
+        ("seed", po::value<std::uint64_t>(), "replaces the config's seed")  //
         ("quiet,q", "no progress on stderr")("version", "prints the version");
     return options;
 }
 
 std::string help_of(Command const& command, po::options_description const& own) {
-    std::string text = fmt::format("{}\n\nusage: nvl72sim {} {}\n\nexample:\n  {}\n\n", command.summary,
-                                   command.name, command.arguments, command.example);
+    std::string text =
+        fmt::format("{}\n\nusage: nvl72sim {} {}\n\nexample:\n  {}\n\n", command.summary,
+                    command.name, command.arguments, command.example);
     std::string options;
     for (auto const& described : {own, common_options()}) {
         std::ostringstream out;
@@ -94,7 +98,8 @@ Command const& find_command(std::string const& name) {
 }
 
 int dispatch(std::string const& program, std::vector<std::string> arguments) {
-    if (arguments.empty() || arguments[0] == "--help" || arguments[0] == "-h" || arguments[0] == "help") {
+    if (arguments.empty() || arguments[0] == "--help" || arguments[0] == "-h" ||
+        arguments[0] == "help") {
         print(arguments.empty() ? stderr : stdout, usage());
         return static_cast<int>(arguments.empty() ? ExitCode::bad_input : ExitCode::ok);
     }
@@ -117,7 +122,11 @@ int dispatch(std::string const& program, std::vector<std::string> arguments) {
     po::variables_map options;
     namespace style = po::command_line_style;
     auto const chosen = style::unix_style & ~style::allow_guessing;
-    po::store(po::command_line_parser(arguments).options(hidden).positional(positional).style(chosen).run(),
+    po::store(po::command_line_parser(arguments)
+                  .options(hidden)
+                  .positional(positional)
+                  .style(chosen)
+                  .run(),
               options);
     po::notify(options);
     if (options.count("help") > 0) {
@@ -143,7 +152,8 @@ int guarded(std::string const& program, std::vector<std::string> arguments) {
         print(stderr, fmt::format("nvl72sim: {} (see --help)\n", error.what()));
         return static_cast<int>(ExitCode::bad_input);
     } catch (std::bad_alloc const&) {
-        print(stderr, "nvl72sim: out of memory on this machine (try fewer points or --trace none)\n");
+        print(stderr,
+              "nvl72sim: out of memory on this machine (try fewer points or --trace none)\n");
     } catch (std::exception const& error) {
         print(stderr, fmt::format("nvl72sim: internal error: {}\n", error.what()));
     }

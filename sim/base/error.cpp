@@ -10,7 +10,8 @@ void broken_invariant(char const* condition, char const* file, int line, std::st
         place.remove_prefix(room);
     }
     throw Error(ExitCode::internal_error, "internal error: " + why + " (" + condition + " at " +
-                                              std::string(place) + ":" + std::to_string(line) + ")");
+                                              std::string(place) + ":" + std::to_string(line) +
+                                              ")");
 }
 
 }  // namespace nvl72

@@ -1,7 +1,7 @@
 #pragma once
 
-#include <string>
 #include <stdexcept>
+#include <string>
 #include <utility>
 
 namespace nvl72 {
@@ -44,15 +44,17 @@ public:
 };
 
 /// Throws an internal error (exit 1) that names the broken invariant and its place.
-[[noreturn]] void broken_invariant(char const* condition, char const* file, int line,
+[[noreturn]] void broken_invariant(char const* condition,
+                                   char const* file,
+                                   int line,
                                    std::string const& why);
 
 }  // namespace nvl72
 
 /// An invariant of ours, checked in every build: NVL72_EXPECT(rate > 0, "a rate is positive").
-#define NVL72_EXPECT(condition, why)                                               \
-    do {                                                                           \
-        if (!(condition)) {                                                        \
-            ::nvl72::broken_invariant(#condition, __FILE__, __LINE__, (why));      \
-        }                                                                          \
+#define NVL72_EXPECT(condition, why)                                          \
+    do {                                                                      \
+        if (!(condition)) {                                                   \
+            ::nvl72::broken_invariant(#condition, __FILE__, __LINE__, (why)); \
+        }                                                                     \
     } while (false)

@@ -21,7 +21,7 @@ using RankId = Id<struct RankTag>;          ///< a GPU as the job counts them, 0
 using ClassId = Id<struct ClassTag>;        ///< ranks that behave identically
 using StreamId = Id<struct StreamTag>;      ///< a FIFO of tasks on every rank of a class
 using TaskId = Id<struct TaskTag>;
-using CostId = Id<struct CostTag>;          ///< an interned cost query
+using CostId = Id<struct CostTag>;  ///< an interned cost query
 
 }  // namespace nvl72
 

@@ -13,8 +13,8 @@ public:
     RandomStream(std::uint64_t seed, std::string_view name);
 
     std::uint64_t next();
-    double uniform();                            ///< [0, 1)
-    std::uint64_t below(std::uint64_t bound);    ///< [0, bound), bound > 0
+    double uniform();                          ///< [0, 1)
+    std::uint64_t below(std::uint64_t bound);  ///< [0, bound), bound > 0
     double exponential(double mean);
     double normal(double mean, double deviation);
 

@@ -56,8 +56,9 @@ std::string json_value(Cell const& cell) {
 
 /// Characters a person counts: UTF-8 continuation bytes take no room.
 std::size_t width_of(std::string_view text) {
-    return static_cast<std::size_t>(std::count_if(
-        text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; }));
+    return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
+        return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U;
+    }));
 }
 
 }  // namespace
@@ -106,8 +107,7 @@ std::string Table::text() const {
     std::vector<bool> right(columns_.size(), false);
     for (std::size_t c = 0; c < columns_.size(); ++c) {
         for (auto const& line : lines) widths[c] = std::max(widths[c], width_of(line[c]));
-        right[c] = std::any_of(rows_.begin(), rows_.end(),
-                               [c](auto const& row) { return is_number(row[c]); });
+        right[c] = std::ranges::any_of(rows_, [c](auto const& row) { return is_number(row[c]); });
     }
     for (auto const& line : lines) {
         std::string written;

@@ -58,7 +58,8 @@ struct Quantity {
 
 private:
     [[noreturn]] static void overflow() {
-        throw std::overflow_error("integer quantity out of range (simulated time ends at 106 days)");
+        throw std::overflow_error(
+            "integer quantity out of range (simulated time ends at 106 days)");
     }
 };
 
@@ -95,17 +96,39 @@ inline Picoseconds operator/(Flops work, FlopsPerSecond rate) {
 
 namespace literals {
 constexpr Bytes operator""_B(unsigned long long n) { return Bytes{static_cast<std::int64_t>(n)}; }
-constexpr Bytes operator""_KiB(unsigned long long n) { return 1_B * (static_cast<std::int64_t>(n) << 10); }
-constexpr Bytes operator""_MiB(unsigned long long n) { return 1_B * (static_cast<std::int64_t>(n) << 20); }
-constexpr Bytes operator""_GiB(unsigned long long n) { return 1_B * (static_cast<std::int64_t>(n) << 30); }
-constexpr Picoseconds operator""_ps(unsigned long long n) { return Picoseconds{static_cast<std::int64_t>(n)}; }
-constexpr Picoseconds operator""_ns(unsigned long long n) { return 1_ps * (static_cast<std::int64_t>(n) * 1'000); }
-constexpr Picoseconds operator""_us(unsigned long long n) { return 1_ps * (static_cast<std::int64_t>(n) * 1'000'000); }
-constexpr Picoseconds operator""_ms(unsigned long long n) { return 1_ps * (static_cast<std::int64_t>(n) * 1'000'000'000); }
-constexpr Picoseconds operator""_s(unsigned long long n) { return 1_ps * (static_cast<std::int64_t>(n) * 1'000'000'000'000); }
-constexpr BytesPerSecond operator""_GBps(unsigned long long n) { return BytesPerSecond{static_cast<double>(n) * 1e9}; }
-constexpr BytesPerSecond operator""_GBps(long double n) { return BytesPerSecond{static_cast<double>(n) * 1e9}; }
-constexpr FlopsPerSecond operator""_TFLOPps(unsigned long long n) { return FlopsPerSecond{static_cast<double>(n) * 1e12}; }
+constexpr Bytes operator""_KiB(unsigned long long n) {
+    return 1_B * (static_cast<std::int64_t>(n) << 10);
+}
+constexpr Bytes operator""_MiB(unsigned long long n) {
+    return 1_B * (static_cast<std::int64_t>(n) << 20);
+}
+constexpr Bytes operator""_GiB(unsigned long long n) {
+    return 1_B * (static_cast<std::int64_t>(n) << 30);
+}
+constexpr Picoseconds operator""_ps(unsigned long long n) {
+    return Picoseconds{static_cast<std::int64_t>(n)};
+}
+constexpr Picoseconds operator""_ns(unsigned long long n) {
+    return 1_ps * (static_cast<std::int64_t>(n) * 1'000);
+}
+constexpr Picoseconds operator""_us(unsigned long long n) {
+    return 1_ps * (static_cast<std::int64_t>(n) * 1'000'000);
+}
+constexpr Picoseconds operator""_ms(unsigned long long n) {
+    return 1_ps * (static_cast<std::int64_t>(n) * 1'000'000'000);
+}
+constexpr Picoseconds operator""_s(unsigned long long n) {
+    return 1_ps * (static_cast<std::int64_t>(n) * 1'000'000'000'000);
+}
+constexpr BytesPerSecond operator""_GBps(unsigned long long n) {
+    return BytesPerSecond{static_cast<double>(n) * 1e9};
+}
+constexpr BytesPerSecond operator""_GBps(long double n) {
+    return BytesPerSecond{static_cast<double>(n) * 1e9};
+}
+constexpr FlopsPerSecond operator""_TFLOPps(unsigned long long n) {
+    return FlopsPerSecond{static_cast<double>(n) * 1e12};
+}
 }  // namespace literals
 
 }  // namespace nvl72

@@ -6,7 +6,8 @@
 
 namespace nvl72::detail {
 
-void fail_unknown_key(Value const& entry, std::string const& name,
+void fail_unknown_key(Value const& entry,
+                      std::string const& name,
                       std::vector<std::string> const& known) {
     auto const near = nearest_name(name, known);
     fail(entry.place,
@@ -33,11 +34,11 @@ void record(Trail* trail, Value const& value, std::string const& text) {
 Value fallback_value(Value const& map, std::string const& key, std::string const& text) {
     Value value;
     if (!text.empty()) {
-        value = parse_yaml("fallback: " + text, "default").entries.at(0).second;
+        value = parse_yaml("fallback: " + text, "default").entries.at(0).value;
     }
     value.place = {"", 0, map.place.key.empty() ? key : fmt::format("{}.{}", map.place.key, key)};
     for (auto& item : value.items) item.place = value.place;
-    for (auto& entry : value.entries) entry.second.place = value.place;
+    for (auto& entry : value.entries) entry.value.place = value.place;
     return value;
 }
 

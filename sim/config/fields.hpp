@@ -40,9 +40,11 @@ Spec read_spec(Value const& value, Trail* trail);
 
 namespace detail {
 
-[[noreturn]] void fail_unknown_key(Value const& entry, std::string const& name,
+[[noreturn]] void fail_unknown_key(Value const& entry,
+                                   std::string const& name,
                                    std::vector<std::string> const& known);
-[[noreturn]] void fail_missing_key(Value const& map, std::string const& key,
+[[noreturn]] void fail_missing_key(Value const& map,
+                                   std::string const& key,
                                    std::string const& expects);
 void record(Trail* trail, Value const& value, std::string const& text);
 Value fallback_value(Value const& map, std::string const& key, std::string const& text);
@@ -109,7 +111,7 @@ struct Reader<Value> {
 
 /// Field for a member that must be given.
 template <class Spec, class T>
-Field<Spec> required(std::string key, T Spec::*member, std::string help) {
+Field<Spec> required(std::string key, T Spec::* member, std::string help) {
     return {std::move(key), detail::Reader<T>::expects(), std::nullopt, std::move(help),
             [member](Spec& spec, Value const& value, Trail* trail) {
                 spec.*member = detail::Reader<T>::read(value, trail);
@@ -118,7 +120,7 @@ Field<Spec> required(std::string key, T Spec::*member, std::string help) {
 
 /// Field for a member with a default, written as in a file; "" leaves optionals and lists empty.
 template <class Spec, class T>
-Field<Spec> optional(std::string key, T Spec::*member, std::string fallback, std::string help) {
+Field<Spec> optional(std::string key, T Spec::* member, std::string fallback, std::string help) {
     return {std::move(key), detail::Reader<T>::expects(), std::move(fallback), std::move(help),
             [member](Spec& spec, Value const& value, Trail* trail) {
                 spec.*member = detail::Reader<T>::read(value, trail);
@@ -130,7 +132,8 @@ Field<Spec> optional(std::string key, T Spec::*member, std::string fallback, std
 template <class Spec>
 Spec read_spec(Value const& value, Trail* trail) {
     auto const& fields = fields_of(static_cast<Spec const*>(nullptr));
-    if (!value.is_map() && value.kind != Value::Kind::null) fail(value.place, "no map", "key: value lines");
+    if (!value.is_map() && value.kind != Value::Kind::null)
+        fail(value.place, "no map", "key: value lines");
     std::vector<std::string> known;
     for (auto const& field : fields) known.push_back(field.key);
     for (auto const& [name, entry] : value.entries) {
@@ -148,10 +151,10 @@ Spec read_spec(Value const& value, Trail* trail) {
         if (given != nullptr && given->kind == Value::Kind::null) {
             fail(given->place, "nothing", field.expects);
         }
-        field.read(spec,
-                   given != nullptr ? *given
-                                    : detail::fallback_value(value, field.key, *field.fallback),
-                   trail);
+        field.read(
+            spec,
+            given != nullptr ? *given : detail::fallback_value(value, field.key, *field.fallback),
+            trail);
     }
     return spec;
 }

@@ -31,14 +31,17 @@ std::vector<std::string> Library::names(std::string const& kind) const {
     std::error_code error;
     for (auto const& entry : fs::directory_iterator(fs::path(folder_) / kind, error)) {
         auto const extension = entry.path().extension();
-        if (extension == ".yaml" || extension == ".json") found.push_back(entry.path().stem().string());
+        if (extension == ".yaml" || extension == ".json")
+            found.push_back(entry.path().stem().string());
     }
-    std::sort(found.begin(), found.end());
-    found.erase(std::unique(found.begin(), found.end()), found.end());
+    std::ranges::sort(found);
+    auto const repeated = std::ranges::unique(found);
+    found.erase(repeated.begin(), repeated.end());
     return found;
 }
 
-std::string Library::path(std::string const& kind, std::string const& name,
+std::string Library::path(std::string const& kind,
+                          std::string const& name,
                           Place const& asked) const {
     fs::path const given(name);
     std::error_code ignored;
@@ -47,7 +50,8 @@ std::string Library::path(std::string const& kind, std::string const& name,
         fs::path const beside = fs::path(asked.file).parent_path() / given;
         if (given.is_relative() && fs::exists(beside, ignored)) return beside.string();
         if (fs::exists(given, ignored)) return given.string();
-        fail(asked, fmt::format("no file '{}'", name), "a file, or a name from nvl72sim list " + kind);
+        fail(asked, fmt::format("no file '{}'", name),
+             "a file, or a name from nvl72sim list " + kind);
     }
     for (char const* extension : {".yaml", ".json"}) {
         fs::path const file = fs::path(folder_) / kind / (name + extension);
@@ -55,7 +59,8 @@ std::string Library::path(std::string const& kind, std::string const& name,
     }
     auto const near = nearest_name(name, names(kind));
     throw ConfigError(fmt::format("{}: unknown '{}' ({}see nvl72sim list {})", asked.text(), name,
-                                  near.empty() ? "" : fmt::format("did you mean {}? ", near), kind));
+                                  near.empty() ? "" : fmt::format("did you mean {}? ", near),
+                                  kind));
 }
 
 }  // namespace nvl72

@@ -20,7 +20,8 @@ public:
     [[nodiscard]] std::vector<std::string> names(std::string const& kind) const;
     /// The file of `name`, or of a path that ends in .yaml or .json; `asked` is where the name was
     /// written. Throws ConfigError with the nearest name.
-    [[nodiscard]] std::string path(std::string const& kind, std::string const& name,
+    [[nodiscard]] std::string path(std::string const& kind,
+                                   std::string const& name,
                                    Place const& asked) const;
 
 private:

@@ -61,7 +61,8 @@ constexpr std::array units{
 
 /// Units that format_quantity writes: decimal bytes, never bits or binary.
 bool written(Unit const& unit) {
-    return unit.name.find('b') == std::string_view::npos && unit.name.find('i') == std::string_view::npos;
+    return unit.name.find('b') == std::string_view::npos &&
+           unit.name.find('i') == std::string_view::npos;
 }
 
 std::string shown(Value const& value) {
@@ -95,7 +96,8 @@ std::string expected_quantity(Dimension dimension) {
     switch (dimension) {
         case Dimension::bytes: return "a size with its unit, such as 80 GB or 512 MiB";
         case Dimension::seconds: return "a time with its unit, such as 1.1 us";
-        case Dimension::bytes_per_second: return "a rate with its unit, such as 400 Gb/s or 50 GB/s";
+        case Dimension::bytes_per_second:
+            return "a rate with its unit, such as 400 Gb/s or 50 GB/s";
         case Dimension::flops_per_second: return "a rate with its unit, such as 989 TFLOP/s";
         case Dimension::watts: return "a power with its unit, such as 700 W";
         case Dimension::hertz: return "a frequency with its unit, such as 1.83 GHz";

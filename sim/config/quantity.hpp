@@ -38,7 +38,9 @@ std::string read_word(Value const& value);
 template <>
 struct ValueType<double> {
     static std::string expects() { return "a number"; }
-    static double read(Value const& value) { return detail::read_quantity(value, Dimension::number); }
+    static double read(Value const& value) {
+        return detail::read_quantity(value, Dimension::number);
+    }
     static std::string write(double value) { return format_quantity(value, Dimension::number); }
 };
 template <>
@@ -98,7 +100,8 @@ struct ValueType<Picoseconds> {
 };
 
 /// Specialise for an enum whose config words are `words`, in the order of its values from 0:
-///   template <> struct EnumNames<Routing> { static constexpr std::array words{"adaptive", "ecmp"}; };
+///   template <> struct EnumNames<Routing> { static constexpr std::array words{"adaptive", "ecmp"};
+///   };
 template <class Enum>
 struct EnumNames;
 

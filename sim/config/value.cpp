@@ -64,7 +64,7 @@ private:
                 fail({file_, line, key}, "given twice",
                      fmt::format("once; the first is on line {}", first->place.line));
             }
-            value.entries.emplace_back(name, convert(entry.second, key, line, depth + 1));
+            value.entries.push_back({name, convert(entry.second, key, line, depth + 1)});
         }
     }
 
@@ -74,9 +74,9 @@ private:
 
 void check_source(Value const& source) {
     bool const known =
-        source.is_scalar() &&
-        std::any_of(std::begin(source_kinds), std::end(source_kinds),
-                    [&](std::string_view kind) { return source.scalar.starts_with(kind); });
+        source.is_scalar() && std::ranges::any_of(source_kinds, [&](std::string_view kind) {
+            return source.scalar.starts_with(kind);
+        });
     if (!known) {
         fail(source.place, fmt::format("'{}'", source.scalar),
              "a text that begins with measured, published, fitted, assumed or derived");
@@ -92,7 +92,7 @@ void settle_sources(Value& value, std::string const& inherited) {
             source = own->scalar;
         }
         std::erase_if(value.entries, [](auto const& entry) {
-            return entry.first == "source" || entry.first == "note";
+            return entry.name == "source" || entry.name == "note";
         });
         if (auto const* inner = value.find("value")) {
             for (auto const& [name, other] : value.entries) {
@@ -136,7 +136,8 @@ Value parse_yaml(std::string const& text, std::string const& file) {
     } catch (YAML::Exception const& error) {
         // Deep nesting surfaces as "bad file" with no mark.
         std::string const why = error.mark.line < 0 ? "nested too deep" : error.msg;
-        throw ConfigError(fmt::format("{}:{}: not YAML: {}", file, std::max(0, error.mark.line) + 1, why));
+        throw ConfigError(
+            fmt::format("{}:{}: not YAML: {}", file, std::max(0, error.mark.line) + 1, why));
     }
     if (documents.size() > 1) {
         throw ConfigError(fmt::format("{}:{}: {} YAML documents (expected one)", file,
@@ -190,7 +191,7 @@ Value& child(Value& parent, std::string const& name, Place const& place) {
     Value added;
     added.place = {place.file, 0,
                    parent.place.key.empty() ? name : fmt::format("{}.{}", parent.place.key, name)};
-    return parent.entries.emplace_back(name, std::move(added)).second;
+    return parent.entries.emplace_back(NamedValue{name, std::move(added)}).value;
 }
 
 }  // namespace
@@ -203,14 +204,16 @@ void apply_override(Value& root, std::string const& assignment) {
     for (auto const& name : split(place.key, '.')) target = &child(*target, name, place);
 
     std::string const key = target->place.key;
-    Value const parsed = parse_yaml(fmt::format("value: {}", assignment.substr(equals + 1)), "command line");
+    Value const parsed =
+        parse_yaml(fmt::format("value: {}", assignment.substr(equals + 1)), "command line");
     Value replacement = parsed;  // {value: X} folds to X
     auto const rename = [&](auto const& self, Value& value, std::string const& path) -> void {
         value.place = {"command line", 0, path};
         for (std::size_t i = 0; i < value.items.size(); ++i) {
             self(self, value.items[i], fmt::format("{}[{}]", path, i));
         }
-        for (auto& [name, entry] : value.entries) self(self, entry, fmt::format("{}.{}", path, name));
+        for (auto& [name, entry] : value.entries)
+            self(self, entry, fmt::format("{}.{}", path, name));
     };
     rename(rename, replacement, key);
     *target = std::move(replacement);

@@ -2,7 +2,6 @@
 
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 namespace nvl72 {
@@ -16,6 +15,8 @@ struct Place {
     [[nodiscard]] std::string text() const;
 };
 
+struct NamedValue;
+
 /// One YAML value, free of YAML's traps: unique keys, one document, bounded depth, no cycles.
 /// A leaf may be written `{value: 80 GB, source: "published: ..."}`; `source` on a map holds for
 /// every leaf in it that names none of its own. Sources start with one of source_kinds.
@@ -27,12 +28,18 @@ struct Value {
     std::string scalar;
     std::string source;  ///< "" where the file states none
     std::vector<Value> items;
-    std::vector<std::pair<std::string, Value>> entries;
+    std::vector<NamedValue> entries;
 
     [[nodiscard]] Value const* find(std::string_view key) const;
     [[nodiscard]] bool is_map() const { return kind == Kind::map; }
     [[nodiscard]] bool is_list() const { return kind == Kind::list; }
     [[nodiscard]] bool is_scalar() const { return kind == Kind::scalar; }
+};
+
+/// One entry of a map.
+struct NamedValue {
+    std::string name;
+    Value value;
 };
 
 /// `place: found (expected)`, thrown as ConfigError.

@@ -35,7 +35,8 @@ CostId CostBook::add(PricedCost composed) {
     return CostId{static_cast<std::uint32_t>(costs_.size() - 1)};
 }
 
-void merge_shares(std::vector<BasisShare>& shares, std::vector<BasisShare> const& added,
+void merge_shares(std::vector<BasisShare>& shares,
+                  std::vector<BasisShare> const& added,
                   double times) {
     for (BasisShare const& share : added) {
         auto const same = std::find_if(shares.begin(), shares.end(), [&](BasisShare const& known) {

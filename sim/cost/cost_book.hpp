@@ -47,7 +47,9 @@ private:
 };
 
 /// Adds `added` into `shares`, one entry per distinct basis.
-void merge_shares(std::vector<BasisShare>& shares, std::vector<BasisShare> const& added, double times);
+void merge_shares(std::vector<BasisShare>& shares,
+                  std::vector<BasisShare> const& added,
+                  double times);
 
 /// The worst basis that holds at least 5 % of the time, and its share of the whole.
 struct BasisVerdict {

@@ -19,7 +19,14 @@ struct EnumNames<Precision> {
     static constexpr std::array words{"bf16", "fp8", "fp8_block", "mxfp8", "nvfp4"};
 };
 
-enum class CollectiveOp : std::uint8_t { all_reduce, all_gather, reduce_scatter, alltoall, broadcast, sendrecv };
+enum class CollectiveOp : std::uint8_t {
+    all_reduce,
+    all_gather,
+    reduce_scatter,
+    alltoall,
+    broadcast,
+    sendrecv
+};
 template <>
 struct EnumNames<CollectiveOp> {
     static constexpr std::array words{"all_reduce", "all_gather", "reduce_scatter",

@@ -30,13 +30,13 @@ struct Usage {
 };
 
 /// A latency part, then `work` at a rate of at most `rate_max`. Alone it takes
-/// latency + work / rate_max, to the picosecond; where resources are full, max-min sharing slows it.
-/// Invariant: sum over activities of multiplicity * rate * per_work <= capacity, and each activity
-/// runs at rate_max or crosses a full resource.
+/// latency + work / rate_max, to the picosecond; where resources are full, max-min sharing slows
+/// it. Invariant: sum over activities of multiplicity * rate * per_work <= capacity, and each
+/// activity runs at rate_max or crosses a full resource.
 struct Activity {
     Picoseconds latency;
-    double work = 0;             ///< any unit; 0 means latency only
-    double rate_max = 1;         ///< work units per second
+    double work = 0;                 ///< any unit; 0 means latency only
+    double rate_max = 1;             ///< work units per second
     std::uint32_t multiplicity = 1;  ///< identical activities per member of the resources it uses
     std::span<Usage const> uses;
 };

@@ -56,7 +56,8 @@ private:
         return latest;
     }
 
-    /// Says what the compute stream of `who` waited for in [begin, end), where `task` starts at end.
+    /// Says what the compute stream of `who` waited for in [begin, end), where `task` starts at
+    /// end.
     void attribute(Breakdown& part, ClassId who, Picoseconds begin, Picoseconds end, TaskId task) {
         while (begin < end) {
             TaskId const cause = binding(task);
@@ -115,7 +116,8 @@ Picoseconds Breakdown::total() const {
 std::vector<Breakdown> breakdown(TaskGraph const& graph, Execution const& execution) {
     auto parts = Partition(graph, execution).all();
     for (Breakdown const& part : parts) {
-        NVL72_EXPECT(part.total() == execution.makespan, "the parts of a breakdown sum to the step");
+        NVL72_EXPECT(part.total() == execution.makespan,
+                     "the parts of a breakdown sum to the step");
     }
     return parts;
 }

@@ -16,7 +16,8 @@ constexpr std::size_t progress_every = 65536;
 
 class Run {
 public:
-    Run(TaskGraph const& graph, std::span<TaskTime const> times,
+    Run(TaskGraph const& graph,
+        std::span<TaskTime const> times,
         std::function<void(double)> const& progress)
         : graph_(graph), times_(times), progress_(progress) {
         for (Resource const& resource : graph.resources()) engine_.add_resource(resource);
@@ -118,7 +119,8 @@ private:
 
 }  // namespace
 
-Execution execute(TaskGraph const& graph, std::span<TaskTime const> times,
+Execution execute(TaskGraph const& graph,
+                  std::span<TaskTime const> times,
                   std::function<void(double)> const& progress) {
     return Run(graph, times, progress).run();
 }

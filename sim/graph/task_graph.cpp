@@ -11,7 +11,8 @@ namespace nvl72 {
 namespace {
 
 template <class T>
-std::span<T const> slice(std::vector<T> const& items, std::vector<std::uint32_t> const& begin,
+std::span<T const> slice(std::vector<T> const& items,
+                         std::vector<std::uint32_t> const& begin,
                          std::uint32_t index) {
     return std::span<T const>(items).subspan(begin[index], begin[index + 1] - begin[index]);
 }
@@ -68,7 +69,8 @@ std::uint32_t TaskGraphBuilder::add_phase(std::string name) {
     return next_index(graph_.phases_.size() - 1);
 }
 
-TaskId TaskGraphBuilder::add_task(Task task, std::span<TaskId const> needs,
+TaskId TaskGraphBuilder::add_task(Task task,
+                                  std::span<TaskId const> needs,
                                   std::span<Traffic const> traffic) {
     TaskId const id{next_index(graph_.tasks_.size())};
     graph_.tasks_.push_back(task);
@@ -84,8 +86,12 @@ namespace {
 
 /// Fills one direction of the edges as offsets and targets, in edge order.
 template <class Key, class Target>
-void index_edges(std::size_t tasks, std::vector<std::pair<TaskId, TaskId>> const& edges, Key key,
-                 Target target, std::vector<std::uint32_t>& begin, std::vector<TaskId>& out) {
+void index_edges(std::size_t tasks,
+                 std::vector<std::pair<TaskId, TaskId>> const& edges,
+                 Key key,
+                 Target target,
+                 std::vector<std::uint32_t>& begin,
+                 std::vector<TaskId>& out) {
     begin.assign(tasks + 1, 0);
     for (auto const& edge : edges) ++begin[key(edge).value + 1];
     std::partial_sum(begin.begin(), begin.end(), begin.begin());
@@ -95,7 +101,8 @@ void index_edges(std::size_t tasks, std::vector<std::pair<TaskId, TaskId>> const
 }
 
 /// Follows unfinished predecessors from `start` until a task repeats: that is a cycle.
-std::string cycle_text(TaskGraph const& graph, std::vector<std::uint32_t> const& waiting,
+std::string cycle_text(TaskGraph const& graph,
+                       std::vector<std::uint32_t> const& waiting,
                        std::vector<TaskId> const& stream_before) {
     std::uint32_t at = 0;
     while (waiting[at] == 0) ++at;

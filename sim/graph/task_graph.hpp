@@ -66,8 +66,8 @@ public:
     [[nodiscard]] std::span<RankClass const> classes() const { return classes_; }
     [[nodiscard]] std::span<Resource const> resources() const { return resources_; }
     [[nodiscard]] std::span<std::string const> phases() const { return phases_; }
-    [[nodiscard]] std::span<TaskId const> needs(TaskId task) const;    ///< tasks it waits for
-    [[nodiscard]] std::span<TaskId const> feeds(TaskId task) const;    ///< tasks that wait for it
+    [[nodiscard]] std::span<TaskId const> needs(TaskId task) const;  ///< tasks it waits for
+    [[nodiscard]] std::span<TaskId const> feeds(TaskId task) const;  ///< tasks that wait for it
     [[nodiscard]] std::span<Traffic const> traffic(TaskId task) const;
     [[nodiscard]] ClassId class_of(TaskId task) const {
         return streams_[tasks_[task.value].stream.value].who;
@@ -95,7 +95,9 @@ public:
     StreamId add_stream(Stream added);
     ResourceId add_resource(Resource added);
     std::uint32_t add_phase(std::string name);
-    TaskId add_task(Task task, std::span<TaskId const> needs, std::span<Traffic const> traffic = {});
+    TaskId add_task(Task task,
+                    std::span<TaskId const> needs,
+                    std::span<Traffic const> traffic = {});
     /// An edge to a task added later than the one that waits: schedules are cyclic in code order.
     void add_need(TaskId task, TaskId needed);
     [[nodiscard]] TaskGraph build();

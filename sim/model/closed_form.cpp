@@ -9,9 +9,7 @@ namespace {
 std::int64_t attention_parameters(Architecture const& a) {
     return a.hidden * (a.qkv_width() + a.query_width());  // QKV in, projection out
 }
-std::int64_t ffn_parameters(Architecture const& a) {
-    return a.ffn_matrices * a.hidden * a.ffn;
-}
+std::int64_t ffn_parameters(Architecture const& a) { return a.ffn_matrices * a.hidden * a.ffn; }
 
 }  // namespace
 
@@ -19,9 +17,7 @@ std::int64_t layer_matrix_parameters(Architecture const& a) {
     return attention_parameters(a) + ffn_parameters(a);
 }
 
-std::int64_t layer_norm_parameters(Architecture const& a) {
-    return 2 * a.norm_vectors * a.hidden;
-}
+std::int64_t layer_norm_parameters(Architecture const& a) { return 2 * a.norm_vectors * a.hidden; }
 
 Parameters parameters_of(Architecture const& a) {
     Parameters p;

@@ -32,13 +32,15 @@ Flops forward_matmul_flops_per_token(Architecture const& architecture);
 
 /// FLOPs of one token's scores and weighted values, forward, averaged over a sequence of
 /// `sequence` tokens: 4 x sequence x heads x head_dim per layer; causal counts half.
-Flops attention_flops_per_token(Architecture const& architecture, std::int64_t sequence,
+Flops attention_flops_per_token(Architecture const& architecture,
+                                std::int64_t sequence,
                                 bool causal);
 
 /// FLOPs that published TFLOP/s per GPU count: forward and backward (3 x forward), recomputation
 /// excluded, causal attention counted half (Megatron-Bridge's performance summaries; MLPerf's
 /// 21,508 TFLOP per Llama-3.1-405B sample counts it whole).
-Flops training_flops_per_token(Architecture const& architecture, std::int64_t sequence,
+Flops training_flops_per_token(Architecture const& architecture,
+                               std::int64_t sequence,
                                bool causal = true);
 
 /// Key-value cache of one token over all layers.

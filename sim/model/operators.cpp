@@ -31,8 +31,8 @@ Operator residual(std::string_view name, Architecture const& a) {
 }
 
 /// n x k weights; keeps its input. Backward is two gemms of the same size.
-Operator gemm(std::string_view name, Split split, std::int64_t n, std::int64_t k,
-              bool fp8_allowed) {
+Operator gemm(
+    std::string_view name, Split split, std::int64_t n, std::int64_t k, bool fp8_allowed) {
     return {.name = name,
             .kind = OperatorKind::gemm,
             .split = split,
