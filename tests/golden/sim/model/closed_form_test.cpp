@@ -14,8 +14,14 @@ Architecture shipped(std::string const& name) {
     return load_architecture((root / "configs" / "models" / (name + ".json")).string());
 }
 
-Architecture dense(int layers, std::int64_t hidden, std::int64_t heads, std::int64_t kv_heads,
-                   std::int64_t head_dim, std::int64_t ffn, std::int64_t vocab, bool tied) {
+Architecture dense(int layers,
+                   std::int64_t hidden,
+                   std::int64_t heads,
+                   std::int64_t kv_heads,
+                   std::int64_t head_dim,
+                   std::int64_t ffn,
+                   std::int64_t vocab,
+                   bool tied) {
     Architecture a;
     a.layers = layers;
     a.hidden = hidden;
