@@ -24,7 +24,8 @@ std::vector<Field<OverlapPolicy>> const& fields_of(OverlapPolicy const*) {
     static std::vector<Field<OverlapPolicy>> const fields{
         optional("tp", &OverlapPolicy::tp, "true", "tensor-parallel collectives under their GEMM"),
         optional("cp", &OverlapPolicy::cp, "true", "key-value exchange under attention"),
-        optional("dp", &OverlapPolicy::dp, "true", "gradient and parameter collectives under compute"),
+        optional("dp", &OverlapPolicy::dp, "true",
+                 "gradient and parameter collectives under compute"),
         optional("pp", &OverlapPolicy::pp, "true", "pipeline sends under compute"),
     };
     return fields;
@@ -32,7 +33,8 @@ std::vector<Field<OverlapPolicy>> const& fields_of(OverlapPolicy const*) {
 
 std::vector<Field<StatePolicy>> const& fields_of(StatePolicy const*) {
     static std::vector<Field<StatePolicy>> const fields{
-        optional("weight_bytes", &StatePolicy::weight_bytes, "2", "bytes per weight kept for compute"),
+        optional("weight_bytes", &StatePolicy::weight_bytes, "2",
+                 "bytes per weight kept for compute"),
         optional("gradient_bytes", &StatePolicy::gradient_bytes, "4", "bytes per gradient"),
         optional("optimizer_bytes", &StatePolicy::optimizer_bytes, "12",
                  "bytes per parameter of optimizer state (master weight, two moments)"),
@@ -55,7 +57,8 @@ std::vector<Field<MemoryReserve>> const& fields_of(MemoryReserve const*) {
 std::vector<Field<Recipe>> const& fields_of(Recipe const*) {
     static std::vector<Field<Recipe>> const fields{
         required("summary", &Recipe::summary, "one line: which software, which release"),
-        required("precisions", &Recipe::precisions, "what each precision word of an experiment means"),
+        required("precisions", &Recipe::precisions,
+                 "what each precision word of an experiment means"),
         required("overlap", &Recipe::overlap, "which communication runs under compute"),
         required("state", &Recipe::state, "bytes per parameter"),
         required("reserve", &Recipe::reserve, "memory besides the model"),
@@ -74,7 +77,9 @@ Recipe load_recipe(std::string const& path, Trail* trail) {
     return recipe;
 }
 
-PrecisionPolicy const& policy_of(Recipe const& recipe, std::string const& word, Place const& asked) {
+PrecisionPolicy const& policy_of(Recipe const& recipe,
+                                 std::string const& word,
+                                 Place const& asked) {
     std::vector<std::string> words;
     for (auto const& [name, policy] : recipe.precisions) {
         if (name == word) return policy;

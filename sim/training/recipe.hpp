@@ -14,7 +14,8 @@ struct PrecisionPolicy {
     Precision linear = Precision::bf16;     ///< GEMMs of transformer blocks
     Precision head = Precision::bf16;       ///< the output layer's GEMM
     Precision attention = Precision::bf16;  ///< scores and weighted values
-    double saved_input_bytes = 2;  ///< per element, of what linear layers keep for the backward pass
+    double saved_input_bytes =
+        2;  ///< per element, of what linear layers keep for the backward pass
     double parameter_gather_bytes = 2;  ///< per parameter, in the data-parallel all-gather
 };
 std::vector<Field<PrecisionPolicy>> const& fields_of(PrecisionPolicy const*);
@@ -23,7 +24,8 @@ std::vector<Field<PrecisionPolicy>> const& fields_of(PrecisionPolicy const*);
 struct OverlapPolicy {
     bool tp = true;  ///< all-gather and reduce-scatter pipelined with their GEMM, ring step by step
     bool cp = true;  ///< key-value exchange pipelined with attention blocks
-    bool dp = true;  ///< gradient reduce-scatter under the backward, parameter all-gather under the forward
+    bool dp = true;  ///< gradient reduce-scatter under the backward, parameter all-gather under the
+                     ///< forward
     bool pp = true;  ///< sends do not block the sender
 };
 std::vector<Field<OverlapPolicy>> const& fields_of(OverlapPolicy const*);
@@ -39,9 +41,9 @@ std::vector<Field<StatePolicy>> const& fields_of(StatePolicy const*);
 
 /// What a GPU holds besides the model.
 struct MemoryReserve {
-    Bytes framework;            ///< CUDA context, cuBLAS workspaces
-    Bytes communication;        ///< NCCL buffers
-    double fragmentation = 0;   ///< share of activations lost to the allocator
+    Bytes framework;           ///< CUDA context, cuBLAS workspaces
+    Bytes communication;       ///< NCCL buffers
+    double fragmentation = 0;  ///< share of activations lost to the allocator
 };
 std::vector<Field<MemoryReserve>> const& fields_of(MemoryReserve const*);
 
@@ -55,7 +57,7 @@ struct Recipe {
     OverlapPolicy overlap;
     StatePolicy state;
     MemoryReserve reserve;
-    bool full_recompute = false;  ///< every layer's forward runs again before its backward
+    bool full_recompute = false;         ///< every layer's forward runs again before its backward
     double optimizer_traffic_bytes = 0;  ///< HBM bytes per parameter of one optimizer step
 };
 std::vector<Field<Recipe>> const& fields_of(Recipe const*);

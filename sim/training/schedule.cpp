@@ -10,7 +10,9 @@ namespace {
 
 /// Warm-up forwards, then one forward and one backward in turn, then the remaining backwards.
 template <class ForwardTurn, class BackwardTurn>
-std::vector<Turn> one_forward_one_backward(int turns, int warm_up, ForwardTurn forward,
+std::vector<Turn> one_forward_one_backward(int turns,
+                                           int warm_up,
+                                           ForwardTurn forward,
                                            BackwardTurn backward) {
     std::vector<Turn> order;
     order.reserve(2 * static_cast<std::size_t>(turns));

@@ -17,8 +17,8 @@ struct Turn {
 
 /// What a schedule needs to know.
 struct PipelineShape {
-    int stages = 1;        ///< pipeline parallel size
-    int chunks = 1;        ///< virtual pipeline size: model chunks per stage
+    int stages = 1;  ///< pipeline parallel size
+    int chunks = 1;  ///< virtual pipeline size: model chunks per stage
     int micro_batches = 1;
 };
 
@@ -30,7 +30,8 @@ struct PipelineSchedule {
 };
 
 /// 1F1B (PipeDream-flush), and interleaved 1F1B as Megatron-LM runs it (Narayanan et al., 2021):
-/// micro-batches in groups of `stages`, chunk after chunk; bubble (stages-1)/(micro-batches*chunks).
+/// micro-batches in groups of `stages`, chunk after chunk; bubble
+/// (stages-1)/(micro-batches*chunks).
 extern std::array<PipelineSchedule, 2> const pipeline_schedules;
 
 /// The schedule Megatron picks: interleaved when a stage holds several chunks.

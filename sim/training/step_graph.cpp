@@ -8,7 +8,15 @@ namespace nvl72 {
 
 namespace {
 
-enum Phase : std::uint32_t { forward, backward, send_forward, send_backward, reduce, gather, optimizer };
+enum Phase : std::uint32_t {
+    forward,
+    backward,
+    send_forward,
+    send_backward,
+    reduce,
+    gather,
+    optimizer
+};
 
 constexpr TaskId no_task{UINT32_MAX};
 
@@ -27,8 +35,10 @@ struct TurnTasks {
 
 class StepBuilder {
 public:
-    StepBuilder(PipelineShape const& pipeline, std::vector<StagePlan> const& stages,
-                OverlapPolicy const& overlap, CostBook& book)
+    StepBuilder(PipelineShape const& pipeline,
+                std::vector<StagePlan> const& stages,
+                OverlapPolicy const& overlap,
+                CostBook& book)
         : pipeline_(pipeline), stages_(stages), overlap_(overlap), book_(book) {
         NVL72_EXPECT(static_cast<int>(stages.size()) == pipeline.stages, "one plan per stage");
         for (char const* name : phase_names) builder_.add_phase(name);
@@ -59,7 +69,8 @@ private:
 
     [[nodiscard]] int global_chunks() const { return pipeline_.stages * pipeline_.chunks; }
     [[nodiscard]] std::size_t turn_index(int global_chunk, int micro_batch) const {
-        return static_cast<std::size_t>(global_chunk) * static_cast<std::size_t>(pipeline_.micro_batches) +
+        return static_cast<std::size_t>(global_chunk) *
+                   static_cast<std::size_t>(pipeline_.micro_batches) +
                static_cast<std::size_t>(micro_batch);
     }
 
@@ -119,8 +130,12 @@ private:
     }
 
     /// A data-parallel collective of one chunk; it holds its SMs while it moves data.
-    TaskId add_data_parallel(int s, CollectivePlan const& plan, std::optional<CostId> cost,
-                             Phase phase, int chunk, TaskId after) {
+    TaskId add_data_parallel(int s,
+                             CollectivePlan const& plan,
+                             std::optional<CostId> cost,
+                             Phase phase,
+                             int chunk,
+                             TaskId after) {
         if (!cost) return no_task;
         StageIds const& ids = ids_[s];
         auto traffic = link_traffic(s, plan.load);
@@ -131,8 +146,9 @@ private:
 
     void add_gathers(int s) {
         for (int chunk = 0; chunk < pipeline_.chunks; ++chunk) {
-            ids_[s].gathered[chunk] = add_data_parallel(s, stages_[s].chunks[chunk].parameter_gather,
-                                                        ids_[s].gather[chunk], gather, chunk, no_task);
+            ids_[s].gathered[chunk] =
+                add_data_parallel(s, stages_[s].chunks[chunk].parameter_gather,
+                                  ids_[s].gather[chunk], gather, chunk, no_task);
         }
     }
 
@@ -158,8 +174,8 @@ private:
             auto const& cost = costs.exposed[d];
             if (!cost) continue;
             StreamId const stream = dimension == ParallelDimension::cp ? ids.cp : ids.tp;
-            tasks.last = add({TaskKind::collective, dimension, stream, *cost, phase, turn.micro_batch,
-                              turn.chunk},
+            tasks.last = add({TaskKind::collective, dimension, stream, *cost, phase,
+                              turn.micro_batch, turn.chunk},
                              {tasks.last}, link_traffic(s, costs.cost->exposed[d].load));
         }
         return tasks;
@@ -225,9 +241,11 @@ private:
             for (int g = 0; g < global_chunks(); ++g) {
                 TurnTasks const& own_forward = forwards_[turn_index(g, m)];
                 TurnTasks const& own_backward = backwards_[turn_index(g, m)];
-                if (g > 0) builder_.add_need(own_forward.first, forwards_[turn_index(g - 1, m)].last);
-                TaskId const before = g + 1 < global_chunks() ? backwards_[turn_index(g + 1, m)].last
-                                                              : own_forward.last;
+                if (g > 0)
+                    builder_.add_need(own_forward.first, forwards_[turn_index(g - 1, m)].last);
+                TaskId const before = g + 1 < global_chunks()
+                                          ? backwards_[turn_index(g + 1, m)].last
+                                          : own_forward.last;
                 builder_.add_need(own_backward.first, before);
             }
         }
@@ -244,8 +262,10 @@ private:
 
 }  // namespace
 
-TaskGraph build_step_graph(PipelineShape const& pipeline, std::vector<StagePlan> const& stages,
-                           OverlapPolicy const& overlap, CostBook& book) {
+TaskGraph build_step_graph(PipelineShape const& pipeline,
+                           std::vector<StagePlan> const& stages,
+                           OverlapPolicy const& overlap,
+                           CostBook& book) {
     return StepBuilder(pipeline, stages, overlap, book).build();
 }
 

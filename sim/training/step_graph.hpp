@@ -14,7 +14,7 @@ namespace nvl72 {
 struct StageChunk {
     TurnCost forward;
     TurnCost backward;
-    CollectivePlan gradient_reduce;   ///< size 0: one data-parallel rank, nothing to reduce
+    CollectivePlan gradient_reduce;  ///< size 0: one data-parallel rank, nothing to reduce
     CollectivePlan parameter_gather;
 };
 
@@ -33,11 +33,18 @@ struct StagePlan {
 
 /// Builds the task graph of one step: parameter all-gathers, the schedule's turns with their sends,
 /// gradient reduce-scatters as chunks finish, the optimizer.
-TaskGraph build_step_graph(PipelineShape const& pipeline, std::vector<StagePlan> const& stages,
-                           OverlapPolicy const& overlap, CostBook& book);
+TaskGraph build_step_graph(PipelineShape const& pipeline,
+                           std::vector<StagePlan> const& stages,
+                           OverlapPolicy const& overlap,
+                           CostBook& book);
 
 /// Phases of a step, as `TaskGraph::phases` holds them and /ops names them.
-inline constexpr std::array phase_names{"forward", "backward", "send forward", "send backward",
-                                        "gradient reduce-scatter", "parameter all-gather", "optimizer"};
+inline constexpr std::array phase_names{"forward",
+                                        "backward",
+                                        "send forward",
+                                        "send backward",
+                                        "gradient reduce-scatter",
+                                        "parameter all-gather",
+                                        "optimizer"};
 
 }  // namespace nvl72

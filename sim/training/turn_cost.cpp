@@ -19,7 +19,8 @@ struct LocalGemm {
 };
 
 LocalGemm local_gemm(Operator const& op, int tp) {
-    return {op.split == Split::column ? op.n / tp : op.n, op.split == Split::row ? op.k / tp : op.k};
+    return {op.split == Split::column ? op.n / tp : op.n,
+            op.split == Split::row ? op.k / tp : op.k};
 }
 
 /// Tokens x width of an elementwise operator that fall to one rank.
@@ -71,7 +72,9 @@ struct TurnPricer::Pass {
     }
 
     /// A collective that takes `full` alone, `count` times, of which `waited` is not hidden.
-    void wait(ParallelDimension dimension, Planned const& full, Picoseconds waited,
+    void wait(ParallelDimension dimension,
+              Planned const& full,
+              Picoseconds waited,
               std::int64_t count) {
         double const shown = waited / full.cost.time;
         auto const times = static_cast<double>(count);

@@ -49,8 +49,11 @@ struct TurnCost {
 /// steps is waited for only where a step outlasts the GEMM's share of it.
 class TurnPricer {
 public:
-    TurnPricer(Architecture const& model, PrecisionPolicy const& precision, Recipe const& recipe,
-               Profile const& profile, CostBook& book)
+    TurnPricer(Architecture const& model,
+               PrecisionPolicy const& precision,
+               Recipe const& recipe,
+               Profile const& profile,
+               CostBook& book)
         : model_(model), precision_(precision), recipe_(recipe), profile_(profile), book_(book) {}
 
     [[nodiscard]] TurnCost forward(ChunkContent const& chunk, TurnShape const& shape) const;

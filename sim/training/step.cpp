@@ -1,0 +1,269 @@
+#include "sim/training/step.hpp"
+
+#include "sim/base/error.hpp"
+#include "sim/collective/collective.hpp"
+#include "sim/cost/profile.hpp"
+#include "sim/model/closed_form.hpp"
+#include "sim/parallel/placement.hpp"
+#include "sim/training/step_graph.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <fmt/format.h>
+#include <map>
+#include <tuple>
+
+namespace nvl72 {
+
+namespace {
+
+/// Groups of a job that share one stage, one dimension and one wiring cost the same; the slowest
+/// wiring sets the pace of the class, which is the whole stage.
+bool slower(GroupShape const& a, GroupShape const& b) {
+    auto const key = [](GroupShape const& shape) {
+        return std::tuple(shape.domains, -shape.in_domain.count, -shape.per_gpu_nic.count,
+                          shape.network_tiers);
+    };
+    return key(a) > key(b);
+}
+
+class StepPlanner {
+public:
+    explicit StepPlanner(StepSpec const& spec)
+        : spec_(spec),
+          model_(divisible_architecture(spec.model, spec.parallel)),
+          groups_(process_groups(spec.parallel)),
+          book_([&profile = spec.profile](Query const& query) {
+              return cost(profile, query, Load::sustained);
+          }) {}
+
+    CostBook& book() { return book_; }
+
+    std::vector<StagePlan> stages() {
+        std::vector<StagePlan> plans;
+        for (int s = 0; s < spec_.parallel.pp; ++s) plans.push_back(stage(s));
+        return plans;
+    }
+
+private:
+    using PricedChunk = std::pair<TurnCost, TurnCost>;
+
+    [[nodiscard]] std::int64_t ranks_per_stage() const {
+        return spec_.parallel.gpus / spec_.parallel.pp;
+    }
+
+    /// The slowest shape among the groups of `pattern` whose ranks lie in the stage.
+    [[nodiscard]] GroupShape worst_group(int stage, GroupPattern const& pattern) const {
+        std::int64_t const first = first_rank_of_stage(spec_.parallel, stage).value;
+        GroupShape worst;
+        bool found = false;
+        for (std::int64_t rank = first; rank < first + ranks_per_stage(); ++rank) {
+            if (pattern.index_of(RankId{static_cast<std::uint32_t>(rank)}) != 0) continue;
+            GroupShape const shape = spec_.fabric.shape_of(rank, pattern.stride, pattern.count);
+            if (!found || slower(shape, worst)) worst = shape;
+            found = true;
+        }
+        NVL72_EXPECT(found, "a stage holds the first rank of its groups");
+        return worst;
+    }
+
+    /// The slowest pair that sends from this stage to the next (the last one to the first).
+    [[nodiscard]] GroupShape worst_link(int stage) const {
+        std::int64_t const per_stage = ranks_per_stage();
+        bool const wraps = stage + 1 == spec_.parallel.pp;
+        std::int64_t const from = wraps ? 0 : stage * per_stage;
+        std::int64_t const stride = wraps ? stage * per_stage : per_stage;
+        GroupShape worst;
+        for (std::int64_t i = 0; i < per_stage; ++i) {
+            GroupShape const shape = spec_.fabric.shape_of(from + i, stride, 2);
+            if (i == 0 || slower(shape, worst)) worst = shape;
+        }
+        return worst;
+    }
+
+    [[nodiscard]] std::int64_t chunk_parameters(Chunk const& chunk) const {
+        std::int64_t const tp = spec_.parallel.tp;
+        std::int64_t const table = model_.vocab * model_.hidden / tp;
+        std::int64_t parameters =
+            chunk.layers * (layer_matrix_parameters(model_) / tp + layer_norm_parameters(model_));
+        if (chunk.has_embedding) parameters += table;
+        if (chunk.has_head) parameters += table + model_.hidden;
+        return parameters;
+    }
+
+    [[nodiscard]] CollectivePlan data_parallel(CollectiveOp op,
+                                               std::int64_t parameters,
+                                               double bytes_each,
+                                               GroupShape const& group) const {
+        auto const bytes = std::llround(static_cast<double>(parameters) * bytes_each);
+        if (group.ranks == 1 || bytes == 0) return {};
+        return plan_collective(spec_.profile, op, Bytes{bytes}, group);
+    }
+
+    /// Chunks of equal content on equal wiring are priced once.
+    PricedChunk const& priced_chunk(Chunk const& chunk, TurnShape const& shape) {
+        ChunkContent const content{chunk.layers, chunk.has_embedding, chunk.has_head};
+        auto const key = std::tuple(content, shape.tp_group, shape.cp_group);
+        auto found = priced_.find(key);
+        if (found == priced_.end()) {
+            TurnPricer const pricer(model_, spec_.precision, spec_.recipe, spec_.profile, book_);
+            found = priced_
+                        .emplace(key, PricedChunk{pricer.forward(content, shape),
+                                                  pricer.backward(content, shape)})
+                        .first;
+        }
+        return found->second;
+    }
+
+    [[nodiscard]] PricedCost optimizer(std::int64_t parameters, GroupShape const& group) {
+        StatePolicy const& state = spec_.recipe.state;
+        double const share =
+            state.distributed_optimizer ? 1.0 / static_cast<double>(group.ranks) : 1.0;
+        double const bytes = std::max(
+            1.0, static_cast<double>(parameters) * share * spec_.recipe.optimizer_traffic_bytes);
+        PricedCost cost;
+        cost.add(book_.price(MemoryTraffic{Bytes{std::llround(bytes)}, 1}));
+        return cost;
+    }
+
+    StagePlan stage(int s) {
+        Parallel const& parallel = spec_.parallel;
+        RankId const first = first_rank_of_stage(parallel, s);
+        GroupShape const dp_group = worst_group(s, groups_.dp_cp);
+        TurnShape const shape{parallel.tp,
+                              parallel.cp,
+                              parallel.sequence_parallel,
+                              parallel.micro_batch,
+                              parallel.sequence,
+                              worst_group(s, groups_.tp),
+                              worst_group(s, groups_.cp)};
+        StagePlan plan;
+        plan.name = fmt::format("stage {}", s);
+        plan.gpus = static_cast<std::uint32_t>(ranks_per_stage());
+        plan.representative = first;
+        plan.nvlink = spec_.fabric.nvlink_of(first.value);
+        plan.nic = spec_.fabric.nic_of(first.value);
+        for (std::int64_t i = 1; i < ranks_per_stage(); ++i) {
+            plan.nvlink = std::min(plan.nvlink, spec_.fabric.nvlink_of(first.value + i));
+            plan.nic = std::min(plan.nic, spec_.fabric.nic_of(first.value + i));
+        }
+        plan.sms = spec_.fabric.gpu().sms;
+
+        StatePolicy const& state = spec_.recipe.state;
+        std::int64_t parameters = 0;
+        for (Chunk const& chunk : parallel.chunks_of(s)) {
+            auto const& [forward, backward] = priced_chunk(chunk, shape);
+            std::int64_t const own = chunk_parameters(chunk);
+            parameters += own;
+            auto const reduce_op = state.distributed_optimizer ? CollectiveOp::reduce_scatter
+                                                               : CollectiveOp::all_reduce;
+            plan.chunks.push_back(
+                {forward, backward, data_parallel(reduce_op, own, state.gradient_bytes, dp_group),
+                 state.distributed_optimizer
+                     ? data_parallel(CollectiveOp::all_gather, own,
+                                     spec_.precision.parameter_gather_bytes, dp_group)
+                     : CollectivePlan{}});
+        }
+        if (parallel.pp > 1) {
+            std::int64_t const width =
+                parallel.sequence_parallel ? model_.hidden / parallel.tp : model_.hidden;
+            plan.send = plan_collective(spec_.profile, CollectiveOp::sendrecv,
+                                        Bytes{shape.tokens() * width * 2}, worst_link(s));
+        }
+        plan.optimizer = optimizer(parameters, dp_group);
+        return plan;
+    }
+
+    StepSpec const& spec_;
+    Architecture model_;
+    ProcessGroups groups_;
+    CostBook book_;
+    std::map<std::tuple<ChunkContent, GroupShape, GroupShape>, PricedChunk> priced_;
+};
+
+std::vector<LinkUse> link_uses(TaskGraph const& graph,
+                               std::vector<StagePlan> const& stages,
+                               Execution const& execution) {
+    // Resources come in threes per class (step_graph): nvlink, nic, SMs.
+    std::vector<LinkUse> links;
+    for (std::size_t s = 0; s < stages.size(); ++s) {
+        for (std::size_t kind = 0; kind < 2; ++kind) {
+            std::size_t const resource = 3 * s + kind;
+            double const capacity = (kind == 0 ? stages[s].nvlink : stages[s].nic).count;
+            if (capacity <= 0) continue;
+            links.push_back({graph.classes()[s].name + (kind == 0 ? " nvlink" : " nic"), capacity,
+                             execution.carried[resource]});
+        }
+    }
+    return links;
+}
+
+/// Compute and exposed communication of every class, weighted by its GPUs.
+std::vector<BasisShare> basis_shares(TaskGraph const& graph, CostBook const& book) {
+    std::map<std::uint32_t, double> weight;  // by CostId: GPUs x occurrences
+    for (std::uint32_t i = 0; i < graph.tasks().size(); ++i) {
+        Task const& task = graph.tasks()[i];
+        bool const waited = task.kind == TaskKind::compute ||
+                            task.dimension == ParallelDimension::tp ||
+                            task.dimension == ParallelDimension::cp;
+        if (!waited) continue;
+        weight[task.cost.value] += graph.classes()[graph.class_of(TaskId{i}).value].multiplicity;
+    }
+    std::vector<BasisShare> shares;
+    for (auto const& [cost, times] : weight) {
+        merge_shares(shares, book.cost(CostId{cost}).shares, times);
+    }
+    return shares;
+}
+
+MemoryPolicy memory_policy(StepSpec const& spec) {
+    MemoryPolicy policy;
+    policy.weight_bytes = spec.recipe.state.weight_bytes;
+    policy.gradient_bytes = spec.recipe.state.gradient_bytes;
+    policy.optimizer_bytes = spec.recipe.state.optimizer_bytes;
+    policy.shard_optimizer = spec.recipe.state.distributed_optimizer;
+    policy.full_recompute = spec.recipe.full_recompute;
+    policy.kept_input_bytes = spec.precision.saved_input_bytes;
+    policy.communication_buffers = spec.recipe.reserve.communication;
+    policy.framework = spec.recipe.reserve.framework;
+    policy.fragmentation = spec.recipe.reserve.fragmentation;
+    return policy;
+}
+
+}  // namespace
+
+std::vector<Memory> step_memory(StepSpec const& spec) {
+    std::vector<Memory> stages;
+    Memory worst;
+    for (int s = 0; s < spec.parallel.pp; ++s) {
+        stages.push_back(memory_of(spec.parallel, spec.model, memory_policy(spec), s));
+        if (s == 0 || stages.back().total() > worst.total()) worst = stages.back();
+    }
+    check_fits(worst, spec.fabric.gpu().hbm_usable(), spec.parallel);
+    return stages;
+}
+
+StepResult simulate_step(StepSpec const& spec, std::function<void(double)> const& progress) {
+    StepResult result;
+    result.memory = step_memory(spec);
+    NVL72_EXPECT(spec.parallel.micro_batches <= INT32_MAX, "micro-batches fit an int");
+
+    StepPlanner planner(spec);
+    auto const stages = planner.stages();
+    PipelineShape const pipeline{spec.parallel.pp, spec.parallel.vp,
+                                 static_cast<int>(spec.parallel.micro_batches)};
+    result.graph = build_step_graph(pipeline, stages, spec.recipe.overlap, planner.book());
+
+    std::vector<TaskTime> times;
+    for (PricedCost const& cost : planner.book().costs()) {
+        times.push_back({cost.time - cost.bandwidth_part, cost.bandwidth_part});
+    }
+    result.execution = execute(result.graph, times, progress);
+    result.step = result.execution.makespan;
+    result.by_class = breakdown(result.graph, result.execution);
+    result.links = link_uses(result.graph, stages, result.execution);
+    result.shares = basis_shares(result.graph, planner.book());
+    return result;
+}
+
+}  // namespace nvl72

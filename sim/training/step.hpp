@@ -1,0 +1,55 @@
+#pragma once
+
+#include "sim/cost/cost_book.hpp"
+#include "sim/graph/breakdown.hpp"
+#include "sim/graph/executor.hpp"
+#include "sim/graph/task_graph.hpp"
+#include "sim/model/architecture.hpp"
+#include "sim/parallel/layout.hpp"
+#include "sim/parallel/memory.hpp"
+#include "sim/training/recipe.hpp"
+#include "topology/fabric.hpp"
+
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace nvl72 {
+
+struct Profile;
+
+/// One training step to simulate; all referred-to specs outlive the call.
+struct StepSpec {
+    Architecture const& model;
+    Parallel const& parallel;
+    Fabric const& fabric;
+    Profile const& profile;
+    Recipe const& recipe;
+    PrecisionPolicy const& precision;
+};
+
+/// A shared resource of one class, and how full the step kept it.
+struct LinkUse {
+    std::string name;     ///< "stage 3 nvlink"
+    double capacity = 0;  ///< B/s of one GPU, one direction
+    double bytes = 0;     ///< sent by one GPU in the step
+};
+
+/// A simulated step: its time, where it went, what it stands on, and all it is made of.
+struct StepResult {
+    Picoseconds step;
+    TaskGraph graph;
+    Execution execution;
+    std::vector<Breakdown> by_class;
+    std::vector<Memory> memory;  ///< by stage
+    std::vector<LinkUse> links;
+    std::vector<BasisShare> shares;  ///< of the compute and exposed time, weighted by GPUs
+};
+
+/// Peak memory of each stage; throws DoesNotFit with the table of who owns each GiB.
+std::vector<Memory> step_memory(StepSpec const& spec);
+
+/// Simulates one step. Memory is checked first; `progress` is told the finished share.
+StepResult simulate_step(StepSpec const& spec, std::function<void(double)> const& progress = {});
+
+}  // namespace nvl72
