@@ -1,0 +1,143 @@
+#include "sim/cost/attention_cost.hpp"
+
+#include "sim/base/error.hpp"
+#include "sim/base/text.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <fmt/format.h>
+
+namespace nvl72 {
+
+namespace {
+
+constexpr double block = 128;      // queries and keys of one block of scores
+constexpr double bf16_bytes = 2;   // queries, outputs, and keys and values before the cache
+
+/// Blocks of one head, and of its longest row.
+struct Blocks {
+    double all, longest;
+};
+
+Blocks blocks_of(Attention const& attention) {
+    double const rows = std::ceil(static_cast<double>(attention.query_tokens) / block);
+    if (!attention.causal) {
+        double const columns = std::ceil(static_cast<double>(attention.kv_tokens) / block);
+        return {rows * columns, columns};
+    }
+    double const prefix =
+        std::ceil(static_cast<double>(attention.kv_tokens - attention.query_tokens) / block);
+    return {rows * prefix + rows * (rows + 1) / 2, prefix + rows};
+}
+
+void expect_sound(Attention const& attention) {
+    NVL72_EXPECT(attention.batch > 0 && attention.query_tokens > 0 && attention.kv_tokens > 0 &&
+                     attention.heads > 0 && attention.kv_heads > 0 && attention.head_dim > 0,
+                 "attention has work");
+    NVL72_EXPECT(!attention.causal || attention.kv_tokens >= attention.query_tokens,
+                 "causal attention counts the new tokens among its keys");
+}
+
+Basis basis_for(AttentionSection const& section, Attention const& attention) {
+    auto basis = section::basis_of("attention",
+                                   {{"batch", attention.batch, &section.batch},
+                                    {"query tokens", attention.query_tokens, &section.query_tokens},
+                                    {"batch x tokens", attention.batch * attention.query_tokens, &section.tokens},
+                                    {"heads", attention.heads, &section.heads},
+                                    {"kv heads", attention.kv_heads, &section.kv_heads},
+                                    {"head dim", attention.head_dim, &section.head_dim}},
+                                   section.scaled);
+    if (basis.kind == BasisKind::datasheet) return basis;
+    std::string beyond;
+    if (attention.backward) beyond += ", backward";
+    if (!attention.causal) beyond += ", no causal mask";
+    if (attention.causal && attention.kv_tokens != attention.query_tokens) beyond += ", keys before the queries";
+    if (beyond.empty()) return basis;
+    return {BasisKind::extrapolated, basis.why.empty() ? "attention" + beyond.substr(1) : basis.why + beyond};
+}
+
+}  // namespace
+
+section::Time attention_time(AttentionRow const& row, int sms, Attention const& attention, double slowdown) {
+    auto const blocks = blocks_of(attention);
+    double const width = attention.head_dim;
+    double const rows = std::ceil(static_cast<double>(attention.query_tokens) / block);
+    double const one = 4 * block * block * width * sms / row.peak.count * slowdown;
+    double const heads = static_cast<double>(attention.batch) * attention.heads;
+    double const mean = heads * (blocks.all * one + rows * row.cta.count) / sms;
+    double const longest = blocks.longest * one + row.cta.count;
+
+    double const batch = static_cast<double>(attention.batch);
+    double const queries = static_cast<double>(attention.query_tokens);
+    double const appended = std::min(queries, static_cast<double>(attention.kv_tokens));
+    double const cached = static_cast<double>(attention.kv_tokens) - appended;
+    double const kv_width = 2 * width * attention.kv_heads;
+    double const query_bytes = batch * queries * attention.heads * 2 * width * bf16_bytes;
+    double const kv_bytes =
+        batch * kv_width * (appended * (bf16_bytes + row.kv_bytes) + cached * row.kv_bytes);
+    return {row.launch.count, std::max(longest, mean + row.tail * longest) +
+                                  query_bytes / row.query_io.count + kv_bytes / row.kv_io.count};
+}
+
+Cost attention_cost(AttentionSection const& section, Attention const& attention, int sms, double slowdown) {
+    expect_sound(attention);
+    auto const name = name_of(attention.precision);
+    AttentionRow const* row = nullptr;
+    std::vector<std::string> known;
+    for (auto const& entry : section.precisions) {
+        if (entry.first == name) row = &entry.second;
+        known.push_back(entry.first);
+    }
+    if (row == nullptr) fail(section.place, fmt::format("no {} attention", name), join(known, " | "));
+    auto time = attention_time(*row, sms, attention, slowdown);
+    if (attention.backward) time.rest *= section.backward;
+    return section::rounded(time, basis_for(section, attention));
+}
+
+std::vector<Field<AttentionRow>> const& fields_of(AttentionRow const*) {
+    static std::vector<Field<AttentionRow>> const fields{
+        required("launch", &AttentionRow::launch, "time of the shortest attention"),
+        required("peak", &AttentionRow::peak, "rate of all SMs over full blocks"),
+        required("cta", &AttentionRow::cta, "start and end of a block of 128 queries"),
+        required("tail", &AttentionRow::tail, "part of the longest block that others wait for"),
+        required("query_io", &AttentionRow::query_io, "rate of queries in and outputs out"),
+        required("kv_io", &AttentionRow::kv_io, "rate of keys and values"),
+        required("kv_bytes", &AttentionRow::kv_bytes, "bytes of a cached element"),
+    };
+    return fields;
+}
+
+std::vector<Field<AttentionSection>> const& fields_of(AttentionSection const*) {
+    static std::vector<Field<AttentionSection>> const fields{
+        required("backward", &AttentionSection::backward, "backward over forward work"),
+        required("batch", &AttentionSection::batch, "measured batch sizes"),
+        required("query_tokens", &AttentionSection::query_tokens, "measured sequence lengths"),
+        required("tokens", &AttentionSection::tokens, "least and greatest measured batch x tokens"),
+        required("heads", &AttentionSection::heads, "measured query heads"),
+        required("kv_heads", &AttentionSection::kv_heads, "measured key and value heads"),
+        required("head_dim", &AttentionSection::head_dim, "measured head dimensions"),
+        required("precisions", &AttentionSection::precisions, "one row each"),
+    };
+    return fields;
+}
+
+void check(AttentionSection const& section) {
+    section::check_positive(section.place, "backward", section.backward);
+    section::check_grid(section.place, "batch", section.batch);
+    section::check_grid(section.place, "query_tokens", section.query_tokens);
+    section::check_grid(section.place, "tokens", section.tokens);
+    section::check_grid(section.place, "heads", section.heads);
+    section::check_grid(section.place, "kv_heads", section.kv_heads);
+    section::check_grid(section.place, "head_dim", section.head_dim);
+    if (section.precisions.empty()) fail(section.place, "no precisions", "at least one");
+    for (auto const& entry : section.precisions) {
+        AttentionRow const& row = entry.second;
+        section::check_positive(row.place, "peak", row.peak.count);
+        section::check_positive(row.place, "query_io", row.query_io.count);
+        section::check_positive(row.place, "kv_io", row.kv_io.count);
+        section::check_positive(row.place, "kv_bytes", row.kv_bytes);
+        if (row.tail < 0) fail(row.place, fmt::format("tail {}", row.tail), "0 or more");
+    }
+}
+
+}  // namespace nvl72

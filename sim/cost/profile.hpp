@@ -1,0 +1,61 @@
+#pragma once
+
+#include "sim/config/fields.hpp"
+#include "sim/config/library.hpp"
+#include "sim/cost/attention_cost.hpp"
+#include "sim/cost/gemm_cost.hpp"
+#include "sim/cost/memory_cost.hpp"
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace nvl72 {
+
+/// A GPU's calibration, complete: what `cost` prices from. Every constant of it has a source.
+struct Profile {
+    std::string gpu;
+    int sms = 0;  ///< multiprocessors
+    /// Tensor-core time under hours of load over the kernel tables' burst.
+    double sustained = 1;
+    GemmSection gemm;
+    AttentionSection attention;
+    MemorySection memory;
+};
+
+/// How one GPU follows from another by datasheet: ratios new / old.
+struct ProfileScale {
+    Place place;
+    std::vector<std::pair<std::string, double>> compute;  ///< peak rate; precisions left out are absent
+    double hbm = 1, l2 = 1;
+};
+
+/// configs/calibration/NAME.yaml as written: sections left out come from `scaled_from`.
+struct ProfileFile {
+    Place place;
+    std::string gpu;
+    std::optional<int> sms;
+    std::optional<double> sustained;
+    std::optional<std::string> scaled_from;
+    std::optional<ProfileScale> scale;
+    std::optional<GemmSection> gemm;
+    std::optional<AttentionSection> attention;
+    std::optional<MemorySection> memory;
+};
+
+std::vector<Field<ProfileScale>> const& fields_of(ProfileScale const*);
+std::vector<Field<ProfileFile>> const& fields_of(ProfileFile const*);
+
+/// The profile of a GPU by name, or of a path that ends in .yaml; `asked` is where it was written.
+Profile load_profile(Library const& library, std::string const& name, Place const& asked = {},
+                     Trail* trail = nullptr);
+
+/// `base` with its sections scaled by datasheet ratios and marked so.
+Profile derive_profile(Profile base, ProfileScale const& scale);
+
+/// Time of one query alone on this GPU; pure, rounded once. The latency is the launch, the
+/// bandwidth part the rest. A sustained load slows what the tensor cores do.
+Cost cost(Profile const& profile, Query const& query, Load load);
+
+}  // namespace nvl72
