@@ -61,10 +61,14 @@ void Engine::no_progress(std::function<std::string(std::uint32_t)> const& descri
     std::string message = "no progress: nothing is pending, " + std::to_string(stuck.size()) +
                           " activities cannot end";
     for (std::size_t i = 0; i < std::min<std::size_t>(stuck.size(), 4); ++i) {
-        message += "; " + describe(stuck[i].subject) + " waits for resource";
+        message += "; ";
+        message += describe(stuck[i].subject);
+        message += " waits for resource";
         for (auto const& use : sharing_.at(stuck[i].slot).uses()) {
             bool const down = sharing_.capacity(ResourceId{use.resource}) == 0;
-            message += " " + std::to_string(use.resource) + (down ? " (capacity 0)" : "");
+            message += ' ';
+            message += std::to_string(use.resource);
+            if (down) message += " (capacity 0)";
         }
     }
     throw NoProgress(message);

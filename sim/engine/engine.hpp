@@ -68,7 +68,11 @@ private:
 
 template <class Handler>
 void Engine::run(Handler& handler) {
-    settle();
+    auto const share = [&] {
+        settle();
+        if constexpr (requires { handler.settled(); }) handler.settled();
+    };
+    share();
     while (!queue_.empty()) {
         do {
             auto const events = queue_.pop_instant();
@@ -82,8 +86,7 @@ void Engine::run(Handler& handler) {
                 handler.timer(events[next].kind - first_timer, events[next].subject);
             }
         } while (queue_.more_now());
-        settle();
-        if constexpr (requires { handler.settled(); }) handler.settled();
+        share();
     }
     if (sharing_.live() == 0) return;
     if constexpr (requires { std::string(handler.describe(0U)); }) {

@@ -69,6 +69,7 @@ private:
                    return a.at < b.at;
                })->at;
         occupied_ &= ~(1ULL << lowest);
+        if (bucket.size() == 1) return std::swap(buckets_[0], bucket);
         for (Event const& event : bucket) put(event);
         bucket.clear();
     }
