@@ -31,6 +31,14 @@ struct Field {
     std::function<void(Spec&, Value const&, Trail*)> read;
 };
 
+/// A value that remembers where it was written and what its source is.
+template <class T>
+struct Placed {
+    T value{};
+    Place place;
+    std::string source;
+};
+
 /// True for a spec with a field table: `std::vector<Field<Spec>> const& fields_of(Spec const*)`.
 template <class Spec>
 concept HasFields = requires(Spec const* spec) { fields_of(spec); };
@@ -98,6 +106,13 @@ struct Reader<std::vector<std::pair<std::string, T>>> {
             items.emplace_back(name, Reader<T>::read(entry, trail));
         }
         return items;
+    }
+};
+template <class T>
+struct Reader<Placed<T>> {
+    static std::string expects() { return Reader<T>::expects(); }
+    static Placed<T> read(Value const& value, Trail* trail) {
+        return {Reader<T>::read(value, trail), value.place, value.source};
     }
 };
 /// The YAML itself, for keys whose meaning the owner works out (overrides, sweeps).

@@ -196,27 +196,32 @@ Value& child(Value& parent, std::string const& name, Place const& place) {
 
 }  // namespace
 
+void set_value(Value& root, std::string const& path, Value value) {
+    Value* target = &root;
+    for (auto const& name : split(path, '.')) target = &child(*target, name, value.place);
+    std::string const key = target->place.key;
+    *target = std::move(value);
+    target->place.key = key;
+}
+
 void apply_override(Value& root, std::string const& assignment) {
     auto const equals = assignment.find('=');
-    Place const place{"command line", 0, assignment.substr(0, equals)};
+    std::string const path = assignment.substr(0, equals);
+    Place const place{"command line", 0, path};
     if (equals == std::string::npos || equals == 0) fail(place, "no value", "KEY=VALUE");
-    Value* target = &root;
-    for (auto const& name : split(place.key, '.')) target = &child(*target, name, place);
-
-    std::string const key = target->place.key;
-    Value const parsed =
-        parse_yaml(fmt::format("value: {}", assignment.substr(equals + 1)), "command line");
-    Value replacement = parsed;  // {value: X} folds to X
-    auto const rename = [&](auto const& self, Value& value, std::string const& path) -> void {
-        value.place = {"command line", 0, path};
-        for (std::size_t i = 0; i < value.items.size(); ++i) {
-            self(self, value.items[i], fmt::format("{}[{}]", path, i));
+    // Parsed as a file would be, so that lists and maps work; {value: X} folds to X.
+    Value value = parse_yaml(fmt::format("value: {}", assignment.substr(equals + 1)), place.file);
+    auto const rename = [&](auto const& self, Value& renamed, std::string const& key) -> void {
+        renamed.place = {place.file, 0, key};
+        for (std::size_t i = 0; i < renamed.items.size(); ++i) {
+            self(self, renamed.items[i], fmt::format("{}[{}]", key, i));
         }
-        for (auto& [name, entry] : value.entries)
-            self(self, entry, fmt::format("{}.{}", path, name));
+        for (auto& [name, entry] : renamed.entries) {
+            self(self, entry, fmt::format("{}.{}", key, name));
+        }
     };
-    rename(rename, replacement, key);
-    *target = std::move(replacement);
+    rename(rename, value, path);
+    set_value(root, path, std::move(value));
 }
 
 }  // namespace nvl72

@@ -54,6 +54,9 @@ Value parse_yaml(std::string const& text, std::string const& file);
 /// Applies `KEY=VALUE` (KEY a dotted path, list items by number: systems.0.cluster.gpus=512).
 void apply_override(Value& root, std::string const& assignment);
 
+/// The same with a value at hand: `path` is dotted, `value` keeps its place.
+void set_value(Value& root, std::string const& path, Value value);
+
 /// What `source` must begin with.
 inline constexpr std::string_view source_kinds[] = {"measured", "published", "fitted", "assumed",
                                                     "derived"};

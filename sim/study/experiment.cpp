@@ -1,0 +1,175 @@
+#include "sim/study/experiment.hpp"
+
+#include "sim/base/error.hpp"
+
+#include <algorithm>
+#include <array>
+#include <fmt/format.h>
+#include <fstream>
+#include <sstream>
+
+namespace nvl72 {
+
+std::vector<Field<Published>> const& fields_of(Published const*) {
+    static std::vector<Field<Published>> const fields{
+        optional("tokens_per_s_per_gpu", &Published::tokens_per_s_per_gpu, "", "throughput"),
+        optional("step", &Published::step, "", "median step time"),
+        optional("step_p10", &Published::step_p10, "", "10th percentile of the run's steps"),
+        optional("step_p90", &Published::step_p90, "", "90th percentile of the run's steps"),
+    };
+    return fields;
+}
+
+std::vector<Field<MeasuredRun>> const& fields_of(MeasuredRun const*) {
+    static std::vector<Field<MeasuredRun>> const fields{
+        required("set", &MeasuredRun::set, "keys of the system as this run had them"),
+        required("published", &MeasuredRun::published, "what was measured"),
+    };
+    return fields;
+}
+
+std::vector<Field<SystemSpec>> const& fields_of(SystemSpec const*) {
+    static std::vector<Field<SystemSpec>> const fields{
+        optional("name", &SystemSpec::name, "-", "label; the cluster's name when not given"),
+        required("cluster", &SystemSpec::cluster, "which cluster, how many of its GPUs, faults"),
+        required("layout", &SystemSpec::layout, "how the job is cut over the GPUs"),
+        required("model", &SystemSpec::model, "name or file of a model"),
+        required("recipe", &SystemSpec::recipe, "name or file of a training recipe"),
+        required("precision", &SystemSpec::precision, "a precision of the recipe"),
+        required("sequence_length", &SystemSpec::sequence_length, "tokens per sequence"),
+        required("global_batch", &SystemSpec::global_batch, "sequences per optimizer step"),
+        optional("published", &SystemSpec::published, "", "what was published for this very run"),
+    };
+    return fields;
+}
+
+namespace {
+
+/// Keys that a system inherits from the experiment.
+constexpr std::array inherited{"model",     "recipe",          "precision",
+                               "layout",    "sequence_length", "global_batch"};
+
+/// The experiment file as written.
+struct ExperimentFile {
+    std::string title;
+    std::string question;
+    std::int64_t seed = 1;
+    std::vector<Value> systems;
+    Value sweep;
+};
+
+std::vector<Field<ExperimentFile>> const& fields_of(ExperimentFile const*) {
+    static std::vector<Field<ExperimentFile>> const fields{
+        required("title", &ExperimentFile::title, "what is compared, in a line"),
+        required("question", &ExperimentFile::question, "the question the experiment answers"),
+        optional("seed", &ExperimentFile::seed, "1", "seed of every random stream"),
+        required("systems", &ExperimentFile::systems, "the jobs to simulate"),
+        optional("sweep", &ExperimentFile::sweep, "", "dotted key of a system: list of values"),
+    };
+    return fields;
+}
+
+/// Every combination of the sweep's lists, first key slowest.
+std::vector<std::vector<NamedValue>> combinations(Value const& sweep) {
+    std::vector<std::vector<NamedValue>> all{{}};
+    if (sweep.kind == Value::Kind::null) return all;
+    if (!sweep.is_map()) fail(sweep.place, "no map", "KEY: [VALUE, ...]");
+    for (auto const& [key, values] : sweep.entries) {
+        if (!values.is_list() || values.items.empty()) {
+            fail(values.place, "no values", "a list such as [256, 512]");
+        }
+        std::vector<std::vector<NamedValue>> next;
+        for (auto const& chosen : all) {
+            for (Value const& value : values.items) {
+                next.push_back(chosen);
+                next.back().push_back({key, value});
+            }
+        }
+        all = std::move(next);
+    }
+    return all;
+}
+
+SystemSpec read_system(Value const& value, Trail* trail) {
+    auto system = read_spec<SystemSpec>(value, trail);
+    if (system.name == "-") system.name = system.cluster.name;
+    if (system.sequence_length.value < 1) {
+        fail(system.sequence_length.place, std::to_string(system.sequence_length.value), "1 or more");
+    }
+    if (system.global_batch.value < 1) {
+        fail(system.global_batch.place, std::to_string(system.global_batch.value), "1 or more");
+    }
+    return system;
+}
+
+std::string file_text(std::string const& file) {
+    std::ifstream in(file, std::ios::binary);
+    std::ostringstream text;
+    text << in.rdbuf();
+    return text.str();
+}
+
+/// Takes `key` out of a map; null when it is not there.
+Value take(Value& map, std::string const& key) {
+    auto const found =
+        std::ranges::find_if(map.entries, [&](NamedValue const& entry) { return entry.name == key; });
+    if (found == map.entries.end()) return {};
+    Value taken = std::move(found->value);
+    map.entries.erase(found);
+    return taken;
+}
+
+void add_points(Experiment& experiment, Value system, Value const& sweep) {
+    Value const measured = take(system, "measured");
+    auto const chosen = combinations(sweep);
+    for (auto const& values : chosen) {
+        Value point = system;
+        for (auto const& [key, value] : values) set_value(point, key, value);
+        PointKind const kind = values.empty() ? PointKind::system : PointKind::sweep;
+        experiment.points.push_back({kind, read_system(point, &experiment.trail)});
+    }
+    if (measured.kind == Value::Kind::null) return;
+    if (!measured.is_list()) fail(measured.place, "no list", "a list of {set, published}");
+    for (Value const& item : measured.items) {
+        auto const run = read_spec<MeasuredRun>(item, nullptr);
+        Value point = system;
+        if (!run.set.is_map()) fail(run.set.place, "no map", "KEY: VALUE lines");
+        for (auto const& [key, value] : run.set.entries) set_value(point, key, value);
+        SystemSpec measured_system = read_system(point, nullptr);
+        measured_system.published = run.published;
+        experiment.points.push_back({PointKind::measured, std::move(measured_system)});
+    }
+}
+
+}  // namespace
+
+Experiment load_experiment(std::string const& file, std::vector<std::string> const& overrides) {
+    Value root = load_yaml(file);
+    Experiment experiment;
+    experiment.file = file;
+    experiment.config = file_text(file);
+    for (std::string const& assignment : overrides) {
+        apply_override(root, assignment);
+        experiment.config += fmt::format("\n# override: {}", assignment);
+    }
+    Value defaults;
+    for (char const* key : inherited) {
+        Value value = take(root, key);
+        if (value.kind != Value::Kind::null) defaults.entries.push_back({key, std::move(value)});
+    }
+    auto const written = read_spec<ExperimentFile>(root, &experiment.trail);
+    if (written.systems.empty()) fail(root.find("systems")->place, "no systems", "one or more");
+    if (written.seed < 0) fail(root.find("seed")->place, std::to_string(written.seed), "0 or more");
+    experiment.title = written.title;
+    experiment.question = written.question;
+    experiment.seed = static_cast<std::uint64_t>(written.seed);
+    for (Value system : written.systems) {
+        for (auto const& [key, value] : defaults.entries) {
+            if (system.find(key) == nullptr) system.entries.push_back({key, value});
+        }
+        add_points(experiment, std::move(system), written.sweep);
+    }
+    return experiment;
+}
+
+}  // namespace nvl72

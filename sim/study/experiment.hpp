@@ -1,0 +1,77 @@
+#pragma once
+
+#include "sim/config/fields.hpp"
+#include "sim/config/library.hpp"
+#include "sim/parallel/layout.hpp"
+#include "topology/cluster.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace nvl72 {
+
+/// What was published or measured for a run, to stand beside its prediction. Never read by it.
+struct Published {
+    std::optional<Placed<double>> tokens_per_s_per_gpu;
+    std::optional<Placed<Picoseconds>> step;  ///< median
+    std::optional<Picoseconds> step_p10;
+    std::optional<Picoseconds> step_p90;
+};
+std::vector<Field<Published>> const& fields_of(Published const*);
+
+/// A measured run of a system that differs from it in some keys ("set"), predicted as it was run.
+struct MeasuredRun {
+    Place place;
+    Value set;  ///< dotted keys of the system to their values
+    Published published;
+};
+std::vector<Field<MeasuredRun>> const& fields_of(MeasuredRun const*);
+
+/// One system of an experiment: a job on a cluster. Keys a system leaves out come from the
+/// experiment's own.
+struct SystemSpec {
+    Place place;
+    std::string name;  ///< label; the cluster's name when not given
+    ClusterChoice cluster;
+    Layout layout;
+    Placed<std::string> model;
+    Placed<std::string> recipe;
+    Placed<std::string> precision;
+    Placed<std::int64_t> sequence_length;
+    Placed<std::int64_t> global_batch;
+    Published published;
+};
+std::vector<Field<SystemSpec>> const& fields_of(SystemSpec const*);
+
+/// Why a point is in the experiment.
+enum class PointKind : std::uint8_t { system, sweep, measured };
+template <>
+struct EnumNames<PointKind> {
+    static constexpr std::array words{"system", "sweep", "measured"};
+};
+
+/// One simulation to run.
+struct Point {
+    PointKind kind = PointKind::system;
+    SystemSpec system;
+};
+
+/// An experiment config, resolved: every point complete.
+struct Experiment {
+    std::string file;
+    std::string title;
+    std::string question;
+    std::string config;  ///< its text, with overrides applied at the end
+    std::uint64_t seed = 1;
+    std::vector<Point> points;
+    Trail trail;  ///< every value of every system, with its source
+};
+
+/// Reads `file`, applies `overrides` (KEY=VALUE) and works out the points: each system once, or once
+/// per value of `sweep` (the product of its lists), and each of its measured runs.
+Experiment load_experiment(std::string const& file, std::vector<std::string> const& overrides);
+
+}  // namespace nvl72
