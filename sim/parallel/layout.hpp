@@ -1,0 +1,77 @@
+#pragma once
+
+#include "sim/config/fields.hpp"
+#include "sim/model/architecture.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace nvl72 {
+
+/// How a training job is cut over its GPUs, as a user writes it (Megatron's words).
+struct Layout {
+    Place place;
+    int tp = 1;                      ///< tensor parallel
+    int pp = 1;                      ///< pipeline stages
+    int cp = 1;                      ///< context parallel
+    int vp = 1;                      ///< model chunks per stage (interleaved 1F1B); 1: plain
+    int ep = 1;                      ///< expert parallel; dense models: 1
+    std::optional<std::int64_t> dp;  ///< data parallel; not given: what the GPUs leave
+    std::int64_t micro_batch = 1;    ///< sequences per micro-batch
+    bool sequence_parallel = true;   ///< norms and residuals cut by tokens over tp
+    bool embedding_and_loss_as_layers = false;  ///< Megatron's account_for_..._in_pipeline_split
+    std::vector<std::pair<std::string, Place>> places;  ///< where each key was given
+
+    /// Where `key` stands; the layout itself when the key was left to its default.
+    [[nodiscard]] Place place_of(std::string const& key) const;
+};
+
+std::vector<Field<Layout>> const& fields_of(Layout const*);
+
+/// The layers one stage computes in a row.
+struct Chunk {
+    int first_layer = 0;
+    int layers = 0;  ///< may be 0 where the embedding or the loss counts as a layer
+    bool has_embedding = false;
+    bool has_head = false;
+
+    friend bool operator==(Chunk const&, Chunk const&) = default;
+};
+
+/// A layout that was checked against its GPUs, model and batch; everything divides.
+struct Parallel {
+    std::int64_t gpus = 1;
+    int tp = 1, pp = 1, cp = 1, vp = 1;
+    std::int64_t dp = 1;
+    std::int64_t micro_batch = 1;    ///< sequences
+    std::int64_t micro_batches = 1;  ///< per step and data-parallel rank (gradient accumulation)
+    std::int64_t global_batch = 1;   ///< sequences = micro_batch x micro_batches x dp
+    std::int64_t sequence = 1;       ///< tokens
+    std::int64_t padded_vocab = 1;   ///< rounded up to a multiple of tp
+    bool sequence_parallel = true;   ///< false where tp is 1
+    std::vector<Chunk> chunks;       ///< in model order: chunk v of stage s is chunks[v * pp + s]
+
+    /// Tokens of one micro-batch on one rank, before tp cuts them.
+    [[nodiscard]] std::int64_t tokens_per_micro_batch() const {
+        return micro_batch * sequence / cp;
+    }
+    [[nodiscard]] Chunk const& chunk(int stage, int virtual_stage) const;
+    /// The vp chunks of a stage, first computed first.
+    [[nodiscard]] std::vector<Chunk> chunks_of(int stage) const;
+};
+
+/// Completes a layout, or throws ConfigError at the key that does not divide and says what would.
+///   global_batch  sequences per optimizer step
+///   sequence      tokens
+Parallel check_layout(Layout const& layout, std::int64_t gpus, Architecture const& architecture,
+                      std::int64_t global_batch, std::int64_t sequence);
+
+/// The architecture with what tp cannot cut evenly filled up, so that every column and row split of
+/// its operators divides: the vocabulary padded, key-value heads copied where there are fewer than
+/// ranks. Costs and memory of a rank are this architecture's over tp.
+Architecture divisible_architecture(Architecture const& architecture, Parallel const& parallel);
+
+}  // namespace nvl72

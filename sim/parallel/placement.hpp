@@ -1,0 +1,45 @@
+#pragma once
+
+#include "sim/base/ids.hpp"
+#include "sim/parallel/layout.hpp"
+
+#include <cstdint>
+#include <vector>
+
+namespace nvl72 {
+
+/// Where a rank stands in each dimension.
+struct RankCoordinates {
+    std::int64_t tp = 0, cp = 0, dp = 0, pp = 0;
+    friend bool operator==(RankCoordinates const&, RankCoordinates const&) = default;
+};
+
+/// A process group: `count` ranks, `stride` apart. The ranks of a job split into equal groups.
+struct GroupPattern {
+    std::int64_t count = 1;
+    std::int64_t stride = 1;
+
+    [[nodiscard]] std::int64_t index_of(RankId rank) const { return rank.value / stride % count; }
+    /// The first member of the group `rank` is in.
+    [[nodiscard]] RankId first_of(RankId rank) const;
+    /// All members of that group, in group order.
+    [[nodiscard]] std::vector<RankId> members_of(RankId rank) const;
+    friend bool operator==(GroupPattern const&, GroupPattern const&) = default;
+};
+
+/// The process groups of a job. Ranks are numbered tp fastest, then cp, dp, pp (Megatron's default
+/// order tp-cp-ep-dp-pp), so that tensor parallel ranks are neighbours.
+struct ProcessGroups {
+    GroupPattern tp, cp, dp, pp;
+    GroupPattern dp_cp;  ///< gradients are summed, and ZeRO shards, over both
+};
+
+ProcessGroups process_groups(Parallel const& parallel);
+
+RankCoordinates coordinates_of(Parallel const& parallel, RankId rank);
+RankId rank_of(Parallel const& parallel, RankCoordinates const& at);
+
+/// The ranks of stage `stage` are one contiguous run; this is its first.
+RankId first_rank_of_stage(Parallel const& parallel, int stage);
+
+}  // namespace nvl72

@@ -1,0 +1,175 @@
+#include "sim/parallel/memory.hpp"
+
+#include "sim/base/error.hpp"
+
+#include <gtest/gtest.h>
+
+namespace nvl72 {
+namespace {
+
+using namespace literals;
+
+Architecture llama_70b() {
+    Architecture a;
+    a.name = "llama-3.1-70b";
+    a.layers = 80;
+    a.hidden = 8192;
+    a.heads = 64;
+    a.kv_heads = 8;
+    a.head_dim = 128;
+    a.ffn = 28672;
+    a.vocab = 128256;
+    return a;
+}
+
+Parallel job(int tp, int pp, int vp, std::int64_t gpus) {
+    Layout layout;
+    layout.tp = tp;
+    layout.pp = pp;
+    layout.vp = vp;
+    return check_layout(layout, gpus, llama_70b(), 256, 8192);
+}
+
+// Llama-3.1-70B, TP 8, PP 4, DP 2 on 64 GPUs; stage 0 holds 20 layers and the embedding.
+//   a layer's matrices / 8   attention 8192 x (2 x 8192 + 2 x 1024) / 8 =  18,874,368
+//                            ffn       3 x 8192 x 28672 / 8             =  88,080,384
+//   20 layers                                                       = 2,139,095,040
+//   norms, whole on each rank   20 x 2 x 8192                       =       327,680
+//   embedding                   128256 / 8 x 8192                   =   131,334,144
+//   together                                                          2,270,756,864
+TEST(StageParameters, OfLlama70BAreTheHandSum) {
+    auto const p = job(8, 4, 1, 64);
+    EXPECT_EQ(stage_parameters(p, llama_70b(), 0).matrices, 2'139'095'040);
+    EXPECT_EQ(stage_parameters(p, llama_70b(), 0).total(), 2'270'756'864);
+    // The last stage has the final norm (8192) and the output layer instead.
+    EXPECT_EQ(stage_parameters(p, llama_70b(), 3).total(), 2'270'756'864 + 8192);
+    auto tied = llama_70b();
+    tied.tied_embeddings = true;  // the last stage holds a copy; a lone stage does not
+    EXPECT_EQ(stage_parameters(p, tied, 3).total(), 2'270'756'864 + 8192);
+    auto const lone = job(8, 1, 1, 8);
+    EXPECT_EQ(
+        stage_parameters(lone, llama_70b(), 0).total() - stage_parameters(lone, tied, 0).total(),
+        131'334'144);
+}
+
+// The same job. A layer keeps, per token:
+//   two norms' inputs, qkv's and gate_up's inputs   4 x 2 x 8192       =  65,536
+//   Q, K, V                                         2 x (8192 + 2048)  =  20,480
+//   log-sums                                        4 x 64             =     256
+//   projection's input                              2 x 8192           =  16,384
+//   gate and up, down's input                       3 x 2 x 28672      = 172,032     sum 274,688
+//   all of it cut by tp 8 (sequence parallel): 34,336 B x 8192 tokens  = 281,280,512 B
+// Stage 0 of 4 keeps 4 micro-batches of 20 layers and of 8-byte token ids; the last stage 1.
+TEST(MemoryOf, Llama70BIsTheHandSum) {
+    auto const p = job(8, 4, 1, 64);
+    auto const first = memory_of(p, llama_70b(), MemoryPolicy{}, 0);
+    EXPECT_EQ(first.weights, Bytes{2 * 2'270'756'864});
+    EXPECT_EQ(first.gradients, Bytes{4 * 2'270'756'864});
+    EXPECT_EQ(first.optimizer, Bytes{12 * 2'270'756'864 / 2});  // sharded over dp 2
+    EXPECT_EQ(first.activations, Bytes{4 * (20 * 281'280'512LL + 8 * 8192)});
+    EXPECT_EQ(first.logits, 0_B);
+    auto const last = memory_of(p, llama_70b(), MemoryPolicy{}, 3);
+    EXPECT_EQ(last.activations, Bytes{20 * 281'280'512LL});
+    // Softmax 4 B and logits 2 B for 128256 / 8 tokens; the final norm's and the output's input
+    // 2 x 8192 / 8 each: 96,192 + 4,096 = 100,288 B x 8192 tokens.
+    EXPECT_EQ(last.logits, Bytes{100'288 * 8192LL});
+    EXPECT_EQ(worst_memory(p, llama_70b(), MemoryPolicy{}).stage, 0);
+}
+
+TEST(MemoryOf, PoliciesChangeOnlyWhatTheyOwn) {
+    auto const p = job(8, 4, 1, 64);
+    auto const base = memory_of(p, llama_70b(), MemoryPolicy{}, 0);
+
+    MemoryPolicy policy;
+    policy.full_recompute = true;  // 4 x 20 layer inputs of 2 x 8192 / 8 B, and one layer redone
+    EXPECT_EQ(memory_of(p, llama_70b(), policy, 0).activations,
+              Bytes{4 * (20 * 2048 * 8192 + 8 * 8192) + 281'280'512});
+
+    policy = MemoryPolicy{};
+    policy.kept_input_bytes = 1;  // FP8 halves qkv, projection, gate_up and down inputs
+    std::int64_t const inputs = 2 * (8192 + 8192 + 8192 + 28672) / 8;  // BF16 bytes per token
+    EXPECT_EQ(base.activations - memory_of(p, llama_70b(), policy, 0).activations,
+              Bytes{4 * 20 * inputs / 2 * 8192});
+
+    policy = MemoryPolicy{};
+    policy.shard_optimizer = false;
+    policy.shard_gradients = true;
+    auto const zero = memory_of(p, llama_70b(), policy, 0);
+    EXPECT_EQ(zero.optimizer, 2 * base.optimizer);
+    EXPECT_EQ(2 * zero.gradients, base.gradients);
+
+    policy = MemoryPolicy{};
+    policy.weight_bytes = 3;  // matrices only: the embedding and norms stay BF16
+    EXPECT_EQ(memory_of(p, llama_70b(), policy, 0).weights - base.weights, Bytes{2'139'095'040});
+
+    policy = MemoryPolicy{};
+    policy.framework = 2_GiB;
+    policy.communication_buffers = 1_GiB;
+    policy.fragmentation = 0.05;
+    auto const fuller = memory_of(p, llama_70b(), policy, 0);
+    auto const expected = 0.05 * static_cast<double>((base.total() + 1_GiB).count);
+    EXPECT_NEAR(static_cast<double>(fuller.fragmentation.count), expected, 1);
+    EXPECT_EQ(fuller.total(), base.total() + 3_GiB + fuller.fragmentation);
+}
+
+TEST(SavedBytes, WithoutSequenceParallelKeepWholeInputsOfColumnMatrices) {
+    Layout layout;
+    layout.tp = 8;
+    layout.sequence_parallel = false;
+    auto const p = check_layout(layout, 8, llama_70b(), 256, 8192);
+    double sum = 0;
+    for (auto const& op : layer_operators(llama_70b())) sum += saved_bytes(op, p);
+    // 65,536 B whole (norms' and column inputs), the other 209,152 B over 8.
+    EXPECT_DOUBLE_EQ(sum, (65536.0 + 209152.0 / 8) * 8192);
+}
+
+TEST(PeakInFlight, IsMegatronsWarmUpAndOne) {
+    auto const plain = job(1, 4, 1, 4);
+    for (int s = 0; s < 4; ++s) EXPECT_DOUBLE_EQ(peak_in_flight(plain, s, {1.0}), 4 - s);
+    // vp 5, pp 4: 2 (pp - s - 1) + (vp - 1) pp + 1 = 23, 21, 19, 17 chunks.
+    auto const interleaved = job(1, 4, 5, 4);
+    for (int s = 0; s < 4; ++s) {
+        EXPECT_DOUBLE_EQ(peak_in_flight(interleaved, s, std::vector<double>(5, 1.0)), 23 - 2 * s);
+    }
+}
+
+TEST(PeakInFlight, IsNeverMoreThanTheMicroBatchesThereAre) {
+    Layout layout;
+    layout.pp = 4;
+    auto const p = check_layout(layout, 4, llama_70b(), 2, 8192);
+    EXPECT_DOUBLE_EQ(peak_in_flight(p, 0, {1.0}), 2);
+}
+
+TEST(PeakInFlight, OfUnequalChunksFollowsTheOrderOfThePasses) {
+    // pp 2, vp 2, stage 0: warm-up 2 x 1 + 2 = 4 forwards, then one more; forwards visit chunks
+    // 0 0 1 1 0 0 1 1. Chunk 0 weighs 10, chunk 1 weighs 1: after five forwards 10+10+1+1+10 = 32;
+    // the backwards free chunk 1 first (1, 1), so the sixth forward peaks at 32 - 1 + 10 = 41.
+    Layout layout;
+    layout.pp = 2;
+    layout.vp = 2;
+    auto const p = check_layout(layout, 2, llama_70b(), 256, 8192);
+    EXPECT_DOUBLE_EQ(peak_in_flight(p, 0, {10.0, 1.0}), 41);
+}
+
+TEST(CheckFits, RefusesWithTheTableOfOwners) {
+    auto const p = job(8, 4, 1, 64);
+    auto const memory = worst_memory(p, llama_70b(), MemoryPolicy{});
+    // 4,541,513,728 + 9,083,027,456 + 13,624,541,184 + 22,502,703,104
+    // = 49,751,785,472 B = 46.3 GiB
+    EXPECT_EQ(memory.total(), Bytes{49'751'785'472});
+    EXPECT_NO_THROW(check_fits(memory, Bytes{49'751'785'472}, p));
+    try {
+        check_fits(memory, 40_GiB, p);
+        FAIL() << "46.3 GiB do not fit in 40";
+    } catch (DoesNotFit const& error) {
+        std::string const text = error.what();
+        EXPECT_EQ(error.code(), ExitCode::does_not_fit);
+        EXPECT_EQ(text.find("pipeline stage 0 of 4 needs 46.3 GiB per GPU, which holds 40.0 GiB\n"),
+                  0U);
+        EXPECT_NE(text.find("activations"), std::string::npos);
+        EXPECT_NE(text.find("20.96"), std::string::npos);
+    }
+}
+
+}  // namespace
+}  // namespace nvl72
