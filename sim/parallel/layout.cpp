@@ -12,7 +12,9 @@ namespace {
 
 /// An optional field that also remembers where it was given.
 template <class T>
-Field<Layout> kept(std::string const& key, T Layout::* member, std::string fallback,
+Field<Layout> kept(std::string const& key,
+                   T Layout::* member,
+                   std::string fallback,
                    std::string help) {
     Field<Layout> field = optional(key, member, std::move(fallback), std::move(help));
     auto const read = field.read;
@@ -185,8 +187,11 @@ std::vector<Chunk> deal_layers(Layout const& layout, int layers) {
 
 }  // namespace
 
-Parallel check_layout(Layout const& layout, std::int64_t gpus, Architecture const& architecture,
-                      std::int64_t global_batch, std::int64_t sequence) {
+Parallel check_layout(Layout const& layout,
+                      std::int64_t gpus,
+                      Architecture const& architecture,
+                      std::int64_t global_batch,
+                      std::int64_t sequence) {
     NVL72_EXPECT(gpus > 0 && global_batch > 0 && sequence > 0,
                  "a job has GPUs, a batch and tokens");
     check_ranges(layout);

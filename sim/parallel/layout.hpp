@@ -66,8 +66,11 @@ struct Parallel {
 /// Completes a layout, or throws ConfigError at the key that does not divide and says what would.
 ///   global_batch  sequences per optimizer step
 ///   sequence      tokens
-Parallel check_layout(Layout const& layout, std::int64_t gpus, Architecture const& architecture,
-                      std::int64_t global_batch, std::int64_t sequence);
+Parallel check_layout(Layout const& layout,
+                      std::int64_t gpus,
+                      Architecture const& architecture,
+                      std::int64_t global_batch,
+                      std::int64_t sequence);
 
 /// The architecture with what tp cannot cut evenly filled up, so that every column and row split of
 /// its operators divides: the vocabulary padded, key-value heads copied where there are fewer than

@@ -36,7 +36,8 @@ double tokens_of(Parallel const& parallel) {
 }
 
 /// Bytes the layers' operators keep of one micro-batch, in one layer.
-double layer_saved_bytes(Parallel const& parallel, Architecture const& a,
+double layer_saved_bytes(Parallel const& parallel,
+                         Architecture const& a,
                          MemoryPolicy const& policy) {
     double sum = 0;
     for (auto const& op : layer_operators(divisible_architecture(a, parallel))) {
@@ -52,7 +53,9 @@ double layer_input_bytes(Parallel const& parallel, Architecture const& a) {
     return parallel.sequence_parallel ? whole / parallel.tp : whole;
 }
 
-double activation_bytes(Parallel const& parallel, Architecture const& a, MemoryPolicy const& policy,
+double activation_bytes(Parallel const& parallel,
+                        Architecture const& a,
+                        MemoryPolicy const& policy,
                         int stage) {
     double const saved = layer_saved_bytes(parallel, a, policy);
     double const kept = policy.full_recompute ? layer_input_bytes(parallel, a) : saved;
@@ -122,7 +125,8 @@ double saved_bytes(Operator const& op, Parallel const& parallel) {
     return whole;
 }
 
-double peak_in_flight(Parallel const& parallel, int stage,
+double peak_in_flight(Parallel const& parallel,
+                      int stage,
                       std::vector<double> const& bytes_of_chunk) {
     NVL72_EXPECT(std::ssize(bytes_of_chunk) == parallel.vp, "a size for every chunk of the stage");
     std::int64_t const pp = parallel.pp;
@@ -147,7 +151,9 @@ double peak_in_flight(Parallel const& parallel, int stage,
     return peak;
 }
 
-Memory memory_of(Parallel const& parallel, Architecture const& a, MemoryPolicy const& policy,
+Memory memory_of(Parallel const& parallel,
+                 Architecture const& a,
+                 MemoryPolicy const& policy,
                  int stage) {
     StageParameters const held = stage_parameters(parallel, a, stage);
     auto const parameters = static_cast<double>(held.total());

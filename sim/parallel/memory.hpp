@@ -43,7 +43,8 @@ struct StageParameters {
 
     [[nodiscard]] std::int64_t total() const { return matrices + others; }
 };
-StageParameters stage_parameters(Parallel const& parallel, Architecture const& architecture,
+StageParameters stage_parameters(Parallel const& parallel,
+                                 Architecture const& architecture,
                                  int stage);
 
 /// Bytes an operator keeps for the backward pass of one micro-batch on one GPU, tp and cp applied.
@@ -52,14 +53,18 @@ double saved_bytes(Operator const& op, Parallel const& parallel);
 /// Largest sum of bytes kept by forward passes that await their backward, in 1F1B (vp = 1) or
 /// interleaved 1F1B, when a forward of virtual chunk v keeps `bytes_of_chunk[v]`. With equal chunks
 /// that is (pp - s), or 2 (pp - s - 1) + (vp - 1) pp + 1, times one chunk.
-double peak_in_flight(Parallel const& parallel, int stage,
+double peak_in_flight(Parallel const& parallel,
+                      int stage,
                       std::vector<double> const& bytes_of_chunk);
 
-Memory memory_of(Parallel const& parallel, Architecture const& architecture,
-                 MemoryPolicy const& policy, int stage);
+Memory memory_of(Parallel const& parallel,
+                 Architecture const& architecture,
+                 MemoryPolicy const& policy,
+                 int stage);
 
 /// The stage that needs most.
-Memory worst_memory(Parallel const& parallel, Architecture const& architecture,
+Memory worst_memory(Parallel const& parallel,
+                    Architecture const& architecture,
                     MemoryPolicy const& policy);
 
 /// Who owns each GiB.
