@@ -4,7 +4,7 @@
 
 namespace nvl72 {
 
-Cost memory_cost(MemorySection const& section, Memory const& memory) {
+Cost memory_cost(MemorySection const& section, MemoryTraffic const& memory) {
     NVL72_EXPECT(memory.traffic.count > 0 && memory.kernels > 0, "a memory kernel has work");
     Basis basis{BasisKind::interpolated, ""};
     if (!section.borrowed.empty()) basis = {BasisKind::extrapolated, "memory rate of " + section.borrowed};

@@ -21,6 +21,6 @@ std::vector<Field<MemorySection>> const& fields_of(MemorySection const*);
 void check(MemorySection const& section);
 
 /// kernels x launch + traffic / rate.
-Cost memory_cost(MemorySection const& section, Memory const& memory);
+Cost memory_cost(MemorySection const& section, MemoryTraffic const& memory);
 
 }  // namespace nvl72

@@ -153,7 +153,9 @@ Cost cost(Profile const& profile, Query const& query, Load load) {
         Cost operator()(Attention const& attention) const {
             return attention_cost(profile.attention, attention, profile.sms, slowdown);
         }
-        Cost operator()(Memory const& memory) const { return memory_cost(profile.memory, memory); }
+        Cost operator()(MemoryTraffic const& traffic) const {
+            return memory_cost(profile.memory, traffic);
+        }
         Cost operator()(Collective const&) const {
             NVL72_EXPECT(false, "the profile of " + profile.gpu + " prices no collectives");
         }

@@ -52,10 +52,10 @@ struct Attention {
 };
 
 /// Elementwise or copy kernels: HBM bytes read plus written, in `kernels` launches.
-struct Memory {
+struct MemoryTraffic {
     Bytes traffic;
     std::int64_t kernels = 1;
-    friend auto operator<=>(Memory const&, Memory const&) = default;
+    friend auto operator<=>(MemoryTraffic const&, MemoryTraffic const&) = default;
 };
 
 /// A collective on a named branch (row of sim/collective's algorithm table). `size` is the full
@@ -69,7 +69,7 @@ struct Collective {
     friend auto operator<=>(Collective const&, Collective const&) = default;
 };
 
-using Query = std::variant<Gemm, Attention, Memory, Collective>;
+using Query = std::variant<Gemm, Attention, MemoryTraffic, Collective>;
 
 /// How well the calibration supports a prediction, best first.
 enum class BasisKind : std::uint8_t { on_grid, interpolated, extrapolated, datasheet };

@@ -68,7 +68,7 @@ struct TurnPricer::Pass {
         double const bytes = (op.read_bytes_per_token + op.written_bytes_per_token) * factor *
                              static_cast<double>(shape.tokens()) * local_share(op, shape);
         if (bytes <= 0) return;
-        compute(Memory{Bytes{std::llround(bytes)}, op.kernels});
+        compute(MemoryTraffic{Bytes{std::llround(bytes)}, op.kernels});
     }
 
     /// A collective that takes `full` alone, `count` times, of which `waited` is not hidden.
