@@ -7,11 +7,12 @@
 namespace nvl72 {
 namespace {
 
-/// A shipped model, found from this file: tests/golden/sim/model -> configs/models.
+std::filesystem::path models_folder() {
+    return std::filesystem::path(NVL72_SOURCE_DIR) / "configs" / "models";
+}
+
 Architecture shipped(std::string const& name) {
-    auto root = std::filesystem::path(__FILE__);
-    for (int up = 0; up < 5; ++up) root = root.parent_path();
-    return load_architecture((root / "configs" / "models" / (name + ".json")).string());
+    return load_architecture((models_folder() / (name + ".json")).string());
 }
 
 Architecture dense(int layers,
@@ -117,10 +118,8 @@ TEST(Operators, HoldTheWeightsOfTheClosedForm) {
 }
 
 TEST(ShippedModels, AllLoad) {
-    auto root = std::filesystem::path(__FILE__);
-    for (int up = 0; up < 5; ++up) root = root.parent_path();
     int models = 0;
-    for (auto const& entry : std::filesystem::directory_iterator(root / "configs" / "models")) {
+    for (auto const& entry : std::filesystem::directory_iterator(models_folder())) {
         SCOPED_TRACE(entry.path().string());
         EXPECT_GT(load_architecture(entry.path().string()).layers, 0);
         ++models;
