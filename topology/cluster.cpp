@@ -53,8 +53,8 @@ Value load_based(Library const& library, std::string const& path, int depth) {
     if (base == nullptr) return file;
     if (depth > 4) fail(base->place, "bases nested too deep", "at most 4");
     Value under = load_based(library, library.path("clusters", base->scalar, base->place), depth + 1);
-    std::erase_if(file.entries, [](auto const& entry) { return entry.first == "base"; });
-    std::erase_if(under.entries, [](auto const& entry) { return entry.first == "superpod"; });
+    std::erase_if(file.entries, [](auto const& entry) { return entry.name == "base"; });
+    std::erase_if(under.entries, [](auto const& entry) { return entry.name == "superpod"; });
     return merged(std::move(under), file);
 }
 

@@ -40,7 +40,7 @@ public:
         if (finished_ != waiting_.size()) throw NoProgress(stuck());
         execution_.makespan = last_finish_;
         for (std::uint32_t r = 0; r < graph_.resources().size(); ++r) {
-            execution_.carried.push_back(engine_.carried(ResourceId{r}));
+            execution_.carried.push_back(engine_.moved(ResourceId{r}));
         }
         return std::move(execution_);
     }
