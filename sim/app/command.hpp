@@ -2,6 +2,7 @@
 
 #include "sim/base/table.hpp"
 #include "sim/config/library.hpp"
+#include "sim/config/quantity.hpp"
 
 #include <boost/program_options.hpp>
 #include <cstdint>
@@ -54,6 +55,16 @@ std::optional<T> option(boost::program_options::variables_map const& options,
                         std::string const& name) {
     if (options.count(name) == 0) return std::nullopt;
     return options.at(name).as<T>();
+}
+
+/// An option whose words are those of an enum; an unknown word names the nearest.
+template <class Enum>
+Enum choice(boost::program_options::variables_map const& options, std::string const& name) {
+    Value value;
+    value.kind = Value::Kind::scalar;
+    value.scalar = options[name].as<std::string>();
+    value.place = {"--" + name, 0, ""};
+    return ValueType<Enum>::read(value);
 }
 
 }  // namespace nvl72

@@ -46,8 +46,8 @@ std::vector<Field<SystemSpec>> const& fields_of(SystemSpec const*) {
 namespace {
 
 /// Keys that a system inherits from the experiment.
-constexpr std::array inherited{"model",     "recipe",          "precision",
-                               "layout",    "sequence_length", "global_batch"};
+constexpr std::array inherited{"model",  "recipe",          "precision",
+                               "layout", "sequence_length", "global_batch"};
 
 /// The experiment file as written.
 struct ExperimentFile {
@@ -94,7 +94,8 @@ SystemSpec read_system(Value const& value, Trail* trail) {
     auto system = read_spec<SystemSpec>(value, trail);
     if (system.name == "-") system.name = system.cluster.name;
     if (system.sequence_length.value < 1) {
-        fail(system.sequence_length.place, std::to_string(system.sequence_length.value), "1 or more");
+        fail(system.sequence_length.place, std::to_string(system.sequence_length.value),
+             "1 or more");
     }
     if (system.global_batch.value < 1) {
         fail(system.global_batch.place, std::to_string(system.global_batch.value), "1 or more");
@@ -111,8 +112,8 @@ std::string file_text(std::string const& file) {
 
 /// Takes `key` out of a map; null when it is not there.
 Value take(Value& map, std::string const& key) {
-    auto const found =
-        std::ranges::find_if(map.entries, [&](NamedValue const& entry) { return entry.name == key; });
+    auto const found = std::ranges::find_if(
+        map.entries, [&](NamedValue const& entry) { return entry.name == key; });
     if (found == map.entries.end()) return {};
     Value taken = std::move(found->value);
     map.entries.erase(found);

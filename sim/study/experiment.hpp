@@ -70,8 +70,8 @@ struct Experiment {
     Trail trail;  ///< every value of every system, with its source
 };
 
-/// Reads `file`, applies `overrides` (KEY=VALUE) and works out the points: each system once, or once
-/// per value of `sweep` (the product of its lists), and each of its measured runs.
+/// Reads `file`, applies `overrides` (KEY=VALUE) and works out the points: each system once, or
+/// once per value of `sweep` (the product of its lists), and each of its measured runs.
 Experiment load_experiment(std::string const& file, std::vector<std::string> const& overrides);
 
 }  // namespace nvl72

@@ -53,13 +53,16 @@ std::vector<SweepColumn> const& columns() {
         {"micro_batches", "", "micro-batches per step and rank", &SweepRow::micro_batches},
         {"step_s", "s", "time of one optimizer step", &SweepRow::step_s},
         {"tokens_per_s_per_gpu", "tokens/s", "throughput", &SweepRow::tokens_per_s_per_gpu},
-        {"model_tflops_per_gpu", "TFLOP/s", "model FLOPs (causal attention half, recomputation excluded)",
+        {"model_tflops_per_gpu", "TFLOP/s",
+         "model FLOPs (causal attention half, recomputation excluded)",
          &SweepRow::model_tflops_per_gpu},
-        {"mfu", "1", "model FLOPs over the dense peak of the block GEMMs' precision", &SweepRow::mfu},
+        {"mfu", "1", "model FLOPs over the dense peak of the block GEMMs' precision",
+         &SweepRow::mfu},
         {"memory_gib", "GiB", "peak memory of the fullest GPU", &SweepRow::memory_gib},
         {"published_tokens_per_s_per_gpu", "tokens/s", "published throughput",
          &SweepRow::published_tokens_per_s_per_gpu, true},
-        {"published_step_s", "s", "published step time (median)", &SweepRow::published_step_s, true},
+        {"published_step_s", "s", "published step time (median)", &SweepRow::published_step_s,
+         true},
         {"published_step_low_s", "s", "10th percentile of the run's steps",
          &SweepRow::published_step_low_s, true},
         {"published_step_high_s", "s", "90th percentile of the run's steps",
@@ -73,8 +76,9 @@ std::vector<SweepColumn> const& columns() {
 }
 
 template <class T>
-ResultColumn column_of(std::vector<SweepRow> const& rows, SweepColumn const& column,
-                       T SweepRow::*member) {
+ResultColumn column_of(std::vector<SweepRow> const& rows,
+                       SweepColumn const& column,
+                       T SweepRow::* member) {
     std::vector<T> values;
     for (SweepRow const& row : rows) values.push_back(row.*member);
     return {std::string(column.name), std::string(column.unit), std::string(column.help),
@@ -82,27 +86,44 @@ ResultColumn column_of(std::vector<SweepRow> const& rows, SweepColumn const& col
 }
 
 template <class T>
-void read_column(std::vector<SweepRow>& rows, ResultColumn const& column, T SweepRow::*member,
+void read_column(std::vector<SweepRow>& rows,
+                 ResultColumn const& column,
+                 T SweepRow::* member,
                  std::string const& path) {
     auto const* values = std::get_if<std::vector<T>>(&column.values);
     if (values == nullptr) {
-        throw ConfigError(fmt::format("{}: /sweep/{}: of another type (expected a file of this "
-                                      "program's version)", path, column.name));
+        throw ConfigError(
+            fmt::format("{}: /sweep/{}: of another type (expected a file of this "
+                        "program's version)",
+                        path, column.name));
     }
     for (std::size_t i = 0; i < rows.size(); ++i) rows[i].*member = (*values)[i];
 }
 
-ResultColumn const& find_column(ResultTable const& table, std::string_view name,
+ResultColumn const& find_column(ResultTable const& table,
+                                std::string_view name,
                                 std::string const& path) {
     ResultColumn const* found = table.find(std::string(name));
     if (found == nullptr) {
-        throw ConfigError(fmt::format("{}: no column /sweep/{} (expected a file of this program's "
-                                      "version)", path, name));
+        throw ConfigError(
+            fmt::format("{}: no column /sweep/{} (expected a file of this program's "
+                        "version)",
+                        path, name));
     }
     return *found;
 }
 
 }  // namespace
+
+StepParts parts_of(Breakdown const& breakdown) {
+    auto const exposed = [&](ParallelDimension dimension) {
+        return to_seconds(breakdown.exposed[static_cast<std::size_t>(dimension)]);
+    };
+    return {to_seconds(breakdown.compute),  exposed(ParallelDimension::tp),
+            exposed(ParallelDimension::cp), exposed(ParallelDimension::ep),
+            exposed(ParallelDimension::dp), exposed(ParallelDimension::pp),
+            to_seconds(breakdown.bubble),   to_seconds(breakdown.idle)};
+}
 
 ResultTable to_table(std::vector<SweepRow> const& rows) {
     NVL72_EXPECT(!rows.empty(), "a result has at least one point");
@@ -114,9 +135,10 @@ ResultTable to_table(std::vector<SweepRow> const& rows) {
     for (StepPart const& part : step_parts) {
         std::vector<double> values;
         for (SweepRow const& row : rows) values.push_back(row.parts.*part.member);
-        table.columns.push_back({std::string(part.column), "s",
-                                 fmt::format("part of the step: {}, averaged over GPUs", part.title),
-                                 std::move(values)});
+        table.columns.push_back(
+            {std::string(part.column), "s",
+             fmt::format("part of the step: {}, averaged over GPUs", part.title),
+             std::move(values)});
     }
     return table;
 }
@@ -124,7 +146,8 @@ ResultTable to_table(std::vector<SweepRow> const& rows) {
 std::vector<SweepRow> sweep_rows(ResultFile const& result, std::string const& path) {
     ResultTable const* table = result.find("sweep");
     if (table == nullptr || table->columns.empty()) {
-        throw ConfigError(fmt::format("{}: no table /sweep (expected a result of nvl72sim run)", path));
+        throw ConfigError(
+            fmt::format("{}: no table /sweep (expected a result of nvl72sim run)", path));
     }
     std::vector<SweepRow> rows(table->columns.front().rows());
     for (SweepColumn const& column : columns()) {

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "sim/graph/task_graph.hpp"
+#include "sim/graph/breakdown.hpp"
 #include "sim/trace/result_file.hpp"
 
 #include <array>
@@ -27,9 +27,11 @@ struct StepParts {
 struct StepPart {
     std::string_view column;
     std::string_view title;
-    double StepParts::*member;
+    double StepParts::* member;
 };
 extern std::array<StepPart, 8> const step_parts;
+
+StepParts parts_of(Breakdown const& breakdown);
 
 /// One simulated point, as /sweep of the result file holds it. NaN: none.
 struct SweepRow {

@@ -1,0 +1,74 @@
+#include "sim/app/command.hpp"
+#include "sim/base/error.hpp"
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fmt/format.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace nvl72 {
+namespace {
+
+namespace po = boost::program_options;
+namespace fs = std::filesystem;
+
+void describe(po::options_description& options) {
+    options.add_options()("output,o", po::value<std::string>()->default_value("figures"),
+                          "folder for the figures (PNG, SVG) and index.html");
+}
+
+/// The plotting package: beside an installed program, else in the source tree.
+std::string plotting_folder(Context const& context) {
+    std::error_code ignored;
+    fs::path const program = fs::canonical("/proc/self/exe", ignored);
+    fs::path const installed =
+        program.parent_path().parent_path() / "share/nvl72sim/results/plotting";
+    if (fs::is_directory(installed, ignored)) return installed.string();
+    return context.results_folder + "/plotting";
+}
+
+int run(Context const& context,
+        po::variables_map const& options,
+        std::vector<std::string> const& words) {
+    if (words.empty())
+        throw ConfigError("report: no file (expected nvl72sim report FILE.h5... -o DIR)");
+    // Debian's h5py and matplotlib belong to /usr/bin/python3, whatever python3 comes first in
+    // PATH.
+    std::vector<std::string> arguments{"/usr/bin/python3", "-m", "nvl72plots"};
+    arguments.insert(arguments.end(), words.begin(), words.end());
+    arguments.insert(arguments.end(), {"-o", options["output"].as<std::string>()});
+    if (context.quiet) arguments.emplace_back("--quiet");
+    std::vector<char*> argv;
+    for (std::string& argument : arguments) argv.push_back(argument.data());
+    argv.push_back(nullptr);
+
+    pid_t const child = fork();
+    if (child < 0)
+        throw Error(ExitCode::internal_error, fmt::format("fork: {}", std::strerror(errno)));
+    if (child == 0) {
+        setenv("PYTHONPATH", plotting_folder(context).c_str(), 1);
+        setenv("PYTHONDONTWRITEBYTECODE", "1", 1);
+        execv(argv[0], argv.data());
+        _exit(127);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 127) {
+        throw ConfigError(
+            "report: no /usr/bin/python3 (expected apt install python3-h5py python3-matplotlib)");
+    }
+    return WIFEXITED(status) ? WEXITSTATUS(status) : static_cast<int>(ExitCode::internal_error);
+}
+
+}  // namespace
+
+Command const report_command{"report",
+                             "FILE.h5... -o DIR",
+                             "draws figures and one HTML page",
+                             "nvl72sim report llama405b-hopper-vs-nvl72.h5 -o figures",
+                             describe,
+                             run};
+
+}  // namespace nvl72

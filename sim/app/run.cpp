@@ -1,0 +1,98 @@
+#include "sim/study/run.hpp"
+#include "sim/app/command.hpp"
+#include "sim/app/progress.hpp"
+#include "sim/base/error.hpp"
+#include "sim/study/answer.hpp"
+#include "sim/trace/result_file.hpp"
+
+#include <chrono>
+#include <filesystem>
+#include <fmt/format.h>
+#include <iostream>
+
+namespace nvl72 {
+namespace {
+
+namespace po = boost::program_options;
+
+void describe(po::options_description& options) {
+    options.add_options()                                                                         //
+        ("output,o", po::value<std::string>(), "result file; CONFIG's name with .h5 by default")  //
+        ("trace", po::value<std::string>()->default_value("ops"),
+         "none | summary | ops: how much of the run the file keeps");
+}
+
+std::vector<SweepRow const*> systems_of(std::vector<SweepRow> const& rows) {
+    std::vector<SweepRow const*> systems;
+    for (SweepRow const& row : rows) {
+        if (row.kind == "system") systems.push_back(&row);
+    }
+    return systems;
+}
+
+std::string readable_answer(Experiment const& experiment, RunResult const& result) {
+    std::string text = experiment.title + "\n" + experiment.question + "\n\n";
+    text += prediction_table(result.rows).text() + "\n" + breakdown_table(result.rows).text();
+    auto const systems = systems_of(result.rows);
+    if (systems.size() == 2) {
+        text += "\n" + ratio_sentence(*systems[0], *systems[1]) + "\n";
+    }
+    for (SweepRow const* row : systems) {
+        text += fmt::format("\nmemory of the fullest GPU, {} on {} GPUs\n{}", row->system,
+                            row->gpus, result.memory[static_cast<std::size_t>(row->point)].text());
+    }
+    for (SweepRow const* row : systems) {
+        text += fmt::format("\n[{}]\n{}\n", row->system, megatron_line(*row));
+    }
+    return text;
+}
+
+int run(Context const& context,
+        po::variables_map const& options,
+        std::vector<std::string> const& words) {
+    if (words.empty())
+        throw ConfigError("run: no config (expected nvl72sim run CONFIG [KEY=VALUE]...)");
+    Place const asked{"command line", 0, "CONFIG"};
+    std::string const file = context.library.path("experiments", words[0], asked);
+    std::string const output = option<std::string>(options, "output")
+                                   .value_or(std::filesystem::path(file).stem().string() + ".h5");
+    check_result_path(output);
+    RunOptions run_options;
+    run_options.trace = choice<TraceLevel>(options, "trace");
+    run_options.threads = context.threads;
+    run_options.calibrations = context.calibrations;
+    run_options.program_version = NVL72_VERSION;
+
+    auto experiment = load_experiment(file, {words.begin() + 1, words.end()});
+    if (context.seed) experiment.seed = *context.seed;
+    auto const began = std::chrono::steady_clock::now();
+    Progress progress(context.quiet, fmt::format("{} points", experiment.points.size()));
+    run_options.progress = [&](double share) { progress.show(share); };
+    RunResult const result = run_experiment(experiment, context.library, run_options);
+    progress.finish();
+    write_result(result.file, output);
+
+    if (context.format == TableFormat::text) {
+        std::cout << readable_answer(experiment, result);
+    } else {
+        std::cout << full_table(result.rows).print(context.format);
+    }
+    std::chrono::duration<double> const took = std::chrono::steady_clock::now() - began;
+    if (!context.quiet) {
+        std::cerr << fmt::format("wrote {} in {:.1f} s   next: nvl72sim report {} -o figures\n",
+                                 output, took.count(), output);
+    }
+    return 0;
+}
+
+}  // namespace
+
+Command const run_command{
+    "run",
+    "CONFIG [KEY=VALUE]... [-o FILE.h5]",
+    "runs an experiment, or the sweep it describes",
+    "nvl72sim run configs/experiments/llama405b-hopper-vs-nvl72.yaml systems.0.cluster.gpus=2048",
+    describe,
+    run};
+
+}  // namespace nvl72

@@ -1,0 +1,54 @@
+#include "sim/app/command.hpp"
+#include "sim/base/error.hpp"
+#include "sim/study/point.hpp"
+
+#include <iostream>
+
+namespace nvl72 {
+namespace {
+
+namespace po = boost::program_options;
+
+void describe(po::options_description& /*options*/) {}
+
+int run(Context const& context,
+        po::variables_map const& /*options*/,
+        std::vector<std::string> const& words) {
+    if (words.empty())
+        throw ConfigError("show: no config (expected nvl72sim show CONFIG [KEY=VALUE]...)");
+    std::string const file =
+        context.library.path("experiments", words[0], {"command line", 0, "CONFIG"});
+    auto const experiment = load_experiment(file, {words.begin() + 1, words.end()});
+
+    Table table({{"key", "key"}, {"value", "value"}, {"source", "source"}, {"from", "from"}});
+    auto const add = [&table](Trail const& trail) {
+        for (ResolvedValue const& value : trail) {
+            table.add({value.key, value.value, value.source, value.from});
+        }
+    };
+    add(experiment.trail);
+    // Specs that several points share are shown once.
+    std::vector<std::string> shown;
+    for (Point const& point : experiment.points) {
+        Trail trail;
+        load_point(point, context.library, context.calibrations, &trail);
+        std::string const of = point.system.cluster.name + point.system.recipe.value;
+        bool known = false;
+        for (std::string const& name : shown) known = known || name == of;
+        if (!known) add(trail);
+        shown.push_back(of);
+    }
+    std::cout << table.print(context.format);
+    return 0;
+}
+
+}  // namespace
+
+Command const show_command{"show",
+                           "CONFIG [KEY=VALUE]...",
+                           "prints the resolved config: every value with its source",
+                           "nvl72sim show llama405b-hopper-vs-nvl72 --format csv",
+                           describe,
+                           run};
+
+}  // namespace nvl72

@@ -1,0 +1,158 @@
+#include "sim/study/point.hpp"
+
+#include "sim/base/error.hpp"
+#include "sim/model/closed_form.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <fmt/format.h>
+#include <limits>
+
+namespace nvl72 {
+
+namespace {
+
+constexpr double none = std::numeric_limits<double>::quiet_NaN();
+constexpr double bytes_per_gib = 1073741824.0;
+
+/// The profile that prices `gpu`: one the user gave for it, else the shipped one of its name.
+std::pair<Profile, std::string> profile_of(std::string const& gpu,
+                                           Place const& asked,
+                                           Library const& library,
+                                           std::vector<std::string> const& calibrations,
+                                           Trail* trail) {
+    for (std::string const& file : calibrations) {
+        Place const place{"--calibration", 0, ""};
+        Profile profile = load_profile(library, file, place);
+        if (profile.gpu == gpu) return {load_profile(library, file, place, trail), file};
+    }
+    return {load_profile(library, gpu, asked, trail), gpu};
+}
+
+/// Dense peak of the precision that the blocks' GEMMs run in; what MFU is measured against.
+FlopsPerSecond peak_of(GpuSpec const& gpu, Precision precision, Place const& asked) {
+    auto const refuse = [&](char const* word) {
+        fail(asked, fmt::format("{} has no {} tensor cores", gpu.title, word),
+             "a precision it has");
+    };
+    switch (precision) {
+        case Precision::bf16: return gpu.peak.bf16;
+        case Precision::fp8:
+        case Precision::fp8_block:
+        case Precision::mxfp8:
+            if (!gpu.peak.fp8) refuse("FP8");
+            return *gpu.peak.fp8;
+        case Precision::nvfp4:
+            if (!gpu.peak.nvfp4) refuse("NVFP4");
+            return *gpu.peak.nvfp4;
+    }
+    return gpu.peak.bf16;
+}
+
+StepParts average_parts(StepResult const& step) {
+    StepParts parts;
+    double gpus = 0;
+    for (std::size_t c = 0; c < step.by_class.size(); ++c) {
+        auto const weight = static_cast<double>(step.graph.classes()[c].multiplicity);
+        StepParts const own = parts_of(step.by_class[c]);
+        for (StepPart const& part : step_parts) parts.*part.member += weight * own.*part.member;
+        gpus += weight;
+    }
+    for (StepPart const& part : step_parts) parts.*part.member /= gpus;
+    return parts;
+}
+
+void fill_published(SweepRow& row, Published const& published, double tokens_per_gpu) {
+    auto const seconds = [](auto const& time) { return time ? to_seconds(*time) : none; };
+    row.published_step_s = published.step ? to_seconds(published.step->value) : none;
+    row.published_step_low_s = seconds(published.step_p10);
+    row.published_step_high_s = seconds(published.step_p90);
+    row.published_tokens_per_s_per_gpu = none;
+    if (published.tokens_per_s_per_gpu) {
+        row.published_tokens_per_s_per_gpu = published.tokens_per_s_per_gpu->value;
+        row.published_source = published.tokens_per_s_per_gpu->source;
+    } else if (published.step) {
+        row.published_tokens_per_s_per_gpu = tokens_per_gpu / row.published_step_s;
+        row.published_source = published.step->source;
+    }
+    row.error = row.tokens_per_s_per_gpu / row.published_tokens_per_s_per_gpu - 1;
+}
+
+}  // namespace
+
+LoadedPoint load_point(Point const& point,
+                       Library const& library,
+                       std::vector<std::string> const& calibrations,
+                       Trail* trail) {
+    SystemSpec const& system = point.system;
+    auto const file = [&](std::string const& kind, Placed<std::string> const& name) {
+        return library.path(kind, name.value, name.place);
+    };
+    LoadedPoint loaded{point.kind,
+                       system,
+                       load_architecture(file("models", system.model)),
+                       build_fabric(system.cluster, library, trail),
+                       {},
+                       {},
+                       {},
+                       {},
+                       {}};
+    std::tie(loaded.profile, loaded.profile_name) = profile_of(
+        loaded.fabric.gpu().name, system.cluster.name_place, library, calibrations, trail);
+    loaded.recipe = load_recipe(file("recipes", system.recipe), trail);
+    loaded.precision = policy_of(loaded.recipe, system.precision.value, system.precision.place);
+    peak_of(loaded.fabric.gpu(), loaded.precision.linear, system.precision.place);
+    loaded.parallel = check_layout(system.layout, loaded.fabric.gpus(), loaded.model,
+                                   system.global_batch.value, system.sequence_length.value);
+    return loaded;
+}
+
+SimulatedPoint simulate_point(LoadedPoint const& point,
+                              std::int64_t index,
+                              std::function<void(double)> const& progress) {
+    StepSpec const spec{point.model,   point.parallel, point.fabric,
+                        point.profile, point.recipe,   point.precision};
+    SimulatedPoint done{{}, simulate_step(spec, progress)};
+    StepResult const& step = done.step;
+    Parallel const& parallel = point.parallel;
+    double const tokens_per_gpu = static_cast<double>(parallel.global_batch * parallel.sequence) /
+                                  static_cast<double>(parallel.gpus);
+    NVL72_EXPECT(step.step.count > 0, "a step takes time");
+
+    SweepRow& row = done.row;
+    row.point = index;
+    row.kind = name_of(point.kind);
+    row.system = point.system.name;
+    row.cluster = point.fabric.cluster().name;
+    row.gpu = point.fabric.gpu().name;
+    row.model = point.model.name;
+    row.recipe = point.recipe.name;
+    row.precision = point.system.precision.value;
+    row.gpus = parallel.gpus;
+    row.sequence_length = parallel.sequence;
+    row.global_batch = parallel.global_batch;
+    row.tp = parallel.tp;
+    row.pp = parallel.pp;
+    row.cp = parallel.cp;
+    row.vp = parallel.vp;
+    row.dp = parallel.dp;
+    row.micro_batch = parallel.micro_batch;
+    row.micro_batches = parallel.micro_batches;
+    row.step_s = to_seconds(step.step);
+    row.tokens_per_s_per_gpu = tokens_per_gpu / row.step_s;
+    double const flops_per_token = training_flops_per_token(point.model, parallel.sequence).count;
+    double const rate = flops_per_token * row.tokens_per_s_per_gpu;
+    row.model_tflops_per_gpu = rate / 1e12;
+    row.mfu = rate / peak_of(point.fabric.gpu(), point.precision.linear, point.system.place).count;
+    row.parts = average_parts(step);
+    auto const fullest = std::ranges::max_element(
+        step.memory, {}, [](Memory const& memory) { return memory.total(); });
+    row.memory_gib = static_cast<double>(fullest->total().count) / bytes_per_gib;
+    fill_published(row, point.system.published, tokens_per_gpu);
+    BasisVerdict const judged = verdict(step.shares);
+    row.basis = describe(judged);
+    row.basis_share = judged.share;
+    return done;
+}
+
+}  // namespace nvl72

@@ -1,0 +1,47 @@
+#pragma once
+
+#include "sim/base/table.hpp"
+#include "sim/config/library.hpp"
+#include "sim/cost/profile.hpp"
+#include "sim/study/experiment.hpp"
+#include "sim/study/sweep_row.hpp"
+#include "sim/trace/result_file.hpp"
+
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace nvl72 {
+
+/// How much of a run is kept: `summary` leaves tables per class, `ops` every task of the points of
+/// kind system.
+enum class TraceLevel : std::uint8_t { none, summary, ops };
+template <>
+struct EnumNames<TraceLevel> {
+    static constexpr std::array words{"none", "summary", "ops"};
+};
+
+struct RunOptions {
+    TraceLevel trace = TraceLevel::ops;
+    int threads = 1;
+    std::vector<std::string> calibrations;  ///< profiles that replace the shipped ones of their GPU
+    std::string program_version;
+    /// Told the finished share of all points; called from one thread at a time.
+    std::function<void(double)> progress;
+};
+
+/// What an experiment came to.
+struct RunResult {
+    std::vector<SweepRow> rows;         ///< one per point, in the experiment's order
+    std::vector<Table> memory;          ///< who owns each GiB, by point
+    std::vector<std::string> cautions;  ///< what the reader should know, one line each
+    ResultFile file;
+};
+
+/// Simulates every point. Points are independent: the result is the same for any thread count.
+/// Throws the first point's error, in point order.
+RunResult run_experiment(Experiment const& experiment,
+                         Library const& library,
+                         RunOptions const& options);
+
+}  // namespace nvl72
