@@ -41,7 +41,7 @@ Value merged(Value base, Value const& change) {
             old = merged(std::move(old), value);
             found = true;
         }
-        if (!found) base.entries.emplace_back(key, value);
+        if (!found) base.entries.push_back({key, value});
     }
     return base;
 }
