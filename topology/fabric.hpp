@@ -119,6 +119,8 @@ private:
     [[nodiscard]] int tiers(std::int64_t unit_a, std::int64_t unit_b) const;
     void fold_domain(Fold& fold, std::span<std::int64_t const> members) const;
     [[nodiscard]] GroupShape finish(Fold const& fold, std::int64_t first, std::int64_t last) const;
+    [[nodiscard]] Fact bisection_fact() const;
+    void add_fault_facts(std::vector<Fact>& facts) const;
     void mark(ClusterChoice const& choice);
     void refuse_what_cannot_run(ClusterChoice const& choice) const;
     UnitFaults& faults_at(std::int64_t unit);
