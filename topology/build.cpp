@@ -63,7 +63,8 @@ void apply_overrides(ClusterSpec& cluster, ClusterChoice const& choice) {
     }
     if (choice.oversubscription) {
         if (*choice.oversubscription < 1) {
-            fail(choice.oversubscription_place, fmt::format("{}", *choice.oversubscription), "1 or more");
+            fail(choice.oversubscription_place, fmt::format("{}", *choice.oversubscription),
+                 "1 or more");
         }
         cluster.network.oversubscription = *choice.oversubscription;
     }
@@ -85,7 +86,9 @@ std::int64_t domain_size(ClusterSpec const& cluster, ClusterChoice const& choice
 }
 
 /// How many GPUs the choice takes; names the superpod when one unit does not hold them.
-std::int64_t gpus_taken(ClusterSpec const& cluster, ClusterChoice const& choice, std::int64_t domain,
+std::int64_t gpus_taken(ClusterSpec const& cluster,
+                        ClusterChoice const& choice,
+                        std::int64_t domain,
                         Library const& library) {
     std::int64_t const per_unit = cluster.gpus_per_unit / domain * domain;
     std::int64_t const holds = cluster.units_max * per_unit;
@@ -98,7 +101,8 @@ std::int64_t gpus_taken(ClusterSpec const& cluster, ClusterChoice const& choice,
         fail(place, "missing", fmt::format("1 to {} GPUs of {}", holds, cluster.name));
     }
     if (asked >= 1 && asked <= holds) return asked;
-    if (asked < 1) fail(choice.gpus_place, fmt::format("{} GPUs", asked), fmt::format("1 to {}", holds));
+    if (asked < 1)
+        fail(choice.gpus_place, fmt::format("{} GPUs", asked), fmt::format("1 to {}", holds));
     std::string beyond;
     if (cluster.superpod) {
         ClusterSpec const pod = load_cluster(library, *cluster.superpod, cluster.place);
@@ -126,8 +130,8 @@ void Fabric::mark(ClusterChoice const& choice) {
         if (!found || (*found)[0] >= units() || (*found)[1] >= wiring_.chips) {
             fail(fault.place, fmt::format("'{}'", fault.text),
                  wiring_.chips == 0 ? fmt::format("none: {} has no switch chips", cluster_.name)
-                                    : fmt::format("{} 0 to {} chip 0 to {}", cluster_.unit, units() - 1,
-                                                  wiring_.chips - 1));
+                                    : fmt::format("{} 0 to {} chip 0 to {}", cluster_.unit,
+                                                  units() - 1, wiring_.chips - 1));
         }
         faults_at((*found)[0]).chip_down[index((*found)[1])] = 1;
     }
@@ -144,7 +148,8 @@ void Fabric::mark(ClusterChoice const& choice) {
         if (wiring_.chips == 0) {  // the same link, seen from its other end
             auto const& here = links_[index(at.slot)];
             int const peer = here[link];
-            auto nth = std::count(here.begin(), here.begin() + static_cast<std::ptrdiff_t>(link), peer);
+            auto nth =
+                std::count(here.begin(), here.begin() + static_cast<std::ptrdiff_t>(link), peer);
             auto const& there = links_[index(peer)];
             for (std::size_t i = 0; i < there.size(); ++i) {
                 if (there[i] == at.slot && nth-- == 0) down[index(peer)][i] = 1;
@@ -177,23 +182,27 @@ void Fabric::refuse_what_cannot_run(ClusterChoice const& choice) const {
     if (nvlink && cluster_.resiliency == Resiliency::full) {
         fail(fault.place,
              fmt::format("'{}' stops the NVLink partition: fabric.resiliency is full", fault.text),
-             "no NVLink fault, or fabric.resiliency: adaptive, which runs on with the bandwidth left");
+             "no NVLink fault, or fabric.resiliency: adaptive, which runs on with the bandwidth "
+             "left");
     }
     for (auto const& entry : faults_) {
         std::int64_t const first = entry.first * domains_per_unit() * domain_;
         std::int64_t const end = std::min(gpus_, first + domains_per_unit() * domain_);
         for (std::int64_t gpu = first; gpu < end; ++gpu) {
             if (!(nvlink_of(gpu).count > 0)) {
-                fail(fault.place, fmt::format("no NVLink left for gpu {}", gpu), "at least one link up");
+                fail(fault.place, fmt::format("no NVLink left for gpu {}", gpu),
+                     "at least one link up");
             }
             if (domains() > 1 && !(nic_of(gpu).count > 0)) {
-                fail(broken.nics.front().place, fmt::format("no NIC left in the tray of gpu {}", gpu),
+                fail(broken.nics.front().place,
+                     fmt::format("no NIC left in the tray of gpu {}", gpu),
                      "at least one, as the job spans NVLink domains");
             }
             for (std::int64_t peer = first; wiring_.chips == 0 && peer < gpu; ++peer) {
                 std::array const pair{peer, gpu};
                 if (links_up(&entry.second, seat(gpu).slot, pair) == 0) {
-                    fail(fault.place, fmt::format("no NVLink left between gpu {} and gpu {}", peer, gpu),
+                    fail(fault.place,
+                         fmt::format("no NVLink left between gpu {} and gpu {}", peer, gpu),
                          "at least one link up");
                 }
             }
@@ -210,7 +219,9 @@ Fabric build_fabric(ClusterChoice const& choice, Library const& library, Trail* 
     fabric.wiring_ = kind_of(cluster).build(cluster);
     fabric.links_ = link_targets(fabric.wiring_);
     for (auto const& check : fabric.checks()) {
-        if (!check.holds) fail(cluster.place, fmt::format("{}: {}", check.name, check.how), "a wiring that holds");
+        if (!check.holds)
+            fail(cluster.place, fmt::format("{}: {}", check.name, check.how),
+                 "a wiring that holds");
     }
     fabric.domain_ = domain_size(cluster, choice);
     fabric.gpus_ = gpus_taken(cluster, choice, fabric.domain_, library);

@@ -8,8 +8,11 @@ namespace {
 
 /// A field that also keeps where it was written.
 template <class Spec, class T>
-Field<Spec> placed(std::string key, T Spec::*member, Place Spec::*place,
-                   std::optional<std::string> fallback, std::string help) {
+Field<Spec> placed(std::string key,
+                   T Spec::* member,
+                   Place Spec::* place,
+                   std::optional<std::string> fallback,
+                   std::string help) {
     return {std::move(key), detail::Reader<T>::expects(), std::move(fallback), std::move(help),
             [member, place](Spec& spec, Value const& value, Trail* trail) {
                 spec.*member = detail::Reader<T>::read(value, trail);
@@ -17,15 +20,18 @@ Field<Spec> placed(std::string key, T Spec::*member, Place Spec::*place,
             }};
 }
 
-Field<FaultsSpec> fault_list(std::string key, std::vector<PlacedText> FaultsSpec::*member,
-                             std::string const& example, std::string help) {
+Field<FaultsSpec> fault_list(std::string key,
+                             std::vector<PlacedText> FaultsSpec::* member,
+                             std::string const& example,
+                             std::string help) {
     std::string const expects = fmt::format("a list, each such as {}", example);
     return {std::move(key), expects, "", std::move(help),
             [member, expects](FaultsSpec& spec, Value const& value, Trail* trail) {
                 if (value.kind == Value::Kind::null) return;
                 if (!value.is_list()) fail(value.place, "no list", expects);
                 for (auto const& item : value.items) {
-                    (spec.*member).push_back({item.place, detail::Reader<std::string>::read(item, trail)});
+                    (spec.*member)
+                        .push_back({item.place, detail::Reader<std::string>::read(item, trail)});
                 }
             }};
 }
@@ -52,7 +58,8 @@ Value load_based(Library const& library, std::string const& path, int depth) {
     Value const* base = file.find("base");
     if (base == nullptr) return file;
     if (depth > 4) fail(base->place, "bases nested too deep", "at most 4");
-    Value under = load_based(library, library.path("clusters", base->scalar, base->place), depth + 1);
+    Value under =
+        load_based(library, library.path("clusters", base->scalar, base->place), depth + 1);
     std::erase_if(file.entries, [](auto const& entry) { return entry.name == "base"; });
     std::erase_if(under.entries, [](auto const& entry) { return entry.name == "superpod"; });
     return merged(std::move(under), file);
@@ -60,11 +67,15 @@ Value load_based(Library const& library, std::string const& path, int depth) {
 
 Place at(Value const& file, std::string const& first, std::string const& second = "") {
     Value const* found = file.find(first);
-    if (found != nullptr && !second.empty() && found->find(second) != nullptr) found = found->find(second);
+    if (found != nullptr && !second.empty() && found->find(second) != nullptr)
+        found = found->find(second);
     return found == nullptr ? file.place : found->place;
 }
 
-void require(bool condition, Place const& place, std::string const& found, std::string const& expected) {
+void require(bool condition,
+             Place const& place,
+             std::string const& found,
+             std::string const& expected) {
     if (!condition) fail(place, found, expected);
 }
 
@@ -76,18 +87,21 @@ void check(ClusterSpec const& spec, Value const& file) {
     require(spec.gpus_per_tray >= 1 && spec.gpus_per_unit % spec.gpus_per_tray == 0,
             at(file, "gpus_per_tray"), std::to_string(spec.gpus_per_tray),
             fmt::format("a divisor of gpus_per_unit, {}", spec.gpus_per_unit));
-    require(spec.gpus_per_superchip == 0 || (spec.gpus_per_superchip > 0 &&
-                                             spec.gpus_per_tray % spec.gpus_per_superchip == 0),
+    require(spec.gpus_per_superchip == 0 ||
+                (spec.gpus_per_superchip > 0 && spec.gpus_per_tray % spec.gpus_per_superchip == 0),
             at(file, "gpus_per_superchip"), std::to_string(spec.gpus_per_superchip),
             fmt::format("a divisor of gpus_per_tray, {}", spec.gpus_per_tray));
     require(spec.nvlink.links >= 1 && spec.nvlink.links <= 1024, at(file, "nvlink", "links"),
             std::to_string(spec.nvlink.links), "1 to 1024");
     require(spec.nvlink.switch_chips >= 0 && spec.nvlink.switch_chips <= 1024,
-            at(file, "nvlink", "switch_chips"), std::to_string(spec.nvlink.switch_chips), "0 to 1024");
-    require(spec.nvlink.chips_per_tray >= 0, at(file, "nvlink", "chips_per_tray"), "a negative number",
-            "0 or more");
-    require(spec.nvlink.link_bandwidth.count > 0, at(file, "nvlink", "link_bandwidth"), "zero", "more than 0");
-    require(spec.nvlink.lanes >= 1, at(file, "nvlink", "lanes"), std::to_string(spec.nvlink.lanes), "at least 1");
+            at(file, "nvlink", "switch_chips"), std::to_string(spec.nvlink.switch_chips),
+            "0 to 1024");
+    require(spec.nvlink.chips_per_tray >= 0, at(file, "nvlink", "chips_per_tray"),
+            "a negative number", "0 or more");
+    require(spec.nvlink.link_bandwidth.count > 0, at(file, "nvlink", "link_bandwidth"), "zero",
+            "more than 0");
+    require(spec.nvlink.lanes >= 1, at(file, "nvlink", "lanes"), std::to_string(spec.nvlink.lanes),
+            "at least 1");
     require(spec.nics.per_gpu >= 1 && spec.nics.per_gpu <= 16, at(file, "nics", "per_gpu"),
             std::to_string(spec.nics.per_gpu), "1 to 16");
     require(spec.nics.line_rate.count > 0, at(file, "nics", "line_rate"), "zero", "more than 0");
@@ -105,7 +119,8 @@ void check(ClusterSpec const& spec, Value const& file) {
                 fmt::format("{}", factor), "above 0, at most 1");
     }
     require(spec.unit_power.count > 0, at(file, "unit_power"), "zero", "more than 0");
-    require(spec.host.cpus >= 1, at(file, "host", "cpus"), std::to_string(spec.host.cpus), "at least 1");
+    require(spec.host.cpus >= 1, at(file, "host", "cpus"), std::to_string(spec.host.cpus),
+            "at least 1");
 }
 
 }  // namespace
@@ -137,7 +152,8 @@ std::vector<Field<HostSpec>> const& fields_of(HostSpec const*) {
         required("cpu", &HostSpec::cpu, "name"),
         required("cpus", &HostSpec::cpus, "per tray"),
         required("memory", &HostSpec::memory, "per CPU"),
-        required("cpu_gpu_bandwidth", &HostSpec::cpu_gpu_bandwidth, "CPU to one GPU, one direction"),
+        required("cpu_gpu_bandwidth", &HostSpec::cpu_gpu_bandwidth,
+                 "CPU to one GPU, one direction"),
     };
     return fields;
 }
@@ -155,7 +171,8 @@ std::vector<Field<NetworkSpec>> const& fields_of(NetworkSpec const*) {
         required("kind", &NetworkSpec::kind, "scale-out network"),
         required("units_per_leaf", &NetworkSpec::units_per_leaf, "units within one switch hop"),
         required("units_per_spine", &NetworkSpec::units_per_spine, "units within two tiers"),
-        optional("oversubscription", &NetworkSpec::oversubscription, "1", "down over up, at the leaf"),
+        optional("oversubscription", &NetworkSpec::oversubscription, "1",
+                 "down over up, at the leaf"),
         required("hop_latency", &NetworkSpec::hop_latency, "one switch"),
         required("routing_factor", &NetworkSpec::routing_factor, "by routing"),
     };
@@ -178,14 +195,16 @@ std::vector<Field<ClusterSpec>> const& fields_of(ClusterSpec const*) {
         required("host", &ClusterSpec::host, "CPUs"),
         required("network", &ClusterSpec::network, "between units"),
         required("unit_power", &ClusterSpec::unit_power, "one unit at full load"),
-        optional("resiliency", &ClusterSpec::resiliency, "adaptive", "when a switch chip or link fails"),
+        optional("resiliency", &ClusterSpec::resiliency, "adaptive",
+                 "when a switch chip or link fails"),
     };
     return fields;
 }
 
 std::vector<Field<FaultsSpec>> const& fields_of(FaultsSpec const*) {
     static std::vector<Field<FaultsSpec>> const fields{
-        fault_list("switch_chips", &FaultsSpec::switch_chips, "rack 0 chip 3", "NVSwitch chips down"),
+        fault_list("switch_chips", &FaultsSpec::switch_chips, "rack 0 chip 3",
+                   "NVSwitch chips down"),
         fault_list("links", &FaultsSpec::links, "gpu 5 link 2", "NVLink links down"),
         fault_list("nics", &FaultsSpec::nics, "gpu 5 nic 0", "NICs down"),
     };
@@ -206,19 +225,21 @@ std::vector<Field<ClusterChoice>> const& fields_of(ClusterChoice const*) {
                "see nvl72sim list clusters"),
         placed("gpus", &ClusterChoice::gpus, &ClusterChoice::gpus_place, "0",
                "takes the first N; 0: all of a single rack or box"),
-        placed("nvlink_domain", &ClusterChoice::nvlink_domain, &ClusterChoice::nvlink_domain_place, "0",
-               "GPUs of one NVLink partition: 8, 16, 36, 72; 0: as built"),
+        placed("nvlink_domain", &ClusterChoice::nvlink_domain, &ClusterChoice::nvlink_domain_place,
+               "0", "GPUs of one NVLink partition: 8, 16, 36, 72; 0: as built"),
         optional("fabric", &ClusterChoice::fabric, "", "NVLink fabric settings"),
         optional("faults", &ClusterChoice::faults, "", "what is broken"),
         optional("routing", &ClusterChoice::routing, "", "absent: adaptive"),
         optional("nic_line_rate", &ClusterChoice::nic_line_rate, "", "replaces the cluster's"),
-        placed("oversubscription", &ClusterChoice::oversubscription, &ClusterChoice::oversubscription_place,
-               "", "replaces the cluster's"),
+        placed("oversubscription", &ClusterChoice::oversubscription,
+               &ClusterChoice::oversubscription_place, "", "replaces the cluster's"),
     };
     return fields;
 }
 
-ClusterSpec load_cluster(Library const& library, std::string const& name, Place const& asked,
+ClusterSpec load_cluster(Library const& library,
+                         std::string const& name,
+                         Place const& asked,
                          Trail* trail) {
     std::string const path = library.path("clusters", name, asked);
     Value const file = load_based(library, path, 0);

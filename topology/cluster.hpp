@@ -52,8 +52,8 @@ std::vector<Field<NicSpec>> const& fields_of(NicSpec const*);
 /// Host side of one unit.
 struct HostSpec {
     std::string cpu;
-    int cpus = 0;                    ///< per tray
-    Bytes memory;                    ///< per CPU
+    int cpus = 0;                      ///< per tray
+    Bytes memory;                      ///< per CPU
     BytesPerSecond cpu_gpu_bandwidth;  ///< CPU to one GPU, one direction (C2C or PCIe)
 };
 std::vector<Field<HostSpec>> const& fields_of(HostSpec const*);
@@ -68,10 +68,10 @@ std::vector<Field<RoutingFactors>> const& fields_of(RoutingFactors const*);
 /// Rail-optimised fat tree: NIC r of every unit hangs on leaf switch r.
 struct NetworkSpec {
     NetworkKind kind{};
-    int units_per_leaf = 0;     ///< units that one leaf switch a rail reaches (1 tier)
-    int units_per_spine = 0;    ///< units joined by one spine (2 tiers); beyond: 3 tiers
+    int units_per_leaf = 0;       ///< units that one leaf switch a rail reaches (1 tier)
+    int units_per_spine = 0;      ///< units joined by one spine (2 tiers); beyond: 3 tiers
     double oversubscription = 1;  ///< bandwidth down over bandwidth up, at the leaf
-    Picoseconds hop_latency;    ///< one switch
+    Picoseconds hop_latency;      ///< one switch
     RoutingFactors routing_factor;
 };
 std::vector<Field<NetworkSpec>> const& fields_of(NetworkSpec const*);
@@ -102,7 +102,9 @@ struct ClusterSpec {
 };
 std::vector<Field<ClusterSpec>> const& fields_of(ClusterSpec const*);
 
-ClusterSpec load_cluster(Library const& library, std::string const& name, Place const& asked,
+ClusterSpec load_cluster(Library const& library,
+                         std::string const& name,
+                         Place const& asked,
                          Trail* trail = nullptr);
 
 /// A text with the place where it was written.
@@ -128,11 +130,11 @@ std::vector<Field<FabricChoice>> const& fields_of(FabricChoice const*);
 struct ClusterChoice {
     Place place;
     std::string name;
-    std::int64_t gpus = 0;             ///< 0: all of a single rack or box
-    std::int64_t nvlink_domain = 0;    ///< GPUs of one NVLink partition; 0: as built
+    std::int64_t gpus = 0;           ///< 0: all of a single rack or box
+    std::int64_t nvlink_domain = 0;  ///< GPUs of one NVLink partition; 0: as built
     FabricChoice fabric;
     FaultsSpec faults;
-    std::optional<Routing> routing;    ///< none: adaptive
+    std::optional<Routing> routing;               ///< none: adaptive
     std::optional<BytesPerSecond> nic_line_rate;  ///< replaces the cluster's
     std::optional<double> oversubscription;       ///< replaces the cluster's
 

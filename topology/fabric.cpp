@@ -14,8 +14,10 @@ namespace nvl72 {
 namespace {
 
 constexpr std::array kinds{
-    TopologyKind{"hgx", "a box of GPUs behind a few NVSwitch chips, rails between boxes", build_hgx},
-    TopologyKind{"nvl72", "a rack with one NVSwitch tier, one link to every chip, rails between racks",
+    TopologyKind{"hgx", "a box of GPUs behind a few NVSwitch chips, rails between boxes",
+                 build_hgx},
+    TopologyKind{"nvl72",
+                 "a rack with one NVSwitch tier, one link to every chip, rails between racks",
                  build_nvl72},
     TopologyKind{"direct", "a node of GPUs wired to each other without a switch", build_direct},
 };
@@ -43,7 +45,9 @@ struct Fabric::Fold {
 };
 
 std::int64_t Fabric::domains() const { return (gpus_ + domain_ - 1) / domain_; }
-std::int64_t Fabric::units() const { return (domains() + domains_per_unit() - 1) / domains_per_unit(); }
+std::int64_t Fabric::units() const {
+    return (domains() + domains_per_unit() - 1) / domains_per_unit();
+}
 
 double Fabric::routing_factor() const {
     auto const& factor = cluster_.network.routing_factor;
@@ -72,7 +76,8 @@ UnitFaults const* Fabric::faults_of(std::int64_t unit) const {
 BytesPerSecond Fabric::nvlink_of(std::int64_t gpu) const {
     Seat const at = seat(gpu);
     std::array const self{gpu};
-    return cluster_.nvlink.link_bandwidth * static_cast<double>(links_up(faults_of(at.unit), at.slot, self));
+    return cluster_.nvlink.link_bandwidth *
+           static_cast<double>(links_up(faults_of(at.unit), at.slot, self));
 }
 BytesPerSecond Fabric::nic_of(std::int64_t gpu) const {
     Seat const at = seat(gpu);
@@ -81,7 +86,9 @@ BytesPerSecond Fabric::nic_of(std::int64_t gpu) const {
 
 /// Links of a GPU that still carry traffic among `members` of its domain. Behind switches these are
 /// all that are up; wired directly, those to other members (all, for a GPU alone).
-int Fabric::links_up(UnitFaults const* faults, int slot, std::span<std::int64_t const> members) const {
+int Fabric::links_up(UnitFaults const* faults,
+                     int slot,
+                     std::span<std::int64_t const> members) const {
     auto const& targets = links_[index(slot)];
     bool const direct = wiring_.chips == 0;
     if (faults == nullptr && !direct) return static_cast<int>(targets.size());
@@ -111,7 +118,8 @@ int Fabric::planes_up(UnitFaults const& faults, int slot) const {
     return static_cast<int>(up.size());
 }
 
-/// The GPUs of a tray share the NICs the tray has left: a lost NIC's traffic goes by its neighbours.
+/// The GPUs of a tray share the NICs the tray has left: a lost NIC's traffic goes by its
+/// neighbours.
 BytesPerSecond Fabric::nic_at(UnitFaults const* faults, int slot) const {
     if (faults == nullptr) return nic_per_gpu();
     int const tray = slot / cluster_.gpus_per_tray * cluster_.gpus_per_tray;
@@ -146,7 +154,8 @@ void Fabric::fold_domain(Fold& fold, std::span<std::int64_t const> members) cons
     for (std::int64_t const member : members) {
         int const slot = seat(member).slot;
         worst.links = std::min(worst.links, links_up(faults, slot, members));
-        worst.planes = std::min(worst.planes, faults == nullptr ? wiring_.chips : planes_up(*faults, slot));
+        worst.planes =
+            std::min(worst.planes, faults == nullptr ? wiring_.chips : planes_up(*faults, slot));
         fold.nic = std::min(fold.nic, nic_at(faults, slot).count);
         if (faults != nullptr) nics_down += faults->nics_down[index(slot)];
         if (faults == nullptr && wiring_.chips > 0) break;  // all alike
@@ -189,7 +198,8 @@ GroupShape Fabric::shape_of(std::int64_t first, std::int64_t stride, std::int64_
     std::set<std::int64_t> looked_at{domain_first, domain_last};
     if (stride < domain_) {  // between the ends, members' places repeat after `period` domains
         std::int64_t const period = stride / std::gcd(stride, domain_);
-        for (std::int64_t d = domain_first + 1; d <= std::min(domain_last, domain_first + period); ++d) {
+        for (std::int64_t d = domain_first + 1; d <= std::min(domain_last, domain_first + period);
+             ++d) {
             looked_at.insert(d);
         }
     }
@@ -204,7 +214,8 @@ GroupShape Fabric::shape_of(std::int64_t first, std::int64_t stride, std::int64_
         members.clear();
         std::int64_t const from = std::max(first, domain * domain_);
         std::int64_t const to = std::min(last, (domain + 1) * domain_ - 1);
-        for (auto rank = first + (from - first + stride - 1) / stride * stride; rank <= to; rank += stride) {
+        for (auto rank = first + (from - first + stride - 1) / stride * stride; rank <= to;
+             rank += stride) {
             members.push_back(rank);
         }
         fold_domain(fold, members);

@@ -63,9 +63,9 @@ struct Route {
 
 /// What is down in one unit.
 struct UnitFaults {
-    std::vector<char> chip_down;             ///< by chip
+    std::vector<char> chip_down;               ///< by chip
     std::vector<std::vector<char>> link_down;  ///< by GPU of the unit, then link
-    std::vector<int> nics_down;              ///< by GPU of the unit
+    std::vector<int> nics_down;                ///< by GPU of the unit
 };
 
 /// The first `gpus` GPUs of a cluster, packed into as many units as they need, with their faults.
@@ -92,7 +92,9 @@ public:
 
     /// Ranks first, first + stride, ..., `count` of them; the worst member counts. The work does
     /// not grow with `count`: only domains that differ in pattern or in faults are looked at.
-    [[nodiscard]] GroupShape shape_of(std::int64_t first, std::int64_t stride, std::int64_t count) const;
+    [[nodiscard]] GroupShape shape_of(std::int64_t first,
+                                      std::int64_t stride,
+                                      std::int64_t count) const;
     /// Any set of ranks, each domain looked at.
     [[nodiscard]] GroupShape shape_of(std::span<RankId const> ranks) const;
 
@@ -113,7 +115,9 @@ private:
     [[nodiscard]] std::int64_t domains_per_unit() const { return cluster_.gpus_per_unit / domain_; }
     [[nodiscard]] Seat seat(std::int64_t gpu) const;
     [[nodiscard]] UnitFaults const* faults_of(std::int64_t unit) const;
-    [[nodiscard]] int links_up(UnitFaults const* faults, int slot, std::span<std::int64_t const> members) const;
+    [[nodiscard]] int links_up(UnitFaults const* faults,
+                               int slot,
+                               std::span<std::int64_t const> members) const;
     [[nodiscard]] int planes_up(UnitFaults const& faults, int slot) const;
     [[nodiscard]] BytesPerSecond nic_at(UnitFaults const* faults, int slot) const;
     [[nodiscard]] int tiers(std::int64_t unit_a, std::int64_t unit_b) const;

@@ -18,8 +18,10 @@ public:
     void count(std::string name, std::string title, std::int64_t value, std::string how) {
         facts_.push_back({std::move(name), std::move(title), value, "", std::move(how)});
     }
-    void real(std::string name, std::string title, double value, std::string unit, std::string how) {
-        facts_.push_back({std::move(name), std::move(title), value, std::move(unit), std::move(how)});
+    void real(
+        std::string name, std::string title, double value, std::string unit, std::string how) {
+        facts_.push_back(
+            {std::move(name), std::move(title), value, std::move(unit), std::move(how)});
     }
     void word(std::string name, std::string title, std::string value, std::string how) {
         facts_.push_back({std::move(name), std::move(title), std::move(value), "", std::move(how)});
@@ -44,15 +46,17 @@ void machines(FactList& list, Fabric const& fabric) {
                fmt::format("{} GPUs each", fabric.wiring().gpus));
     list.count("nvlink_domains", "NVLink domains", fabric.domains(),
                fmt::format("{} GPUs each", fabric.gpus_per_domain()));
-    list.count("trays_per_unit", fmt::format("compute trays a {}", unit), trays,
-               fmt::format("{} GPUs / {} GPUs a tray", fabric.wiring().gpus, cluster.gpus_per_tray));
+    list.count(
+        "trays_per_unit", fmt::format("compute trays a {}", unit), trays,
+        fmt::format("{} GPUs / {} GPUs a tray", fabric.wiring().gpus, cluster.gpus_per_tray));
     if (cluster.gpus_per_superchip > 0) {
         int const superchips = fabric.wiring().gpus / cluster.gpus_per_superchip;
         list.count("superchips_per_unit", fmt::format("superchips a {}", unit), superchips,
                    fmt::format("{} GPUs / {} GPUs a superchip", fabric.wiring().gpus,
                                cluster.gpus_per_superchip));
     }
-    list.count("cpus_per_unit", fmt::format("CPUs a {} ({})", unit, cluster.host.cpu), trays * cluster.host.cpus,
+    list.count("cpus_per_unit", fmt::format("CPUs a {} ({})", unit, cluster.host.cpu),
+               trays * cluster.host.cpus,
                fmt::format("{} trays x {} CPUs", trays, cluster.host.cpus));
 }
 
@@ -67,8 +71,8 @@ void nvlink(FactList& list, Fabric const& fabric) {
                "wires of GPU 0, counted");
     list.real("nvlink_per_gpu", "NVLink a GPU, one direction", one_way / 1e9, "GB/s",
               fmt::format("{} links x {}", links, in_gb(link)));
-    list.real("nvlink_per_gpu_both_ways", "NVLink a GPU, both directions", 2 * one_way / 1e12, "TB/s",
-              fmt::format("2 x {}", in_gb(fabric.nvlink_per_gpu())));
+    list.real("nvlink_per_gpu_both_ways", "NVLink a GPU, both directions", 2 * one_way / 1e12,
+              "TB/s", fmt::format("2 x {}", in_gb(fabric.nvlink_per_gpu())));
     list.real("nvlink_per_unit_both_ways", fmt::format("NVLink a {}, both directions", unit),
               2 * one_way * wiring.gpus / 1e12, "TB/s",
               fmt::format("{} GPUs x {} links x {} x 2", wiring.gpus, links, in_gb(link)));
@@ -81,16 +85,19 @@ void nvlink(FactList& list, Fabric const& fabric) {
         }
         int const per_tray = cluster.nvlink.chips_per_tray;
         list.count("switch_chips", fmt::format("NVSwitch chips a {}", unit), wiring.chips,
-                   per_tray > 0 ? fmt::format("{} switch trays x {}", wiring.chips / per_tray, per_tray)
-                                : "on the baseboard");
+                   per_tray > 0
+                       ? fmt::format("{} switch trays x {}", wiring.chips / per_tray, per_tray)
+                       : "on the baseboard");
         list.count("ports_used", "ports used of the fullest chip", most,
                    fmt::format("of {} ports", cluster.nvlink.switch_ports));
     }
     long long const cables = wiring.chips > 0 ? link_ends(wiring) : link_ends(wiring) / 2;
-    list.count("nvlink_links", fmt::format("NVLink links a {}", unit), whole(cables), "wires, counted");
+    list.count("nvlink_links", fmt::format("NVLink links a {}", unit), whole(cables),
+               "wires, counted");
     list.count("copper_pairs", fmt::format("copper pairs a {}", unit),
                whole(cables * 2 * cluster.nvlink.lanes),
-               fmt::format("{} links x 2 directions x {} pairs", with_commas(cables), cluster.nvlink.lanes));
+               fmt::format("{} links x 2 directions x {} pairs", with_commas(cables),
+                           cluster.nvlink.lanes));
 }
 
 void network(FactList& list, Fabric const& fabric) {
@@ -100,8 +107,10 @@ void network(FactList& list, Fabric const& fabric) {
               2 * cluster.host.cpu_gpu_bandwidth.count / 1e9, "GB/s",
               fmt::format("2 x {}", in_gb(cluster.host.cpu_gpu_bandwidth)));
     list.real("nic_per_gpu", "NIC a GPU, one direction", fabric.nic_per_gpu().count / 1e9, "GB/s",
-              fmt::format("{} x {:.6g} Gb/s", cluster.nics.per_gpu, cluster.nics.line_rate.count * 8 / 1e9));
-    list.real("nvlink_over_nic", "NVLink over NIC", fabric.nvlink_per_gpu() / fabric.nic_per_gpu(), "x",
+              fmt::format("{} x {:.6g} Gb/s", cluster.nics.per_gpu,
+                          cluster.nics.line_rate.count * 8 / 1e9));
+    list.real("nvlink_over_nic", "NVLink over NIC", fabric.nvlink_per_gpu() / fabric.nic_per_gpu(),
+              "x",
               fmt::format("{} / {}", in_gb(fabric.nvlink_per_gpu()), in_gb(fabric.nic_per_gpu())));
     Route const near = fabric.route(0, std::min<std::int64_t>(1, fabric.gpus() - 1));
     list.count("hops_in_domain", "switches between GPUs of a domain", near.nvlink_switches,
@@ -109,17 +118,20 @@ void network(FactList& list, Fabric const& fabric) {
     if (fabric.domains() < 2) return;
     Route const far = fabric.route(0, fabric.gpus() - 1);
     list.count("network_tiers", "network tiers, farthest GPUs", far.network_tiers,
-               fmt::format("the reach of a leaf switch is {} x {}, of a spine {}", net.units_per_leaf,
-                           cluster.unit, net.units_per_spine));
+               fmt::format("the reach of a leaf switch is {} x {}, of a spine {}",
+                           net.units_per_leaf, cluster.unit, net.units_per_spine));
     list.count("hops_network", "switches between the farthest GPUs", far.network_switches,
                fmt::format("2 x {} tiers - 1", far.network_tiers));
-    list.real("network_path_latency", "switches of that path", to_microseconds(net.hop_latency) * far.network_switches,
-              "us", fmt::format("{} x {} us", far.network_switches, to_microseconds(net.hop_latency)));
-    list.word("routing", "routing", name_of(fabric.routing()),
-              fmt::format("keeps {} of line rate over more than one tier", fabric.routing_factor()));
+    list.real("network_path_latency", "switches of that path",
+              to_microseconds(net.hop_latency) * far.network_switches, "us",
+              fmt::format("{} x {} us", far.network_switches, to_microseconds(net.hop_latency)));
+    list.word(
+        "routing", "routing", name_of(fabric.routing()),
+        fmt::format("keeps {} of line rate over more than one tier", fabric.routing_factor()));
     double const thin = far.network_tiers > 1 ? net.oversubscription : 1;
     list.real("network_bisection", "network bisection, one direction",
-              static_cast<double>(fabric.gpus() / 2) * fabric.nic_per_gpu().count / thin / 1e12, "TB/s",
+              static_cast<double>(fabric.gpus() / 2) * fabric.nic_per_gpu().count / thin / 1e12,
+              "TB/s",
               fmt::format("{} GPUs x {} / oversubscription {}", with_commas(fabric.gpus() / 2),
                           in_gb(fabric.nic_per_gpu()), thin));
 }
@@ -131,8 +143,9 @@ void totals(FactList& list, Fabric const& fabric) {
               fmt::format("{} GPUs x {} GB", with_commas(fabric.gpus()),
                           significant(static_cast<double>(gpu.hbm_capacity.count) / 1e9)));
     auto const peak = [&](char const* name, char const* title, FlopsPerSecond rate) {
-        list.real(name, title, gpus * rate.count / 1e15, "PFLOP/s",
-                  fmt::format("{} GPUs x {:.6g} TFLOP/s", with_commas(fabric.gpus()), rate.count / 1e12));
+        list.real(
+            name, title, gpus * rate.count / 1e15, "PFLOP/s",
+            fmt::format("{} GPUs x {:.6g} TFLOP/s", with_commas(fabric.gpus()), rate.count / 1e12));
     };
     peak("peak_bf16", "dense BF16", gpu.peak.bf16);
     if (gpu.peak.fp8) peak("peak_fp8", "dense FP8", *gpu.peak.fp8);
@@ -156,7 +169,8 @@ Fact Fabric::bisection_fact() const {
             for (std::size_t link = 0; link < links_[gpu].size(); ++link) {
                 auto const to = static_cast<std::size_t>(links_[gpu][link]);
                 bool down = faults != nullptr && faults->link_down[gpu][link] != 0;
-                down = down || (faults != nullptr && wiring_.chips > 0 && faults->chip_down[to] != 0);
+                down =
+                    down || (faults != nullptr && wiring_.chips > 0 && faults->chip_down[to] != 0);
                 if (down) continue;
                 ++up[gpu];
                 if (wiring_.chips == 0) ++pairs[gpu][to];
@@ -168,8 +182,9 @@ Fact Fabric::bisection_fact() const {
     look_at(nullptr);
     for (auto const& entry : faults_) look_at(&entry.second);
     double const rate = static_cast<double>(least) * cluster_.nvlink.link_bandwidth.count;
-    return {"nvlink_bisection", fmt::format("NVLink bisection of a {}, one direction", cluster_.unit),
-            rate / 1e12, "TB/s",
+    return {"nvlink_bisection",
+            fmt::format("NVLink bisection of a {}, one direction", cluster_.unit), rate / 1e12,
+            "TB/s",
             fmt::format("{} links cross the thinnest cut into halves x {}", with_commas(least),
                         in_gb(cluster_.nvlink.link_bandwidth))};
 }
@@ -179,13 +194,17 @@ void Fabric::add_fault_facts(std::vector<Fact>& facts) const {
     GroupShape const all = shape_of(0, 1, gpus_);
     double const share = all.in_domain / nvlink_per_gpu();
     facts.push_back({"planes_up", "planes up, worst GPU", std::int64_t{all.planes_up}, "",
-                     fmt::format("of {} switch chips; resiliency {}", all.planes, name_of(cluster_.resiliency))});
-    facts.push_back({"nvlink_left", "NVLink left, worst GPU, one direction", all.in_domain.count / 1e9, "GB/s",
-                     fmt::format("{} of {} links", static_cast<long long>(all.in_domain / cluster_.nvlink.link_bandwidth + 0.5),
-                                 links_.front().size())});
-    facts.push_back({"nvlink_left_share", "share of NVLink left", share, "", "over what was built"});
-    facts.push_back({"nic_left", "NIC left, worst GPU, one direction", all.per_gpu_nic.count / 1e9, "GB/s",
-                     "a tray's GPUs share the NICs it has left"});
+                     fmt::format("of {} switch chips; resiliency {}", all.planes,
+                                 name_of(cluster_.resiliency))});
+    facts.push_back(
+        {"nvlink_left", "NVLink left, worst GPU, one direction", all.in_domain.count / 1e9, "GB/s",
+         fmt::format("{} of {} links",
+                     static_cast<long long>(all.in_domain / cluster_.nvlink.link_bandwidth + 0.5),
+                     links_.front().size())});
+    facts.push_back(
+        {"nvlink_left_share", "share of NVLink left", share, "", "over what was built"});
+    facts.push_back({"nic_left", "NIC left, worst GPU, one direction", all.per_gpu_nic.count / 1e9,
+                     "GB/s", "a tray's GPUs share the NICs it has left"});
 }
 
 std::vector<Fact> Fabric::facts() const {
@@ -200,11 +219,14 @@ std::vector<Fact> Fabric::facts() const {
 }
 
 std::string Fabric::dot() const {
-    std::string text = fmt::format("graph \"{}\" {{\n  layout=neato; overlap=false; node [shape=box];\n", cluster_.name);
+    std::string text = fmt::format(
+        "graph \"{}\" {{\n  layout=neato; overlap=false; node [shape=box];\n", cluster_.name);
     UnitFaults const* faults = faults_of(0);
     for (int chip = 0; chip < wiring_.chips; ++chip) {
-        bool const down = faults != nullptr && faults->chip_down[static_cast<std::size_t>(chip)] != 0;
-        text += fmt::format("  chip{} [shape=ellipse{}];\n", chip, down ? ", color=red, style=dashed" : "");
+        bool const down =
+            faults != nullptr && faults->chip_down[static_cast<std::size_t>(chip)] != 0;
+        text += fmt::format("  chip{} [shape=ellipse{}];\n", chip,
+                            down ? ", color=red, style=dashed" : "");
     }
     std::vector<std::size_t> next(links_.size());
     for (auto const& wire : wiring_.wires) {
@@ -217,8 +239,9 @@ std::string Fabric::dot() const {
             up += down ? 0 : 1;
         }
         if (wiring_.chips == 0 && wire.to < wire.gpu) continue;  // listed from its other end
-        text += fmt::format("  gpu{} -- {}{} [label=\"{}\"{}];\n", wire.gpu, wiring_.chips > 0 ? "chip" : "gpu",
-                            wire.to, up, up < wire.count ? ", color=red, style=dashed" : "");
+        text += fmt::format("  gpu{} -- {}{} [label=\"{}\"{}];\n", wire.gpu,
+                            wiring_.chips > 0 ? "chip" : "gpu", wire.to, up,
+                            up < wire.count ? ", color=red, style=dashed" : "");
     }
     return text + "}\n";
 }

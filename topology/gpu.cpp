@@ -30,7 +30,10 @@ std::vector<Field<GpuSpec>> const& fields_of(GpuSpec const*) {
     return fields;
 }
 
-GpuSpec load_gpu(Library const& library, std::string const& name, Place const& asked, Trail* trail) {
+GpuSpec load_gpu(Library const& library,
+                 std::string const& name,
+                 Place const& asked,
+                 Trail* trail) {
     std::string const path = library.path("gpus", name, asked);
     Value const file = load_yaml(path);
     GpuSpec gpu = read_spec<GpuSpec>(file, trail);
@@ -42,7 +45,8 @@ GpuSpec load_gpu(Library const& library, std::string const& name, Place const& a
     if (gpu.sms < 1) fail(file.find("sms")->place, std::to_string(gpu.sms), "at least 1");
     for (char const* key : {"hbm_bandwidth", "tdp", "l2"}) {
         Value const* given = file.find(key);
-        if (given != nullptr && given->scalar.starts_with("0 ")) fail(given->place, "zero", "more than 0");
+        if (given != nullptr && given->scalar.starts_with("0 "))
+            fail(given->place, "zero", "more than 0");
     }
     if (!(gpu.peak.bf16.count > 0)) fail(file.find("peak")->place, "bf16 of zero", "more than 0");
     if (gpu.hbm_usable().count <= 0) {

@@ -46,7 +46,9 @@ struct GpuSpec {
 std::vector<Field<GpuSpec>> const& fields_of(GpuSpec const*);
 
 /// The shipped GPU `name` (or a path to one); `asked` is where it was named.
-GpuSpec load_gpu(Library const& library, std::string const& name, Place const& asked,
+GpuSpec load_gpu(Library const& library,
+                 std::string const& name,
+                 Place const& asked,
                  Trail* trail = nullptr);
 
 }  // namespace nvl72

@@ -70,7 +70,8 @@ Wiring build_direct(ClusterSpec const& spec) {
     }
     std::vector<int> const counts = spread(spec, spec.gpus_per_unit - 1);
     if (std::adjacent_find(counts.begin(), counts.end(), std::not_equal_to<>()) != counts.end()) {
-        fail(key_place(spec, "nvlink.links_per_chip"), "uneven links to peers", "the same to each peer");
+        fail(key_place(spec, "nvlink.links_per_chip"), "uneven links to peers",
+             "the same to each peer");
     }
     Wiring wiring{spec.gpus_per_unit, 0, {}};
     for (int gpu = 0; gpu < wiring.gpus; ++gpu) {
@@ -97,8 +98,9 @@ std::vector<Check> wiring_checks(Wiring const& wiring, ClusterSpec const& spec) 
     for (auto const& links : targets) {
         every_link = every_link && static_cast<int>(links.size()) == spec.nvlink.links;
     }
-    checks.push_back({"links_used_once", every_link,
-                      fmt::format("each of {} GPUs uses its {} links once", wiring.gpus, spec.nvlink.links)});
+    checks.push_back(
+        {"links_used_once", every_link,
+         fmt::format("each of {} GPUs uses its {} links once", wiring.gpus, spec.nvlink.links)});
     int const ends = wiring.chips > 0 ? wiring.chips : wiring.gpus;
     std::vector<int> ports(static_cast<std::size_t>(ends));
     bool known = true;
@@ -110,8 +112,8 @@ std::vector<Check> wiring_checks(Wiring const& wiring, ClusterSpec const& spec) 
     int const most = *std::max_element(ports.begin(), ports.end());
     int const have = wiring.chips > 0 ? spec.nvlink.switch_ports : spec.nvlink.links;
     checks.push_back({"ports_suffice", most <= have,
-                      fmt::format("fullest {} uses {} of {} ports", wiring.chips > 0 ? "chip" : "GPU", most,
-                                  have)});
+                      fmt::format("fullest {} uses {} of {} ports",
+                                  wiring.chips > 0 ? "chip" : "GPU", most, have)});
     bool reach = true;  // behind switches: everyone on every chip; else: everyone wired to everyone
     for (auto const& links : targets) {
         std::vector<int> seen(links);
@@ -120,8 +122,9 @@ std::vector<Check> wiring_checks(Wiring const& wiring, ClusterSpec const& spec) 
         reach = reach && distinct == (wiring.chips > 0 ? wiring.chips : wiring.gpus - 1);
     }
     checks.push_back({"one_hop", reach,
-                      wiring.chips > 0 ? "every GPU meets every chip, so any two GPUs are one switch apart"
-                                       : "every GPU is wired to every other"});
+                      wiring.chips > 0
+                          ? "every GPU meets every chip, so any two GPUs are one switch apart"
+                          : "every GPU is wired to every other"});
     return checks;
 }
 

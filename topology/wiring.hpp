@@ -6,11 +6,12 @@
 
 namespace nvl72 {
 
-/// GPUs behind NVSwitch chips; a GPU's links spread over the chips as links_per_chip says (5-4-4-5 on
-/// HGX H100), evenly when it says nothing.
+/// GPUs behind NVSwitch chips; a GPU's links spread over the chips as links_per_chip says (5-4-4-5
+/// on HGX H100), evenly when it says nothing.
 Wiring build_hgx(ClusterSpec const& spec);
 
-/// Racks with one NVSwitch tier: every GPU has exactly one link to every chip, so a chip is a plane.
+/// Racks with one NVSwitch tier: every GPU has exactly one link to every chip, so a chip is a
+/// plane.
 Wiring build_nvl72(ClusterSpec const& spec);
 
 /// No switch: every GPU wired to every other one of its node.

@@ -15,29 +15,41 @@ namespace po = boost::program_options;
 
 Place const here{"command line", 0, ""};
 
-Cell tflops(std::optional<FlopsPerSecond> rate) {
-    return rate ? Cell{rate->count / 1e12} : Cell{};
-}
+Cell tflops(std::optional<FlopsPerSecond> rate) { return rate ? Cell{rate->count / 1e12} : Cell{}; }
 
 Table list_gpus(Library const& library) {
-    Table table({{"name", "name"}, {"title", "GPU"}, {"sms", "SMs"}, {"bf16", "BF16", 0, "TFLOP/s"},
-                 {"fp8", "FP8", 0, "TFLOP/s"}, {"nvfp4", "NVFP4", 0, "TFLOP/s"}, {"hbm", "HBM", 1, "GB"},
-                 {"hbm_bandwidth", "HBM", 2, "TB/s"}, {"tdp", "TDP", 0, "W"}, {"sister", "scales from"},
+    Table table({{"name", "name"},
+                 {"title", "GPU"},
+                 {"sms", "SMs"},
+                 {"bf16", "BF16", 0, "TFLOP/s"},
+                 {"fp8", "FP8", 0, "TFLOP/s"},
+                 {"nvfp4", "NVFP4", 0, "TFLOP/s"},
+                 {"hbm", "HBM", 1, "GB"},
+                 {"hbm_bandwidth", "HBM", 2, "TB/s"},
+                 {"tdp", "TDP", 0, "W"},
+                 {"sister", "scales from"},
                  {"source", "source"}});
     for (auto const& name : library.names("gpus")) {
         GpuSpec const gpu = load_gpu(library, name, here);
-        table.add({gpu.name, gpu.title, std::int64_t{gpu.sms}, gpu.peak.bf16.count / 1e12, tflops(gpu.peak.fp8),
-                   tflops(gpu.peak.nvfp4), static_cast<double>(gpu.hbm_capacity.count) / 1e9,
-                   gpu.hbm_bandwidth.count / 1e12, gpu.tdp.count, gpu.sister ? Cell{*gpu.sister} : Cell{},
-                   gpu.source});
+        table.add({gpu.name, gpu.title, std::int64_t{gpu.sms}, gpu.peak.bf16.count / 1e12,
+                   tflops(gpu.peak.fp8), tflops(gpu.peak.nvfp4),
+                   static_cast<double>(gpu.hbm_capacity.count) / 1e9,
+                   gpu.hbm_bandwidth.count / 1e12, gpu.tdp.count,
+                   gpu.sister ? Cell{*gpu.sister} : Cell{}, gpu.source});
     }
     return table;
 }
 
 Table list_clusters(Library const& library) {
-    Table table({{"name", "name"}, {"title", "cluster"}, {"gpu", "GPU"}, {"gpus_max", "GPUs"},
-                 {"nvlink_domain", "a domain"}, {"nvlink", "NVLink", 0, "GB/s"}, {"nic", "NIC", 0, "Gb/s"},
-                 {"network", "network"}, {"source", "source"}});
+    Table table({{"name", "name"},
+                 {"title", "cluster"},
+                 {"gpu", "GPU"},
+                 {"gpus_max", "GPUs"},
+                 {"nvlink_domain", "a domain"},
+                 {"nvlink", "NVLink", 0, "GB/s"},
+                 {"nic", "NIC", 0, "Gb/s"},
+                 {"network", "network"},
+                 {"source", "source"}});
     for (auto const& name : library.names("clusters")) {
         ClusterSpec const cluster = load_cluster(library, name, here);
         table.add({cluster.name, cluster.title, cluster.gpu, cluster.gpus_max(),
@@ -50,7 +62,9 @@ Table list_clusters(Library const& library) {
 }
 
 /// What a config says of itself: the first of the keys people write for that.
-std::string description_of(Library const& library, std::string const& kind, std::string const& name) {
+std::string description_of(Library const& library,
+                           std::string const& kind,
+                           std::string const& name) {
     Value const file = load_yaml(library.path(kind, name, here));
     for (char const* key : {"question", "summary", "title", "description", "_source"}) {
         Value const* found = file.find(key);
@@ -62,7 +76,8 @@ std::string description_of(Library const& library, std::string const& kind, std:
 template <char const* kind>
 Table list_files(Library const& library) {
     Table table({{"name", "name"}, {"summary", "what it says of itself"}});
-    for (auto const& name : library.names(kind)) table.add({name, description_of(library, kind, name)});
+    for (auto const& name : library.names(kind))
+        table.add({name, description_of(library, kind, name)});
     return table;
 }
 
@@ -92,11 +107,13 @@ Listing const& listing_of(std::vector<std::string> const& words) {
         names.emplace_back(listing.word);
     }
     if (words.size() != 1) {
-        throw ConfigError(fmt::format("list: {} words (expected one of {})", words.size(), join(names)));
+        throw ConfigError(
+            fmt::format("list: {} words (expected one of {})", words.size(), join(names)));
     }
     auto const near = nearest_name(words.front(), names);
     throw ConfigError(fmt::format("list: unknown '{}' ({}expected {})", words.front(),
-                                  near.empty() ? "" : fmt::format("did you mean {}? ", near), join(names)));
+                                  near.empty() ? "" : fmt::format("did you mean {}? ", near),
+                                  join(names)));
 }
 
 void describe(po::options_description&) {}

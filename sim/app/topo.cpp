@@ -13,15 +13,19 @@ namespace {
 namespace po = boost::program_options;
 
 void describe(po::options_description& options) {
-    options.add_options()                                                                          //
-        ("gpus", po::value<std::int64_t>(), "the first N GPUs; default: all the cluster can have")  //
-        ("graph", po::value<std::string>(), "dot: the wiring of one unit for Graphviz, instead of facts");
+    options.add_options()  //
+        ("gpus", po::value<std::int64_t>(),
+         "the first N GPUs; default: all the cluster can have")  //
+        ("graph", po::value<std::string>(),
+         "dot: the wiring of one unit for Graphviz, instead of facts");
 }
 
 /// The choice that `topo CLUSTER --gpus N KEY=VALUE...` stands for; keys as under `cluster:`.
-ClusterChoice choice_of(Context const& context, po::variables_map const& options,
+ClusterChoice choice_of(Context const& context,
+                        po::variables_map const& options,
                         std::vector<std::string> const& words) {
-    if (words.empty()) throw ConfigError("topo: no cluster (expected a name; see nvl72sim list clusters)");
+    if (words.empty())
+        throw ConfigError("topo: no cluster (expected a name; see nvl72sim list clusters)");
     Value root;
     apply_override(root, "name=" + words.front());
     bool sized = false;
@@ -40,16 +44,22 @@ ClusterChoice choice_of(Context const& context, po::variables_map const& options
         auto const cluster = load_cluster(context.library, choice.name, choice.name_place);
         std::int64_t const domain = choice.nvlink_domain;
         bool const cut = domain > 0 && domain <= cluster.gpus_per_unit;
-        choice.gpus = cluster.units_max * (cut ? cluster.gpus_per_unit / domain * domain : cluster.gpus_per_unit);
+        choice.gpus = cluster.units_max *
+                      (cut ? cluster.gpus_per_unit / domain * domain : cluster.gpus_per_unit);
     }
     return choice;
 }
 
 Table table_of(Fabric const& fabric, bool text) {
-    Table table(text ? std::vector<Column>{{"title", "fact"}, {"value", "value"}, {"unit", "unit"},
+    Table table(text ? std::vector<Column>{{"title", "fact"},
+                                           {"value", "value"},
+                                           {"unit", "unit"},
                                            {"how", "follows from"}}
-                     : std::vector<Column>{{"fact", "fact"}, {"value", "value"}, {"unit", "unit"},
-                                           {"how", "how"}, {"title", "title"}});
+                     : std::vector<Column>{{"fact", "fact"},
+                                           {"value", "value"},
+                                           {"unit", "unit"},
+                                           {"how", "how"},
+                                           {"title", "title"}});
     for (auto const& fact : fabric.facts()) {
         if (text) {
             table.add({fact.title, fact.value, fact.unit, fact.how});
@@ -68,7 +78,9 @@ Table table_of(Fabric const& fabric, bool text) {
     return table;
 }
 
-int run(Context const& context, po::variables_map const& options, std::vector<std::string> const& words) {
+int run(Context const& context,
+        po::variables_map const& options,
+        std::vector<std::string> const& words) {
     Fabric const fabric = build_fabric(choice_of(context, options, words), context.library);
     if (auto const graph = option<std::string>(options, "graph")) {
         if (*graph != "dot") throw ConfigError(fmt::format("--graph: '{}' (expected dot)", *graph));
@@ -77,8 +89,8 @@ int run(Context const& context, po::variables_map const& options, std::vector<st
     }
     bool const text = context.format == TableFormat::text;
     if (text) {
-        fmt::print("{}: {}\nsource of the wiring: {}\n\n", fabric.cluster().name, fabric.cluster().title,
-                   fabric.cluster().source);
+        fmt::print("{}: {}\nsource of the wiring: {}\n\n", fabric.cluster().name,
+                   fabric.cluster().title, fabric.cluster().source);
     }
     fmt::print("{}", table_of(fabric, text).print(context.format));
     return static_cast<int>(ExitCode::ok);

@@ -13,13 +13,15 @@ namespace {
 Library shipped() { return Library(NVL72_SOURCE_DIR "/configs"); }
 
 PlacedText random_chip(RandomStream& random, Fabric const& fabric) {
-    return {{}, fmt::format("{} {} chip {}", fabric.cluster().unit,
-                            random.below(static_cast<std::uint64_t>(fabric.units())),
-                            random.below(static_cast<std::uint64_t>(fabric.wiring().chips)))};
+    return {{},
+            fmt::format("{} {} chip {}", fabric.cluster().unit,
+                        random.below(static_cast<std::uint64_t>(fabric.units())),
+                        random.below(static_cast<std::uint64_t>(fabric.wiring().chips)))};
 }
 PlacedText random_link(RandomStream& random, Fabric const& fabric) {
-    return {{}, fmt::format("gpu {} link {}", random.below(static_cast<std::uint64_t>(fabric.gpus())),
-                            random.below(static_cast<std::uint64_t>(fabric.cluster().nvlink.links)))};
+    return {{},
+            fmt::format("gpu {} link {}", random.below(static_cast<std::uint64_t>(fabric.gpus())),
+                        random.below(static_cast<std::uint64_t>(fabric.cluster().nvlink.links)))};
 }
 PlacedText random_nic(RandomStream& random, Fabric const& fabric) {
     return {{}, fmt::format("gpu {}", random.below(static_cast<std::uint64_t>(fabric.gpus())))};
@@ -29,7 +31,8 @@ PlacedText random_nic(RandomStream& random, Fabric const& fabric) {
 std::optional<Fabric> worsened(RandomStream& random, ClusterChoice& choice, Fabric const& fabric) {
     ClusterChoice const before = choice;
     auto const which = random.below(3);
-    if (which == 0 && fabric.wiring().chips > 0) choice.faults.switch_chips.push_back(random_chip(random, fabric));
+    if (which == 0 && fabric.wiring().chips > 0)
+        choice.faults.switch_chips.push_back(random_chip(random, fabric));
     if (which == 1) choice.faults.links.push_back(random_link(random, fabric));
     if (which == 2) choice.faults.nics.push_back(random_nic(random, fabric));
     try {
@@ -66,14 +69,19 @@ TEST(FabricProperty, ClosedFormAgreesWithLookingAtEveryRank) {
             if (auto worse = worsened(random, choice, fabric)) fabric = *worse;
         }
         for (int group = 0; group < 40; ++group, ++compared) {
-            auto const first = static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(fabric.gpus())));
-            auto const stride = 1 + static_cast<std::int64_t>(random.below(random.below(2) == 0 ? 12 : 200));
+            auto const first =
+                static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(fabric.gpus())));
+            auto const stride =
+                1 + static_cast<std::int64_t>(random.below(random.below(2) == 0 ? 12 : 200));
             auto const most = (fabric.gpus() - 1 - first) / stride + 1;
-            auto const count = 1 + static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(most)));
+            auto const count =
+                1 + static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(most)));
             std::vector<RankId> ranks;
-            for (std::int64_t i = 0; i < count; ++i) ranks.emplace_back(static_cast<std::uint32_t>(first + i * stride));
+            for (std::int64_t i = 0; i < count; ++i)
+                ranks.emplace_back(static_cast<std::uint32_t>(first + i * stride));
             EXPECT_TRUE(fabric.shape_of(first, stride, count) == fabric.shape_of(ranks))
-                << choice.name << " of " << fabric.gpus() << ": " << first << " + " << stride << " x " << count;
+                << choice.name << " of " << fabric.gpus() << ": " << first << " + " << stride
+                << " x " << count;
         }
     }
     EXPECT_EQ(compared, 60 * 40);
@@ -111,8 +119,10 @@ TEST(FabricProperty, EveryShippedClusterBuildsAndHoldsItsChecks) {
         choice.gpus = load_cluster(library, name, {}).gpus_max();
         Fabric const fabric = build_fabric(choice, library);
         EXPECT_EQ(fabric.gpus(), choice.gpus);
-        for (auto const& check : fabric.checks()) EXPECT_TRUE(check.holds) << name << ": " << check.name;
-        for (auto const& fact : fabric.facts()) EXPECT_FALSE(fact.how.empty()) << name << ": " << fact.name;
+        for (auto const& check : fabric.checks())
+            EXPECT_TRUE(check.holds) << name << ": " << check.name;
+        for (auto const& fact : fabric.facts())
+            EXPECT_FALSE(fact.how.empty()) << name << ": " << fact.name;
         EXPECT_FALSE(fabric.cluster().source.empty()) << name;
         EXPECT_EQ(name.ends_with("-superpod"), fabric.units() > 1) << name;
         GroupShape const all = fabric.shape_of(0, 1, fabric.gpus());  // a million ranks: at once

@@ -31,7 +31,8 @@ std::string error_of(std::string const& lines) {
 double number(Fabric const& fabric, std::string const& name) {
     for (auto const& fact : fabric.facts()) {
         if (fact.name != name) continue;
-        if (auto const* whole = std::get_if<std::int64_t>(&fact.value)) return static_cast<double>(*whole);
+        if (auto const* whole = std::get_if<std::int64_t>(&fact.value))
+            return static_cast<double>(*whole);
         if (auto const* real = std::get_if<double>(&fact.value)) return *real;
     }
     ADD_FAILURE() << "no fact " << name;
@@ -41,17 +42,17 @@ double number(Fabric const& fabric, std::string const& name) {
 TEST(Gb200Nvl72, DerivesItsPublishedCountsFromTheWiring) {
     Fabric const rack = fabric_of("  name: gb200-nvl72\n");
     EXPECT_EQ(number(rack, "gpus"), 72);
-    EXPECT_EQ(number(rack, "trays_per_unit"), 18);      // 72 / 4
+    EXPECT_EQ(number(rack, "trays_per_unit"), 18);       // 72 / 4
     EXPECT_EQ(number(rack, "superchips_per_unit"), 36);  // 72 / 2
     EXPECT_EQ(number(rack, "cpus_per_unit"), 36);        // 18 trays x 2
     EXPECT_EQ(number(rack, "switch_chips"), 18);
     EXPECT_EQ(number(rack, "ports_used"), 72);
     EXPECT_EQ(number(rack, "links_per_gpu"), 18);
-    EXPECT_DOUBLE_EQ(number(rack, "nvlink_per_gpu"), 900);             // 18 x 50 GB/s
-    EXPECT_DOUBLE_EQ(number(rack, "nvlink_per_gpu_both_ways"), 1.8);   // TB/s
+    EXPECT_DOUBLE_EQ(number(rack, "nvlink_per_gpu"), 900);               // 18 x 50 GB/s
+    EXPECT_DOUBLE_EQ(number(rack, "nvlink_per_gpu_both_ways"), 1.8);     // TB/s
     EXPECT_DOUBLE_EQ(number(rack, "nvlink_per_unit_both_ways"), 129.6);  // 72 x 1.8
-    EXPECT_EQ(number(rack, "copper_pairs"), 5184);                     // 1,296 links x 2 x 2
-    EXPECT_DOUBLE_EQ(number(rack, "nvlink_bisection"), 32.4);          // 36 GPUs x 900 GB/s
+    EXPECT_EQ(number(rack, "copper_pairs"), 5184);                       // 1,296 links x 2 x 2
+    EXPECT_DOUBLE_EQ(number(rack, "nvlink_bisection"), 32.4);            // 36 GPUs x 900 GB/s
     EXPECT_DOUBLE_EQ(number(rack, "cpu_gpu_bandwidth"), 900);
 }
 
@@ -67,29 +68,35 @@ TEST(HgxH100, SplitsItsLinksFiveFourFourFive) {
 }
 
 TEST(ShippedBoxes, HaveTheirPublishedNvlink) {
-    EXPECT_DOUBLE_EQ(fabric_of("  name: hgx-a100-80gb\n").nvlink_per_gpu().count, 300e9);  // 12 x 25
-    EXPECT_DOUBLE_EQ(fabric_of("  name: hgx-h800\n").nvlink_per_gpu().count, 200e9);       // 8 x 25
-    EXPECT_DOUBLE_EQ(fabric_of("  name: hgx-b200\n").nvlink_per_gpu().count, 900e9);       // 18 x 50
-    EXPECT_DOUBLE_EQ(fabric_of("  name: vr-nvl72\n").nvlink_per_gpu().count, 1800e9);      // 36 x 50
-    EXPECT_DOUBLE_EQ(fabric_of("  name: gb300-nvl72\n").nic_per_gpu().count, 100e9);       // 800 Gb/s
+    EXPECT_DOUBLE_EQ(fabric_of("  name: hgx-a100-80gb\n").nvlink_per_gpu().count,
+                     300e9);                                                           // 12 x 25
+    EXPECT_DOUBLE_EQ(fabric_of("  name: hgx-h800\n").nvlink_per_gpu().count, 200e9);   // 8 x 25
+    EXPECT_DOUBLE_EQ(fabric_of("  name: hgx-b200\n").nvlink_per_gpu().count, 900e9);   // 18 x 50
+    EXPECT_DOUBLE_EQ(fabric_of("  name: vr-nvl72\n").nvlink_per_gpu().count, 1800e9);  // 36 x 50
+    EXPECT_DOUBLE_EQ(fabric_of("  name: gb300-nvl72\n").nic_per_gpu().count, 100e9);   // 800 Gb/s
 }
 
 TEST(FabricFaults, LostPlaneTakesItsShareOfLinks) {
     // One of 18 planes, one link each: 17/18. HGX: chip 0 has 5 of 18 links, chip 1 has 4.
-    GroupShape const rack = fabric_of("  name: gb200-nvl72\n  faults: {switch_chips: [rack 0 chip 3]}\n").shape_of(0, 1, 72);
+    GroupShape const rack =
+        fabric_of("  name: gb200-nvl72\n  faults: {switch_chips: [rack 0 chip 3]}\n")
+            .shape_of(0, 1, 72);
     EXPECT_DOUBLE_EQ(rack.in_domain.count, 17 * 50e9);
     EXPECT_EQ(rack.planes, 18);
     EXPECT_EQ(rack.planes_up, 17);
-    EXPECT_DOUBLE_EQ(
-        fabric_of("  name: hgx-h100\n  faults: {switch_chips: [box 0 chip 0]}\n").shape_of(0, 1, 8).in_domain.count,
-        13 * 25e9);
-    EXPECT_DOUBLE_EQ(
-        fabric_of("  name: hgx-h100\n  faults: {switch_chips: [box 0 chip 1]}\n").shape_of(0, 1, 8).in_domain.count,
-        14 * 25e9);
+    EXPECT_DOUBLE_EQ(fabric_of("  name: hgx-h100\n  faults: {switch_chips: [box 0 chip 0]}\n")
+                         .shape_of(0, 1, 8)
+                         .in_domain.count,
+                     13 * 25e9);
+    EXPECT_DOUBLE_EQ(fabric_of("  name: hgx-h100\n  faults: {switch_chips: [box 0 chip 1]}\n")
+                         .shape_of(0, 1, 8)
+                         .in_domain.count,
+                     14 * 25e9);
 }
 
 TEST(FabricFaults, LostPlaneStaysInItsRack) {
-    Fabric const two = fabric_of("  name: gb200-nvl72-superpod\n  gpus: 144\n  faults: {switch_chips: [rack 1 chip 0]}\n");
+    Fabric const two = fabric_of(
+        "  name: gb200-nvl72-superpod\n  gpus: 144\n  faults: {switch_chips: [rack 1 chip 0]}\n");
     EXPECT_DOUBLE_EQ(two.shape_of(0, 1, 72).in_domain.count, 900e9);
     EXPECT_DOUBLE_EQ(two.shape_of(72, 1, 72).in_domain.count, 850e9);
     EXPECT_DOUBLE_EQ(two.shape_of(0, 1, 144).in_domain.count, 850e9);
@@ -110,32 +117,47 @@ TEST(FabricFaults, LostLinkTouchesOnlyGroupsWithItsGpu) {
 }
 
 TEST(FabricFaults, LostNicIsSharedByItsTray) {
-    Fabric const racks = fabric_of("  name: gb200-nvl72-superpod\n  gpus: 144\n  faults: {nics: [gpu 5]}\n");
+    Fabric const racks =
+        fabric_of("  name: gb200-nvl72-superpod\n  gpus: 144\n  faults: {nics: [gpu 5]}\n");
     EXPECT_DOUBLE_EQ(racks.nic_of(4).count, 37.5e9);  // 3 of 4 NICs for 4 GPUs
     EXPECT_DOUBLE_EQ(racks.nic_of(8).count, 50e9);
     EXPECT_EQ(racks.shape_of(0, 1, 144).rails, 71);
+    // Rubin has 2 NICs of 100 GB/s a GPU: 7 of 8 for the 4 GPUs of the tray.
+    Fabric const rubin =
+        fabric_of("  name: vr-nvl72-superpod\n  gpus: 144\n  faults: {nics: [gpu 5 nic 1]}\n");
+    EXPECT_DOUBLE_EQ(rubin.nic_of(4).count, 175e9);
 }
 
 TEST(FabricFaults, FullResiliencyRefusesToRunAtTheFaultsPlace) {
     std::string const error = error_of(
-        "  name: gb200-nvl72\n  fabric: {resiliency: full}\n  faults:\n    switch_chips:\n      - rack 0 chip 3\n");
-    EXPECT_TRUE(error.starts_with("experiment.yaml:6: cluster.faults.switch_chips[0]: 'rack 0 chip 3' stops the "
-                                  "NVLink partition")) << error;
+        "  name: gb200-nvl72\n  fabric: {resiliency: full}\n  faults:\n    switch_chips:\n      - "
+        "rack 0 chip 3\n");
+    EXPECT_TRUE(error.starts_with(
+        "experiment.yaml:6: cluster.faults.switch_chips[0]: 'rack 0 chip 3' stops the "
+        "NVLink partition"))
+        << error;
 }
 
 TEST(FabricErrors, NameThePlaceAndTheRemedy) {
     EXPECT_EQ(error_of("  name: gb200-nvl72\n  gpus: 73\n"),
-              "experiment.yaml:3: cluster.gpus: 73 GPUs (gb200-nvl72 holds 72; gb200-nvl72-superpod goes to 1179648)");
+              "experiment.yaml:3: cluster.gpus: 73 GPUs (gb200-nvl72 holds 72; "
+              "gb200-nvl72-superpod goes to 1179648)");
     EXPECT_EQ(error_of("  name: gb200-nvl27\n"),
-              "experiment.yaml:2: cluster.name: unknown 'gb200-nvl27' (did you mean gb200-nvl72? see nvl72sim list "
+              "experiment.yaml:2: cluster.name: unknown 'gb200-nvl27' (did you mean gb200-nvl72? "
+              "see nvl72sim list "
               "clusters)");
     EXPECT_EQ(error_of("  name: gb200-nvl72\n  faults: {switch_chips: [rack 0 chip 18]}\n"),
-              "experiment.yaml:3: cluster.faults.switch_chips[0]: 'rack 0 chip 18' (expected rack 0 to 0 chip 0 to 17)");
-    EXPECT_NE(error_of("  name: gb200-nvl72-superpod\n").find("cluster.gpus: missing"), std::string::npos);
-    EXPECT_NE(error_of("  name: gb200-nvl72\n  gpus: -1\n").find("-1 GPUs (expected 1 to 72)"), std::string::npos);
-    EXPECT_NE(error_of("  name: gb200-nvl72\n  nvlink_domain: 7\n").find("nvlink_domain: 7 GPUs"), std::string::npos);
-    EXPECT_NE(error_of("  name: hgx-h100\n  oversubscription: 0.5\n").find("0.5 (expected 1 or more)"),
+              "experiment.yaml:3: cluster.faults.switch_chips[0]: 'rack 0 chip 18' (expected rack "
+              "0 to 0 chip 0 to 17)");
+    EXPECT_NE(error_of("  name: gb200-nvl72-superpod\n").find("cluster.gpus: missing"),
               std::string::npos);
+    EXPECT_NE(error_of("  name: gb200-nvl72\n  gpus: -1\n").find("-1 GPUs (expected 1 to 72)"),
+              std::string::npos);
+    EXPECT_NE(error_of("  name: gb200-nvl72\n  nvlink_domain: 7\n").find("nvlink_domain: 7 GPUs"),
+              std::string::npos);
+    EXPECT_NE(
+        error_of("  name: hgx-h100\n  oversubscription: 0.5\n").find("0.5 (expected 1 or more)"),
+        std::string::npos);
 }
 
 TEST(FabricShape, CountsDomainsSharesAndTiers) {
@@ -144,9 +166,9 @@ TEST(FabricShape, CountsDomainsSharesAndTiers) {
     EXPECT_EQ(data.domains, 512);
     EXPECT_EQ(data.ranks_per_domain, 1);
     EXPECT_EQ(data.rails, 1);
-    EXPECT_EQ(data.network_tiers, 3);                        // boxes 0 and 511; a spine joins 256
-    EXPECT_DOUBLE_EQ(data.network_efficiency, 0.95);         // adaptive
-    EXPECT_EQ(pod.shape_of(0, 8, 32).network_tiers, 1);      // one scalable unit: one leaf a rail
+    EXPECT_EQ(data.network_tiers, 3);                    // boxes 0 and 511; a spine joins 256
+    EXPECT_DOUBLE_EQ(data.network_efficiency, 0.95);     // adaptive
+    EXPECT_EQ(pod.shape_of(0, 8, 32).network_tiers, 1);  // one scalable unit: one leaf a rail
     EXPECT_DOUBLE_EQ(pod.shape_of(0, 8, 32).network_efficiency, 1);
     EXPECT_EQ(pod.shape_of(0, 8, 33).network_tiers, 2);
     GroupShape const tensor = pod.shape_of(8, 1, 8);
@@ -158,27 +180,31 @@ TEST(FabricShape, CountsDomainsSharesAndTiers) {
 }
 
 TEST(FabricShape, SmallerNvlinkDomainsCutARack) {
-    Fabric const cut = fabric_of("  name: gb200-nvl72-superpod\n  gpus: 128\n  nvlink_domain: 16\n");
+    Fabric const cut =
+        fabric_of("  name: gb200-nvl72-superpod\n  gpus: 128\n  nvlink_domain: 16\n");
     EXPECT_EQ(cut.units(), 2);  // 4 partitions of 16 in each rack
     EXPECT_EQ(cut.domains(), 8);
     EXPECT_EQ(cut.shape_of(0, 1, 72).domains, 5);
     EXPECT_EQ(cut.shape_of(0, 1, 72).planes, 18);
-    EXPECT_EQ(cut.route(0, 16).network_tiers, 1);   // the same rack, another partition
+    EXPECT_EQ(cut.route(0, 16).network_tiers, 1);  // the same rack, another partition
     EXPECT_EQ(cut.route(0, 127).network_tiers, 2);
 }
 
 TEST(FabricShape, EcmpAndOversubscriptionLowerTheNetwork) {
-    Fabric const pod = fabric_of("  name: hgx-h100-superpod\n  gpus: 1024\n  routing: ecmp\n  oversubscription: 2\n");
+    Fabric const pod = fabric_of(
+        "  name: hgx-h100-superpod\n  gpus: 1024\n  routing: ecmp\n  oversubscription: 2\n");
     EXPECT_DOUBLE_EQ(pod.shape_of(0, 1, 1024).network_efficiency, 0.30);
     EXPECT_DOUBLE_EQ(fabric_of("  name: hgx-h100-superpod\n  gpus: 16\n  nic_line_rate: 200 Gb/s\n")
-                         .shape_of(0, 1, 16).per_gpu_nic.count, 25e9);
+                         .shape_of(0, 1, 16)
+                         .per_gpu_nic.count,
+                     25e9);
 }
 
 TEST(DirectNode, UsesOnlyLinksToMembers) {
     Fabric const node = fabric_of("  name: gh200\n");
     EXPECT_DOUBLE_EQ(node.shape_of(0, 1, 2).in_domain.count, 150e9);  // 6 of 18 links
     EXPECT_DOUBLE_EQ(node.shape_of(0, 1, 4).in_domain.count, 450e9);
-    EXPECT_DOUBLE_EQ(number(node, "nvlink_bisection"), 0.6);          // 2 x 2 pairs x 6 links x 25 GB/s
+    EXPECT_DOUBLE_EQ(number(node, "nvlink_bisection"), 0.6);  // 2 x 2 pairs x 6 links x 25 GB/s
 }
 
 TEST(WiringChecks, FindAMissingWireAndAFullChip) {
