@@ -207,6 +207,17 @@ TEST(DirectNode, UsesOnlyLinksToMembers) {
     EXPECT_DOUBLE_EQ(number(node, "nvlink_bisection"), 0.6);  // 2 x 2 pairs x 6 links x 25 GB/s
 }
 
+TEST(FabricShape, WorstDomainIsOneWhereMembersMeet) {
+    // GPU 72 stands alone in its rack: its lost link slows no NVLink traffic of the group.
+    Fabric const racks =
+        fabric_of("  name: gb200-nvl72-superpod\n  gpus: 73\n  faults: {links: [gpu 72 link 0]}\n");
+    EXPECT_DOUBLE_EQ(racks.shape_of(0, 1, 73).in_domain.count, 900e9);
+    EXPECT_DOUBLE_EQ(racks.nvlink_of(72).count, 850e9);
+    // Six GPUs of quad nodes: the second node's pair has only the 6 links between them.
+    Fabric const nodes = fabric_of("  name: gh200-superpod\n  gpus: 6\n");
+    EXPECT_DOUBLE_EQ(nodes.shape_of(0, 1, 6).in_domain.count, 150e9);
+}
+
 TEST(WiringChecks, FindAMissingWireAndAFullChip) {
     ClusterSpec const spec = load_cluster(shipped(), "hgx-h100", {});
     Wiring wiring = build_hgx(spec);
