@@ -6,7 +6,7 @@ import statistics
 from . import style
 
 NAME = "published"
-PAIRS_MAX = 24
+PAIRS_MAX = 14
 RELATIVE_FROM = 8  # rates that differ by more than this share no axis: percent of published then
 
 
@@ -78,7 +78,7 @@ def draw(result):
         f"{row['system']}, {row['gpus']:,} GPUs\n{row['model']} {row['precision']}, "
         f"batch {row['global_batch']:,}" for row in rows], fontsize=9)
     ax.set_ylim(len(rows) - 0.45, -0.55)
-    ax.set_xlim(0, 1.12 * max(ends))
+    ax.set_xlim(0, 1.15 * max(ends))
     ax.set_xlabel("tokens/s per GPU" + (", % of published" if relative else ""))
     ax.grid(axis="y", visible=False)
     key = "Filled bar: published; hatched: predicted."

@@ -29,8 +29,8 @@ def answer(lines, measured):
         first, last = line[0], line[-1]
         grown = (last["tokens_per_s_per_gpu"] * last["gpus"]
                  / (first["tokens_per_s_per_gpu"] * first["gpus"]))
-        said.append(f"{system} {grown:.3g}x ({first['gpus']:,} to {last['gpus']:,} GPUs, "
-                    f"{last['gpus'] / first['gpus']:g}x)")
+        said.append(f"{system} {style.plain_number(grown)}x ({first['gpus']:,} to {last['gpus']:,} GPUs, "
+                    f"{style.plain_number(last['gpus'] / first['gpus'], 4)}x)")
     text = "Tokens/s grow: " + "; ".join(said) + "."
     if measured:
         text += " Filled: published; hollow: predicted, each at its own batch."
@@ -90,8 +90,10 @@ def draw(result):
     lines, dropped = curves(swept, model)
     if not lines:
         return []
+    # Other models' rates would say nothing about these curves.
+    models = {row["model"] for row in swept}
     measured = [row for row in sweep.where(sweep["kind"] == "measured").rows()
-                if math.isfinite(published_rate(row))]
+                if row["model"] in models and math.isfinite(published_rate(row))]
     fig, (total, per_gpu) = style.figure(4.3, 2)
     draw_panel(total, lines, measured, lambda row, rate: rate * row["gpus"])
     labels = draw_panel(per_gpu, lines, measured, lambda row, rate: rate)

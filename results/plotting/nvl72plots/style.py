@@ -103,7 +103,8 @@ def short_number(value, _position=None):
 
 
 def spread(wanted, gap):
-    """Heights near `wanted`, at least `gap` apart, in the same order: labels do not overlap."""
+    """Heights near `wanted`, at least `gap` apart, in the same order, none below 0: labels do
+    not overlap each other or the axis."""
     order = sorted(range(len(wanted)), key=lambda i: wanted[i])
     placed = list(wanted)
     for _ in range(200):
@@ -116,7 +117,8 @@ def spread(wanted, gap):
                 moved = True
         if not moved:
             break
-    return placed
+    lowest = min(placed, default=0)
+    return [height - min(lowest, 0) for height in placed]  # never below the axis
 
 
 def write_whole(path, data):

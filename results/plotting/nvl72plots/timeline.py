@@ -88,20 +88,21 @@ def row_of(result, point):
 
 
 def answer(row, rows, end, shown, classes, all_classes):
+    step = style.plain_number(end / PICOSECONDS)
     if row is not None:
         share = dict(zip((part[0] for part in style.PARTS), shares(row)))
         text = (f"{row['system']}, {row['gpus']:,} GPUs: {share['compute']:.0%} of the step is "
                 f"compute, {share['bubble']:.1%} waits in the pipeline bubble.")
     else:
-        text = f"The step takes {style.plain_number(end / PICOSECONDS)} s."
+        text = f"The step takes {step} s."
     most = max({box[3] for found in rows for box in found}, default=-1) + 1
-    text += f" Numbers count micro-batches (0 to {most - 1})." if most > 0 else ""
+    text += f" Numbers count micro-batches (0 to {most - 1})." if most > 1 else ""
     if any(box[4] > 0 for found in rows for box in found):
         text += " Lighter: later model chunks."
     if len(shown) > 1:
         first, last = ((b - a) / PICOSECONDS for a, b in shown)
         text += (f" Shown: the first {first:.3g} s and the last {last:.3g} s of "
-                 f"{end / PICOSECONDS:.3g} s.")
+                 f"{step} s.")
     if len(classes) < len(all_classes):
         text += f" The first {len(classes)} of {len(all_classes)} classes."
     return text
