@@ -14,9 +14,10 @@
 namespace nvl72 {
 
 /// Pending events by time: a radix heap on the integer picosecond clock (Ahuja, Mehlhorn, Orlin,
-/// Tarjan, J. ACM 37, 1990). It is monotone: nothing is pushed before now(). An event lies in the
-/// bucket of the highest bit in which its time differs from now(), so it moves down at most 63
-/// times and the vectors are reused: no allocation per event, nothing to tune.
+/// Tarjan, J. ACM 37, 1990). It is monotone: nothing is pushed before now(). Times are read as
+/// digits; an event lies in the bucket of the highest digit in which its time differs from now(),
+/// and of that digit's value, so it only moves down. The vectors are reused: no allocation per
+/// event, nothing to tune to the run.
 /// There is no cancel: whoever pops an event asks whether it still holds.
 class EventQueue {
 public:
@@ -25,11 +26,11 @@ public:
         put(event);
     }
 
-    [[nodiscard]] bool empty() const { return occupied_ == 0; }
+    [[nodiscard]] bool empty() const { return here_.empty() && places_ == 0; }
 
     /// More was pushed at now() since the last pop. Never ask for the next time instead: moving the
     /// clock there would forbid pushes before it.
-    [[nodiscard]] bool more_now() const { return !buckets_[0].empty(); }
+    [[nodiscard]] bool more_now() const { return !here_.empty(); }
 
     /// The last popped instant.
     [[nodiscard]] Picoseconds now() const { return now_; }
@@ -38,10 +39,9 @@ public:
     /// They stay valid until the next pop; what is pushed meanwhile at now() is popped next.
     std::span<Event const> pop_instant() {
         NVL72_EXPECT(!empty(), "no event to pop");
-        if (buckets_[0].empty()) advance();
+        if (here_.empty()) advance();
         batch_.clear();
-        std::swap(batch_, buckets_[0]);
-        occupied_ &= ~1ULL;
+        std::swap(batch_, here_);
         if (batch_.size() > 1) {
             std::sort(batch_.begin(), batch_.end(),
                       [](Event const& a, Event const& b) { return order(a) < order(b); });
@@ -50,33 +50,44 @@ public:
     }
 
 private:
+    static constexpr unsigned bits = 6;  // of a digit, so that its values fill one word of digits_
+    static constexpr unsigned values = 1U << bits;
+
     static std::uint64_t order(Event const& event) {
         return std::uint64_t{event.kind} << 32 | event.subject;
     }
 
     void put(Event event) {
-        auto const difference = static_cast<std::uint64_t>(event.at.count ^ now_.count);
-        auto const bucket = static_cast<unsigned>(std::bit_width(difference));
-        buckets_[bucket].push_back(event);
-        occupied_ |= 1ULL << bucket;
+        auto const time = static_cast<std::uint64_t>(event.at.count);
+        auto const difference = time ^ static_cast<std::uint64_t>(now_.count);
+        if (difference == 0) return here_.push_back(event);
+        auto const place = (static_cast<unsigned>(std::bit_width(difference)) - 1) / bits;
+        auto const digit = static_cast<unsigned>(time >> (place * bits)) & (values - 1);
+        buckets_[place * values + digit].push_back(event);
+        digits_[place] |= 1ULL << digit;
+        places_ |= 1ULL << place;
     }
 
-    /// The lowest occupied bucket holds the next instant; its other events move to lower ones.
+    /// The lowest digit of the lowest place holds the next instant; its other events move down.
     void advance() {
-        auto const lowest = static_cast<unsigned>(std::countr_zero(occupied_));
-        auto& bucket = buckets_[lowest];
+        auto const place = static_cast<unsigned>(std::countr_zero(places_));
+        auto const digit = static_cast<unsigned>(std::countr_zero(digits_[place]));
+        digits_[place] &= digits_[place] - 1;
+        if (digits_[place] == 0) places_ &= places_ - 1;
+        auto& bucket = buckets_[place * values + digit];
         now_ = std::min_element(bucket.begin(), bucket.end(), [](Event const& a, Event const& b) {
                    return a.at < b.at;
                })->at;
-        occupied_ &= ~(1ULL << lowest);
-        if (bucket.size() == 1) return std::swap(buckets_[0], bucket);
+        if (bucket.size() == 1) return std::swap(here_, bucket);
         for (Event const& event : bucket) put(event);
         bucket.clear();
     }
 
-    std::array<std::vector<Event>, 64> buckets_;  // times are not negative: bit 63 never differs
-    std::vector<Event> batch_;
-    std::uint64_t occupied_ = 0;  // bit b: bucket b holds events
+    static constexpr unsigned places = (63 + bits - 1) / bits;  // times are not negative
+    std::array<std::vector<Event>, places * values> buckets_;
+    std::array<std::uint64_t, places> digits_{};  // bit d of place p: that bucket holds events
+    std::uint64_t places_ = 0;                    // bit p: digits_[p] is not 0
+    std::vector<Event> here_, batch_;             // at now(): pushed, popped
     Picoseconds now_;
 };
 

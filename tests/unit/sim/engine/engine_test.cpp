@@ -108,6 +108,19 @@ TEST(EngineShared, TwoEqualOnesTakeTheLongerOfRateMaxAndHalfTheLink) {
     }
 }
 
+TEST(EngineShared, RoundsUpNoNoise) {
+    // 1 / 49 * 49 is not 1 in doubles; 49 B at half of 49 B/s is still 2 s.
+    Engine engine;
+    auto const link = engine.add_resource({49, 1});
+    Usage const uses[]{{link, 1}};
+    engine.start(activity(49, 49, uses), 0);
+    engine.start(activity(49, 49, uses), 1);
+    Log log{engine};
+    engine.run(log);
+    EXPECT_EQ(log.ends[0], 2_s);
+    EXPECT_EQ(log.ends[1], 2_s);
+}
+
 TEST(EngineShared, TheSecondOneSlowsTheFirstFromItsStartToItsEnd) {
     // Link 100 B/s. Flow 0: 1000 B from 0 s; flow 1: 200 B from 5 s. Alone until 5 s flow 0 moves
     // 500; at 50 B/s each flow 1 ends at 9 s; then 0 has 300 left at 100 B/s: 12 s.
@@ -267,6 +280,24 @@ TEST(EngineCapacity, SlowsOnlyOneOfTwoLinks) {
     engine.run(log);
     EXPECT_EQ(log.ends[1], 2875_ms);
     EXPECT_EQ(log.ends[0], 3375_ms);
+}
+
+TEST(EngineCapacity, FreesTheOthersOfAResourceItLeavesUncontended) {
+    // X 10, Y 40: equal shares s fill Y at 10 s + 40 s = 40, s = 4/5: 0 at 8, 1 at 32 of the 36 it
+    // wants. At 1 s X falls to 1 and Y has room: 1 has 72 of 104 left at 36, 0 12 of 20 at 1.
+    Engine engine;
+    auto const x = engine.add_resource({10, 1});
+    auto const y = engine.add_resource({40, 1});
+    Usage const both[]{{x, 1}, {y, 1}};
+    Usage const one[]{{y, 1}};
+    engine.start(activity(20, 1e3, both), 0);
+    engine.start(activity(104, 36, one), 1);
+    Log log{engine};
+    log.on_timer = [&](std::uint32_t, std::uint32_t) { engine.set_capacity(x, 1); };
+    engine.at(1_s, 0, 0);
+    engine.run(log);
+    EXPECT_EQ(log.ends[1], 3_s);
+    EXPECT_EQ(log.ends[0], 13_s);
 }
 
 TEST(EngineOrder, CallsFinishesBySubjectThenTimersByKindAndSubject) {
