@@ -108,7 +108,7 @@ void check_writable(std::string const& path) {
     if (path.empty()) throw ConfigError("output file: '' (expected a path such as run.h5)");
     auto const target = destination(path);
     auto const folder = folder_of(target);
-    struct stat found {};
+    struct stat found{};
     if (::stat(folder.c_str(), &found) != 0) {
         refuse(path, "cannot be written: folder " + folder.string() + ": " + reason(errno));
     }
@@ -140,7 +140,7 @@ void write_whole(std::string const& path, std::vector<char> const& bytes) {
 std::vector<char> read_whole(std::string const& path) {
     Descriptor const file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
     if (!file.open()) refuse(path, "cannot be read: " + reason(errno));
-    struct stat found {};
+    struct stat found{};
     if (::fstat(file.get(), &found) != 0) refuse(path, "cannot be read: " + reason(errno));
     if (S_ISDIR(found.st_mode)) refuse(path, "is a folder (expected a result file, .h5)");
     if (!S_ISREG(found.st_mode)) refuse(path, "is not a file (expected a result file, .h5)");

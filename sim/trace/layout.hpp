@@ -12,7 +12,8 @@ namespace nvl72 {
 std::vector<char> result_image(ResultFile const& result);
 
 /// The way back. `path` names the file in errors; `digest` gets what the root attribute says.
-ResultFile result_from_image(std::vector<char> const& bytes, std::string const& path,
+ResultFile result_from_image(std::vector<char> const& bytes,
+                             std::string const& path,
                              std::string& digest);
 
 }  // namespace nvl72

@@ -24,7 +24,8 @@ std::size_t rows_of(hid_t space, std::string const& name) {
     return static_cast<std::size_t>(rows);
 }
 
-std::vector<std::string> unpadded(std::vector<char> const& rows, std::size_t width,
+std::vector<std::string> unpadded(std::vector<char> const& rows,
+                                  std::size_t width,
                                   std::size_t count) {
     std::vector<std::string> texts;
     for (std::size_t i = 0; i < count; ++i) {
@@ -114,7 +115,9 @@ std::vector<std::string> read_dictionary(hid_t file) {
 }
 
 template <class Number>
-std::vector<Number> read_numbers(hid_t dataset, hid_t type, std::size_t count,
+std::vector<Number> read_numbers(hid_t dataset,
+                                 hid_t type,
+                                 std::size_t count,
                                  std::string const& name) {
     expect_plausible(dataset, count * sizeof(Number), name);
     std::vector<Number> numbers(count);
@@ -123,7 +126,9 @@ std::vector<Number> read_numbers(hid_t dataset, hid_t type, std::size_t count,
     return numbers;
 }
 
-ResultColumn read_column(hid_t group, std::string const& table, std::string const& name,
+ResultColumn read_column(hid_t group,
+                         std::string const& table,
+                         std::string const& name,
                          std::vector<std::string> const& dictionary) {
     auto const place = "/" + table + "/" + name;
     Hdf5Handle const dataset(H5Dopen2(group, name.c_str(), H5P_DEFAULT), H5Dclose,
@@ -131,12 +136,14 @@ ResultColumn read_column(hid_t group, std::string const& table, std::string cons
     Hdf5Handle const type(H5Dget_type(dataset), H5Tclose, place);
     Hdf5Handle const space(H5Dget_space(dataset), H5Sclose, place);
     auto const count = rows_of(space, place);
-    ResultColumn column{name, text_of(dataset, "unit"), text_of(dataset, "help"), {},
+    ResultColumn column{name,
+                        text_of(dataset, "unit"),
+                        text_of(dataset, "help"),
+                        {},
                         number_of(dataset, "optional") != 0};
     if (H5Aexists(dataset, "dictionary") > 0) {
         std::vector<std::string> texts;
-        for (auto const id :
-             read_numbers<std::int32_t>(dataset, H5T_NATIVE_INT32, count, place)) {
+        for (auto const id : read_numbers<std::int32_t>(dataset, H5T_NATIVE_INT32, count, place)) {
             if (id < 0 || static_cast<std::size_t>(id) >= dictionary.size()) {
                 damaged(place + " numbers a text that /strings lacks");
             }
@@ -153,7 +160,8 @@ ResultColumn read_column(hid_t group, std::string const& table, std::string cons
     return column;
 }
 
-ResultTable read_table(hid_t file, std::string const& name,
+ResultTable read_table(hid_t file,
+                       std::string const& name,
                        std::vector<std::string> const& dictionary) {
     Hdf5Handle const group(H5Gopen2(file, name.c_str(), H5P_DEFAULT), H5Gclose,
                            "unreadable /" + name);
@@ -173,8 +181,9 @@ void expect_ours(hid_t file, std::string const& path) {
     try {
         format = text_of(file, "format");
     } catch (std::runtime_error const&) {
-        throw ConfigError(path + ": an HDF5 file of another program (expected the attribute "
-                                 "format = nvl72sim-result)");
+        throw ConfigError(path +
+                          ": an HDF5 file of another program (expected the attribute "
+                          "format = nvl72sim-result)");
     }
     if (format != "nvl72sim-result") {
         throw ConfigError(path + ": format '" + format + "' (expected nvl72sim-result)");
@@ -211,7 +220,8 @@ Hdf5Handle open_image(std::vector<char> const& bytes) {
 
 }  // namespace
 
-ResultFile result_from_image(std::vector<char> const& bytes, std::string const& path,
+ResultFile result_from_image(std::vector<char> const& bytes,
+                             std::string const& path,
                              std::string& digest) {
     static constexpr unsigned char signature[] = {0x89, 'H', 'D', 'F', '\r', '\n', 0x1a, '\n'};
     if (bytes.size() < sizeof signature ||

@@ -62,9 +62,7 @@ std::vector<char> bytes_of(MemoryFile const& file) {
     return {begin, begin + size};
 }
 
-Hdf5Handle property_list(hid_t kind) {
-    return {H5Pcreate(kind), H5Pclose, "make a property list"};
-}
+Hdf5Handle property_list(hid_t kind) { return {H5Pcreate(kind), H5Pclose, "make a property list"}; }
 
 /// Every piece of metadata carries a checksum from format 1.10 on: damage is noticed. Objects keep
 /// no times (identical bytes), links keep the order they were made in.
@@ -78,8 +76,8 @@ Hdf5Handle create_file(MemoryFile& file) {
                 "set up a file in memory");
     auto const creation = property_list(H5P_FILE_CREATE);
     hdf5_expect(H5Pset_obj_track_times(creation, false) >= 0 &&
-                    H5Pset_link_creation_order(
-                        creation, H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED) >= 0,
+                    H5Pset_link_creation_order(creation,
+                                               H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED) >= 0,
                 "set up a file");
     return {H5Fcreate("result", H5F_ACC_TRUNC, creation, access), H5Fclose, "create a file"};
 }
@@ -87,8 +85,8 @@ Hdf5Handle create_file(MemoryFile& file) {
 Hdf5Handle create_group(hid_t file, std::string const& name) {
     auto const creation = property_list(H5P_GROUP_CREATE);
     hdf5_expect(H5Pset_obj_track_times(creation, false) >= 0 &&
-                    H5Pset_link_creation_order(
-                        creation, H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED) >= 0,
+                    H5Pset_link_creation_order(creation,
+                                               H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED) >= 0,
                 "set up a group");
     return {H5Gcreate2(file, name.c_str(), H5P_DEFAULT, creation, H5P_DEFAULT), H5Gclose,
             "create group " + name};
@@ -121,8 +119,8 @@ std::vector<char> padded(std::vector<std::string> const& texts, std::size_t long
     return rows;
 }
 
-void write_attribute(hid_t object, std::string const& name, hid_t type, hid_t space,
-                     void const* data) {
+void write_attribute(
+    hid_t object, std::string const& name, hid_t type, hid_t space, void const* data) {
     Hdf5Handle const attribute(
         H5Acreate2(object, name.c_str(), type, space, H5P_DEFAULT, H5P_DEFAULT), H5Aclose,
         "create attribute " + name);
@@ -140,8 +138,7 @@ void write_attribute(hid_t object, std::string const& name, std::uint64_t number
     write_attribute(object, name, H5T_STD_U64LE, scalar, &number);
 }
 
-void write_attribute(hid_t object, std::string const& name,
-                     std::vector<std::string> const& texts) {
+void write_attribute(hid_t object, std::string const& name, std::vector<std::string> const& texts) {
     auto const longest = longest_of(texts);
     auto const type = text_type(longest);
     hsize_t const rows = texts.size();
@@ -149,8 +146,8 @@ void write_attribute(hid_t object, std::string const& name,
     write_attribute(object, name, type, list, padded(texts, longest).data());
 }
 
-Hdf5Handle write_dataset(hid_t group, std::string const& name, hid_t type, std::size_t count,
-                         void const* data) {
+Hdf5Handle write_dataset(
+    hid_t group, std::string const& name, hid_t type, std::size_t count, void const* data) {
     hsize_t const rows = count;
     hsize_t const chunk = std::min(rows, chunk_rows);
     auto const creation = property_list(H5P_DATASET_CREATE);
@@ -159,9 +156,9 @@ Hdf5Handle write_dataset(hid_t group, std::string const& name, hid_t type, std::
                     H5Pset_deflate(creation, deflate_level) >= 0,
                 "set up dataset " + name);
     Hdf5Handle const space(H5Screate_simple(1, &rows, nullptr), H5Sclose, "make a column");
-    Hdf5Handle dataset(H5Dcreate2(group, name.c_str(), type, space, H5P_DEFAULT, creation,
-                                  H5P_DEFAULT),
-                       H5Dclose, "create dataset " + name);
+    Hdf5Handle dataset(
+        H5Dcreate2(group, name.c_str(), type, space, H5P_DEFAULT, creation, H5P_DEFAULT), H5Dclose,
+        "create dataset " + name);
     hdf5_expect(H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) >= 0,
                 "write dataset " + name);
     return dataset;
@@ -185,8 +182,7 @@ private:
 
 Hdf5Handle write_values(hid_t group, ResultColumn const& column, Dictionary& dictionary) {
     if (auto const* integers = std::get_if<std::vector<std::int64_t>>(&column.values)) {
-        return write_dataset(group, column.name, H5T_STD_I64LE, integers->size(),
-                             integers->data());
+        return write_dataset(group, column.name, H5T_STD_I64LE, integers->size(), integers->data());
     }
     if (auto const* reals = std::get_if<std::vector<double>>(&column.values)) {
         auto values = *reals;

@@ -146,7 +146,8 @@ ResultFile read_result(std::string const& path) {
     auto const result = result_from_image(bytes, path, stored);
     if (result.digest() != stored) {
         throw ConfigError(path + ": damaged: its data give digest " + result.digest() +
-                          ", its root says '" + stored + "' (expected a file as nvl72sim wrote it)");
+                          ", its root says '" + stored +
+                          "' (expected a file as nvl72sim wrote it)");
     }
     return result;
 }

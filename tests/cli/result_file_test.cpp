@@ -60,7 +60,8 @@ TEST(ResultFileTools, H5pyReadsIt) {
     }
     auto const path = sample();
     auto const text = output_of(
-        "/usr/bin/python3 -c \"import h5py; f = h5py.File('" + path + "'); "
+        "/usr/bin/python3 -c \"import h5py; f = h5py.File('" + path +
+        "'); "
         "print(f['strings'].asstr()[:][f['sweep/system'][:]].tolist(), f['sweep/step_s'][1], "
         "f['sweep/step_s'].attrs['unit'].decode(), f.attrs['config'].decode())\"");
     std::remove(path.c_str());

@@ -35,8 +35,7 @@ std::string random_text(RandomStream& random) {
 }
 
 ResultColumn random_column(RandomStream& random, std::string const& name, std::size_t rows) {
-    ResultColumn column{name, random_text(random), random_text(random), {},
-                        random.below(2) == 0};
+    ResultColumn column{name, random_text(random), random_text(random), {}, random.below(2) == 0};
     switch (random.below(3)) {
         case 0: {
             std::vector<std::int64_t> values;

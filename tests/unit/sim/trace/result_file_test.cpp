@@ -2,8 +2,8 @@
 
 #include "sim/base/error.hpp"
 
-#include <cmath>
 #include <cerrno>
+#include <cmath>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
@@ -60,8 +60,7 @@ ResultFile small() {
     ResultTable sweep{"sweep", {}};
     sweep.columns.push_back({"point", "", "row number", std::vector<std::int64_t>{0, -1}});
     sweep.columns.push_back({"step_s", "s", "one step", std::vector<double>{37.8092, 58.25}});
-    sweep.columns.push_back(
-        {"system", "", "label", std::vector<std::string>{"Hopper ü", ""}});
+    sweep.columns.push_back({"system", "", "label", std::vector<std::string>{"Hopper ü", ""}});
     sweep.columns.push_back(
         {"published_step_s", "s", "NaN: none", std::vector<double>{none, 58.1}, true});
     file.tables.push_back(sweep);
