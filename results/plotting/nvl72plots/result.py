@@ -120,7 +120,8 @@ def read(path):
     except BadFile as why:
         raise BadFile(f"{path}: {why}") from None
     except OSError as why:
-        said = why.strerror if why.errno and why.strerror and not str(why).startswith("Unable") else None
+        # The system's own words where it has some; h5py's are about its library's insides.
+        said = None if str(why).startswith("Unable") else why.strerror
         raise BadFile(f"{path}: {said or 'damaged, or not an HDF5 file'} "
                       "(expected a result file of nvl72sim)") from None
     except (KeyError, RuntimeError, ValueError, TypeError) as why:

@@ -29,7 +29,8 @@ def answer(lines, measured):
         first, last = line[0], line[-1]
         grown = (last["tokens_per_s_per_gpu"] * last["gpus"]
                  / (first["tokens_per_s_per_gpu"] * first["gpus"]))
-        said.append(f"{system} {style.plain_number(grown)}x ({first['gpus']:,} to {last['gpus']:,} GPUs, "
+        said.append(f"{system} {style.plain_number(grown)}x "
+                    f"({first['gpus']:,} to {last['gpus']:,} GPUs, "
                     f"{style.plain_number(last['gpus'] / first['gpus'], 4)}x)")
     text = "Tokens/s grow: " + "; ".join(said) + "."
     if measured:

@@ -38,7 +38,8 @@ plt.rcParams.update({
     "font.family": "DejaVu Sans", "font.size": 10, "axes.spines.top": False,
     "axes.spines.right": False, "axes.grid": True, "grid.color": "#e4e4e4",
     "grid.linewidth": 0.7, "axes.axisbelow": True, "hatch.linewidth": 0.5,
-    "text.parse_math": False, "svg.hashsalt": "nvl72sim", "svg.fonttype": "path", "figure.dpi": 100, "savefig.dpi": 110,
+    "text.parse_math": False, "svg.hashsalt": "nvl72sim", "svg.fonttype": "path",
+    "figure.dpi": 100, "savefig.dpi": 110,
 })
 
 WIDTH = 9.0  # inches: 990 pixels, about what a README shows

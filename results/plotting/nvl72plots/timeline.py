@@ -78,7 +78,8 @@ def draw_row(ax, at, ops, found, window, lanes):
         spans = [(start / PICOSECONDS, (stop - start) / PICOSECONDS)
                  for start, stop in zip(ops["start_ps"][mask], ops["end_ps"][mask])]
         ax.broken_barh(spans, (at + 0.12 + lane * height, height * 0.9),
-                       facecolors=style.PARTS[part][1], linewidth=0)
+                       color=style.PARTS[part][1],
+                       linewidth=0.7)  # an outline, or the shortest would vanish between pixels
 
 
 def row_of(result, point):
