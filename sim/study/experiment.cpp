@@ -30,7 +30,7 @@ std::vector<Field<MeasuredRun>> const& fields_of(MeasuredRun const*) {
 
 std::vector<Field<SystemSpec>> const& fields_of(SystemSpec const*) {
     static std::vector<Field<SystemSpec>> const fields{
-        optional("name", &SystemSpec::name, "-", "label; the cluster's name when not given"),
+        optional("name", &SystemSpec::label, "", "label; the cluster's name when not given"),
         required("cluster", &SystemSpec::cluster, "which cluster, how many of its GPUs, faults"),
         required("layout", &SystemSpec::layout, "how the job is cut over the GPUs"),
         required("model", &SystemSpec::model, "name or file of a model"),
@@ -92,7 +92,7 @@ std::vector<std::vector<NamedValue>> combinations(Value const& sweep) {
 
 SystemSpec read_system(Value const& value, Trail* trail) {
     auto system = read_spec<SystemSpec>(value, trail);
-    if (system.name == "-") system.name = system.cluster.name;
+    system.name = system.label.value_or(system.cluster.name);
     if (system.sequence_length.value < 1) {
         fail(system.sequence_length.place, std::to_string(system.sequence_length.value),
              "1 or more");

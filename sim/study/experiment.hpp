@@ -34,7 +34,8 @@ std::vector<Field<MeasuredRun>> const& fields_of(MeasuredRun const*);
 /// experiment's own.
 struct SystemSpec {
     Place place;
-    std::string name;  ///< label; the cluster's name when not given
+    std::optional<std::string> label;
+    std::string name;  ///< the label, or the cluster's name
     ClusterChoice cluster;
     Layout layout;
     Placed<std::string> model;
