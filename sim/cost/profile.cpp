@@ -10,6 +10,13 @@ namespace nvl72 {
 
 namespace {
 
+double* ratio_of(ProfileScale& scale, std::string const& precision) {
+    for (auto& ratio : scale.compute) {
+        if (ratio.first == precision) return &ratio.second;
+    }
+    return nullptr;
+}
+
 /// Keeps the precisions that `compute` names, at its rate.
 template <class Row>
 void scale_peaks(std::vector<std::pair<std::string, Row>>& rows,
@@ -35,20 +42,19 @@ void check_precisions(std::vector<std::pair<std::string, Row>> const& rows) {
     }
 }
 
-void check(ProfileScale const& scale) {
-    section::check_positive(scale.place, "hbm", scale.hbm);
-    section::check_positive(scale.place, "l2", scale.l2);
-    auto const words = ValueType<Precision>::words();
-    for (auto const& ratio : scale.compute) {
-        section::check_positive(scale.place, "compute." + ratio.first, ratio.second);
-        if (std::find(words.begin(), words.end(), ratio.first) == words.end()) {
-            fail(scale.place, fmt::format("compute.{}", ratio.first), join(words, " | "));
-        }
+/// The datasheet's peak of one precision; none when the GPU lacks it.
+std::optional<FlopsPerSecond> peak_of(PeakRates const& peak, Precision precision) {
+    switch (precision) {
+        case Precision::bf16: return peak.bf16;
+        case Precision::fp8:
+        case Precision::fp8_block: return peak.fp8;
+        case Precision::mxfp8: return peak.nvfp4 ? peak.fp8 : std::nullopt;  // both came with Blackwell
+        case Precision::nvfp4: return peak.nvfp4;
     }
+    return std::nullopt;
 }
 
 void check(Profile const& profile, Place const& place) {
-    section::check_positive(place, "sms", profile.sms);
     section::check_positive(place, "sustained", profile.sustained);
     check_precisions(profile.gemm.precisions);
     check_precisions(profile.gemm.likened);
@@ -69,22 +75,12 @@ void take(T& target, std::optional<T> const& given, bool has_base, Place const& 
 
 }  // namespace
 
-std::vector<Field<ProfileScale>> const& fields_of(ProfileScale const*) {
-    static std::vector<Field<ProfileScale>> const fields{
-        required("compute", &ProfileScale::compute, "ratio of peak rates, by precision"),
-        required("hbm", &ProfileScale::hbm, "ratio of HBM bandwidths"),
-        required("l2", &ProfileScale::l2, "ratio of L2 bandwidths"),
-    };
-    return fields;
-}
-
 std::vector<Field<ProfileFile>> const& fields_of(ProfileFile const*) {
     static std::vector<Field<ProfileFile>> const fields{
         required("gpu", &ProfileFile::gpu, "name in configs/gpus"),
-        optional("sms", &ProfileFile::sms, "", "multiprocessors"),
         optional("sustained", &ProfileFile::sustained, "", "tensor-core time under load over burst"),
         optional("scaled_from", &ProfileFile::scaled_from, "", "profile that fills the sections left out"),
-        optional("scale", &ProfileFile::scale, "", "ratios to that profile"),
+        optional("compute", &ProfileFile::compute, "", "ratios to its peaks where the datasheets' do not hold"),
         optional("gemm", &ProfileFile::gemm, "", "matrix products"),
         optional("attention", &ProfileFile::attention, "", "context attention"),
         optional("memory", &ProfileFile::memory, "", "elementwise and copy kernels"),
@@ -92,15 +88,25 @@ std::vector<Field<ProfileFile>> const& fields_of(ProfileFile const*) {
     return fields;
 }
 
-Profile derive_profile(Profile base, ProfileScale const& scale) {
+ProfileScale scale_between(GpuSpec const& from, GpuSpec const& to) {
+    ProfileScale scale;
+    for (std::size_t i = 0; i < EnumNames<Precision>::words.size(); ++i) {
+        auto const precision = static_cast<Precision>(i);
+        auto const before = peak_of(from.peak, precision);
+        auto const after = peak_of(to.peak, precision);
+        if (before && after) scale.compute.emplace_back(name_of(precision), *after / *before);
+    }
+    scale.hbm = to.hbm_bandwidth / from.hbm_bandwidth;
+    scale.l2 = static_cast<double>(to.sms) / from.sms;
+    return scale;
+}
+
+Profile derive_profile(Profile base, ProfileScale scale) {
     scale_peaks(base.gemm.precisions, scale.compute);
     scale_peaks(base.attention.precisions, scale.compute);
     auto& likened = base.gemm.likened;
     likened.erase(std::remove_if(likened.begin(), likened.end(),
-                                 [&](auto const& entry) {
-                                     return std::none_of(scale.compute.begin(), scale.compute.end(),
-                                                         [&](auto const& r) { return r.first == entry.first; });
-                                 }),
+                                 [&](auto const& entry) { return !ratio_of(scale, entry.first); }),
                   likened.end());
     auto const scale_hbm = [&](BytesPerSecond& rate) { rate = rate * scale.hbm; };
     scale_hbm(base.gemm.hbm);
@@ -117,29 +123,46 @@ Profile derive_profile(Profile base, ProfileScale const& scale) {
     return base;
 }
 
-Profile load_profile(Library const& library, std::string const& name, Place const& asked, Trail* trail) {
+namespace {
+
+Profile load(Library const& library, std::string const& name, Place const& asked, Trail* trail, int depth) {
     auto const file = load_spec<ProfileFile>(library.path("calibration", name, asked), trail);
+    Place place = file.place;
+    place.key = "scaled_from";
+    if (depth == 0) fail(place, "a chain of scaled profiles", "a profile with sections of its own");
+    place.key = "gpu";
+    GpuSpec const gpu = load_gpu(library, file.gpu, place);
+
     Profile profile;
-    bool const has_base = file.scaled_from.has_value();
-    if (has_base) {
-        if (!file.scale) fail(file.place, "scaled_from without scale", "scale: {compute, hbm, l2}");
-        check(*file.scale);
-        Place place = file.place;
+    if (file.scaled_from) {
         place.key = "scaled_from";
-        auto const path = library.path("calibration", *file.scaled_from, place);
-        if (load_spec<ProfileFile>(path).scaled_from) {
-            fail(place, *file.scaled_from + " is scaled itself", "a profile with every section of its own");
+        Profile const base = load(library, *file.scaled_from, place, nullptr, depth - 1);
+        auto scale = scale_between(load_gpu(library, base.gpu, place), gpu);
+        for (auto const& replaced : file.compute) {
+            place.key = "compute";
+            section::check_positive(place, replaced.first, replaced.second);
+            auto* ratio = ratio_of(scale, replaced.first);
+            if (ratio == nullptr) fail(place, replaced.first, "a precision of " + file.gpu);
+            *ratio = replaced.second;
         }
-        profile = derive_profile(load_profile(library, *file.scaled_from, place), *file.scale);
+        profile = derive_profile(base, scale);
     }
     profile.gpu = file.gpu;
-    take(profile.sms, file.sms, has_base, file.place, "sms");
+    profile.sms = gpu.sms;
+    bool const has_base = file.scaled_from.has_value();
     take(profile.sustained, file.sustained, has_base, file.place, "sustained");
     take(profile.gemm, file.gemm, has_base, file.place, "gemm");
     take(profile.attention, file.attention, has_base, file.place, "attention");
     take(profile.memory, file.memory, has_base, file.place, "memory");
     check(profile, file.place);
     return profile;
+}
+
+}  // namespace
+
+Profile load_profile(Library const& library, std::string const& name, Place const& asked, Trail* trail) {
+    constexpr int longest_chain = 4;
+    return load(library, name, asked, trail, longest_chain);
 }
 
 Cost cost(Profile const& profile, Query const& query, Load load) {

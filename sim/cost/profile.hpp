@@ -5,6 +5,7 @@
 #include "sim/cost/attention_cost.hpp"
 #include "sim/cost/gemm_cost.hpp"
 #include "sim/cost/memory_cost.hpp"
+#include "topology/gpu.hpp"
 
 #include <optional>
 #include <string>
@@ -24,35 +25,36 @@ struct Profile {
     MemorySection memory;
 };
 
-/// How one GPU follows from another by datasheet: ratios new / old.
+/// Ratios new / old by which one GPU's kernels follow from another's.
 struct ProfileScale {
-    Place place;
-    std::vector<std::pair<std::string, double>> compute;  ///< peak rate; precisions left out are absent
-    double hbm = 1, l2 = 1;
+    std::vector<std::pair<std::string, double>> compute;  ///< by precision; absent: it has none
+    double hbm = 1;
+    double l2 = 1;
 };
 
 /// configs/calibration/NAME.yaml as written: sections left out come from `scaled_from`.
 struct ProfileFile {
     Place place;
     std::string gpu;
-    std::optional<int> sms;
     std::optional<double> sustained;
     std::optional<std::string> scaled_from;
-    std::optional<ProfileScale> scale;
+    std::vector<std::pair<std::string, double>> compute;  ///< ratios that replace the datasheets'
     std::optional<GemmSection> gemm;
     std::optional<AttentionSection> attention;
     std::optional<MemorySection> memory;
 };
 
-std::vector<Field<ProfileScale>> const& fields_of(ProfileScale const*);
 std::vector<Field<ProfileFile>> const& fields_of(ProfileFile const*);
 
 /// The profile of a GPU by name, or of a path that ends in .yaml; `asked` is where it was written.
 Profile load_profile(Library const& library, std::string const& name, Place const& asked = {},
                      Trail* trail = nullptr);
 
+/// Ratios of the datasheets: peaks by precision, HBM rate, and the L2 rate as the SMs.
+ProfileScale scale_between(GpuSpec const& from, GpuSpec const& to);
+
 /// `base` with its sections scaled by datasheet ratios and marked so.
-Profile derive_profile(Profile base, ProfileScale const& scale);
+Profile derive_profile(Profile base, ProfileScale scale);
 
 /// Time of one query alone on this GPU; pure, rounded once. The latency is the launch, the
 /// bandwidth part the rest. A sustained load slows what the tensor cores do.
