@@ -112,7 +112,7 @@ std::vector<Field<AttentionSection>> const& fields_of(AttentionSection const*) {
         required("backward", &AttentionSection::backward, "backward over forward work"),
         required("batch", &AttentionSection::batch, "measured batch sizes"),
         required("query_tokens", &AttentionSection::query_tokens, "measured sequence lengths"),
-        required("tokens", &AttentionSection::tokens, "least and greatest measured batch x tokens"),
+        required("tokens", &AttentionSection::tokens, "measured batch x query tokens"),
         required("heads", &AttentionSection::heads, "measured query heads"),
         required("kv_heads", &AttentionSection::kv_heads, "measured key and value heads"),
         required("head_dim", &AttentionSection::head_dim, "measured head dimensions"),

@@ -26,7 +26,7 @@ struct AttentionSection {
     Place place;
     double backward = 0;  ///< times the forward's work
     section::Grid batch, query_tokens, heads, kv_heads, head_dim;
-    section::Grid tokens;  ///< least and greatest measured batch x query tokens
+    section::Grid tokens;  ///< measured batch x query tokens
     std::vector<std::pair<std::string, AttentionRow>> precisions;
     std::string scaled;  ///< "" or what it was scaled from
 };

@@ -42,18 +42,6 @@ void check_precisions(std::vector<std::pair<std::string, Row>> const& rows) {
     }
 }
 
-/// The datasheet's peak of one precision; none when the GPU lacks it.
-std::optional<FlopsPerSecond> peak_of(PeakRates const& peak, Precision precision) {
-    switch (precision) {
-        case Precision::bf16: return peak.bf16;
-        case Precision::fp8:
-        case Precision::fp8_block: return peak.fp8;
-        case Precision::mxfp8: return peak.nvfp4 ? peak.fp8 : std::nullopt;  // both came with Blackwell
-        case Precision::nvfp4: return peak.nvfp4;
-    }
-    return std::nullopt;
-}
-
 void check(Profile const& profile, Place const& place) {
     section::check_positive(place, "sustained", profile.sustained);
     check_precisions(profile.gemm.precisions);
@@ -88,12 +76,24 @@ std::vector<Field<ProfileFile>> const& fields_of(ProfileFile const*) {
     return fields;
 }
 
+std::optional<FlopsPerSecond> datasheet_peak(GpuSpec const& gpu, Precision precision) {
+    PeakRates const& peak = gpu.peak;
+    switch (precision) {
+        case Precision::bf16: return peak.bf16;
+        case Precision::fp8:
+        case Precision::fp8_block: return peak.fp8;
+        case Precision::mxfp8: return peak.nvfp4 ? peak.fp8 : std::nullopt;  // both came with Blackwell
+        case Precision::nvfp4: return peak.nvfp4;
+    }
+    return std::nullopt;
+}
+
 ProfileScale scale_between(GpuSpec const& from, GpuSpec const& to) {
     ProfileScale scale;
     for (std::size_t i = 0; i < EnumNames<Precision>::words.size(); ++i) {
         auto const precision = static_cast<Precision>(i);
-        auto const before = peak_of(from.peak, precision);
-        auto const after = peak_of(to.peak, precision);
+        auto const before = datasheet_peak(from, precision);
+        auto const after = datasheet_peak(to, precision);
         if (before && after) scale.compute.emplace_back(name_of(precision), *after / *before);
     }
     scale.hbm = to.hbm_bandwidth / from.hbm_bandwidth;

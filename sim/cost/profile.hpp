@@ -50,6 +50,9 @@ std::vector<Field<ProfileFile>> const& fields_of(ProfileFile const*);
 Profile load_profile(Library const& library, std::string const& name, Place const& asked = {},
                      Trail* trail = nullptr);
 
+/// The datasheet's dense peak for a precision; none when the GPU lacks it.
+std::optional<FlopsPerSecond> datasheet_peak(GpuSpec const& gpu, Precision precision);
+
 /// Ratios of the datasheets: peaks by precision, HBM rate, and the L2 rate as the SMs.
 ProfileScale scale_between(GpuSpec const& from, GpuSpec const& to);
 

@@ -1,0 +1,88 @@
+#include "sim/app/command.hpp"
+#include "sim/base/error.hpp"
+#include "sim/study/calibrate.hpp"
+
+#include <cstdio>
+#include <filesystem>
+#include <fmt/format.h>
+#include <fstream>
+
+namespace nvl72 {
+
+namespace {
+
+namespace po = boost::program_options;
+
+void describe(po::options_description& options) {
+    options.add_options()                                                                         //
+        ("from", po::value<std::vector<std::string>>()->composing()->multitoken(),
+         "measurement tables (CSV), or folders of them")                                          //
+        ("gpu", po::value<std::string>(), "whose kernels they are, where the tables do not say")  //
+        ("output,o", po::value<std::string>(), "the profile to write");
+}
+
+Table table_of(std::vector<SectionFit> const& fits) {
+    Table table({{"section", "section"},
+                 {"precision", "precision"},
+                 {"rows", "rows"},
+                 {"constants", "constants"},
+                 {"median", "median", 1, "%"},
+                 {"p95", "p95", 1, "%"},
+                 {"worst", "worst", 0, "%"},
+                 {"left_out_median", "left-out median", 1, "%"},
+                 {"left_out_p95", "left-out p95", 1, "%"},
+                 {"left_out_worst", "left-out worst", 0, "%"},
+                 {"worst_at", "worst at"}});
+    for (auto const& fit : fits) {
+        NVL72_EXPECT(fit.left_out.has_value(), "calibrate judges what it left out");
+        table.add({fit.section, fit.precision, static_cast<std::int64_t>(fit.rows),
+                   static_cast<std::int64_t>(fit.parameters), 100 * fit.in_sample.median,
+                   100 * fit.in_sample.p95, 100 * fit.in_sample.worst, 100 * fit.left_out->median,
+                   100 * fit.left_out->p95, 100 * fit.left_out->worst, fit.worst_at});
+    }
+    return table;
+}
+
+/// The file is whole or absent: written under another name beside it, then renamed.
+void write_whole(std::string const& path, std::string const& text) {
+    auto const partial = path + ".part";
+    {
+        std::ofstream out(partial, std::ios::binary);
+        out << text;
+        out.close();
+        if (!out) throw ConfigError(fmt::format("-o: {} cannot be written", path));
+    }
+    std::error_code error;
+    std::filesystem::rename(partial, path, error);
+    if (error) throw ConfigError(fmt::format("-o: {}: {}", path, error.message()));
+}
+
+int run(Context const& context, po::variables_map const& options, std::vector<std::string> const& words) {
+    auto const from = option<std::vector<std::string>>(options, "from");
+    auto const output = option<std::string>(options, "output");
+    if (!words.empty()) throw ConfigError(fmt::format("calibrate: '{}' (expected only options)", words[0]));
+    if (!from) throw ConfigError("--from: missing (expected a table of measurements, or a folder)");
+    if (!output) throw ConfigError("-o: missing (expected the profile to write)");
+    auto const data = read_kernel_data(*from, option<std::string>(options, "gpu").value_or(""));
+    if (!context.quiet) {
+        for (auto const& note : data.notes) fmt::print(stderr, "{}\n", note);
+    }
+    auto const calibration = calibrate_kernels(data, context.library, true);
+    write_whole(*output, calibration.text);
+    fmt::print("{}", table_of(calibration.fits).print(context.format));
+    if (!context.quiet) fmt::print(stderr, "wrote {}\n", *output);
+    return 0;
+}
+
+}  // namespace
+
+Command const calibrate_command{
+    "calibrate",
+    "--from PATH... [--gpu NAME] -o PROFILE.yaml",
+    "Fits a GPU's calibration profile to measured kernel times",
+    "nvl72sim calibrate --from configs/measurements/kernels --gpu h100 -o h100.yaml",
+    describe,
+    run,
+};
+
+}  // namespace nvl72

@@ -1,0 +1,109 @@
+#include "sim/interchange/kernel_table.hpp"
+
+#include "sim/base/text.hpp"
+
+#include <fmt/format.h>
+#include <limits>
+
+namespace nvl72 {
+
+namespace {
+
+constexpr int published_head_dim = 128;  // of every published attention table
+
+Precision precision_at(CsvTable const& table, std::size_t row, std::string_view column) {
+    auto const word = std::string(trimmed(table.text(row, column)));
+    if (word == "bfloat16") return Precision::bf16;
+    auto const words = ValueType<Precision>::words();
+    for (std::size_t i = 0; i < words.size(); ++i) {
+        if (words[i] == word) return static_cast<Precision>(i);
+    }
+    fail(table.place(row, column), fmt::format("'{}'", word), join(words, " | "));
+}
+
+int count_at(CsvTable const& table, std::size_t row, std::string_view column) {
+    auto const number = table.whole(row, column, 1);
+    if (number > std::numeric_limits<int>::max()) {
+        fail(table.place(row, column), fmt::format("{}", number), "at most 2147483647");
+    }
+    return static_cast<int>(number);
+}
+
+Gemm gemm_at(CsvTable const& table, std::size_t row, std::string_view precision) {
+    return {precision_at(table, row, precision), table.whole(row, "m", 1), table.whole(row, "n", 1),
+            table.whole(row, "k", 1)};
+}
+
+Attention attention_at(CsvTable const& table, std::size_t row) {
+    Attention attention;
+    attention.precision = precision_at(table, row, "precision");
+    attention.batch = table.whole(row, "batch", 1);
+    attention.query_tokens = table.whole(row, "query_tokens", 1);
+    attention.kv_tokens = table.whole(row, "kv_tokens", attention.query_tokens);
+    attention.heads = count_at(table, row, "heads");
+    attention.kv_heads = count_at(table, row, "kv_heads");
+    attention.head_dim = count_at(table, row, "head_dim");
+    return attention;
+}
+
+bool is_published_gemm(CsvTable const& table) { return table.has("dtype") && table.has("k"); }
+bool is_published_attention(CsvTable const& table) { return table.has("attn_dtype"); }
+bool is_ours(CsvTable const& table) { return table.has("kind") && table.has("precision"); }
+
+/// The query of a published attention row; false for generation and mixed precisions.
+bool published_attention(CsvTable const& table, std::size_t row, Attention& attention) {
+    attention.precision = precision_at(table, row, "attn_dtype");
+    bool const mixed = precision_at(table, row, "kv_dtype") != attention.precision;
+    attention.batch = table.whole(row, "batch", 1);
+    attention.query_tokens = attention.kv_tokens = table.whole(row, "isl", 1);
+    attention.heads = count_at(table, row, "heads");
+    attention.kv_heads = count_at(table, row, "kv_heads");
+    attention.head_dim = published_head_dim;
+    return table.whole(row, "step", 0) == 0 && !mixed;
+}
+
+}  // namespace
+
+bool is_kernel_table(CsvTable const& table) {
+    return table.has("time_us") &&
+           (is_ours(table) || is_published_gemm(table) || is_published_attention(table));
+}
+
+KernelTable read_kernel_table(CsvTable const& table, std::string const& gpu) {
+    if (!is_kernel_table(table)) {
+        fail({table.file(), 1, ""}, "columns of no kernel table",
+             "gpu,kind,precision,...,time_us; dtype,m,n,k,time_us; or attn_dtype,kv_dtype,...,time_us");
+    }
+    if (gpu.empty() && !table.has("gpu")) {
+        fail({table.file(), 1, ""}, "no column 'gpu'", "the column, or --gpu NAME");
+    }
+    KernelTable result;
+    for (std::size_t row = 0; row < table.rows(); ++row) {
+        KernelSample sample;
+        sample.gpu = table.has("gpu") ? table.text(row, "gpu") : gpu;
+        sample.seconds = table.positive(row, "time_us") * 1e-6;
+        if (is_ours(table)) {
+            auto const& kind = table.text(row, "kind");
+            if (kind == "gemm") {
+                sample.query = gemm_at(table, row, "precision");
+            } else if (kind == "attention") {
+                sample.query = attention_at(table, row);
+            } else {
+                fail(table.place(row, "kind"), fmt::format("'{}'", kind), "gemm | attention");
+            }
+        } else if (is_published_gemm(table)) {
+            sample.query = gemm_at(table, row, "dtype");
+        } else {
+            Attention attention;
+            if (!published_attention(table, row, attention)) {
+                ++result.skipped;
+                continue;
+            }
+            sample.query = attention;
+        }
+        result.samples.push_back(std::move(sample));
+    }
+    return result;
+}
+
+}  // namespace nvl72

@@ -1,0 +1,155 @@
+#include "sim/study/calibrate.hpp"
+
+#include "sim/base/error.hpp"
+#include "sim/base/text.hpp"
+#include "sim/config/write.hpp"
+#include "sim/cost/profile.hpp"
+
+#include <algorithm>
+#include <filesystem>
+#include <fmt/format.h>
+#include <set>
+
+namespace nvl72 {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Files as given, and the CSV files of folders in order of their names.
+std::vector<fs::path> tables_in(std::vector<std::string> const& paths) {
+    std::vector<fs::path> files;
+    for (auto const& path : paths) {
+        std::error_code ignored;
+        if (!fs::is_directory(path, ignored)) {
+            files.emplace_back(path);
+            continue;
+        }
+        std::vector<fs::path> inside;
+        for (auto const& entry : fs::directory_iterator(path)) {
+            if (entry.path().extension() == ".csv") inside.push_back(entry.path());
+        }
+        if (inside.empty()) throw ConfigError(path + ": no .csv file in this folder");
+        std::sort(inside.begin(), inside.end());
+        files.insert(files.end(), inside.begin(), inside.end());
+    }
+    return files;
+}
+
+template <class Kernel>
+bool any_of_kind(std::vector<KernelSample> const& samples) {
+    return std::any_of(samples.begin(), samples.end(),
+                       [](KernelSample const& s) { return std::holds_alternative<Kernel>(s.query); });
+}
+
+void append_name(std::string& names, std::string const& name) { names += (names.empty() ? "" : ", ") + name; }
+
+/// What given.yaml says of a GPU, null where it says nothing.
+Value given_of(Value const& given, std::string const& gpu) {
+    Value const* gpus = given.find("gpus");
+    Value const* own = gpus == nullptr ? nullptr : gpus->find(gpu);
+    return own == nullptr ? Value{} : *own;
+}
+
+/// The profile's head: its GPU, the load factor, and the sister that fills missing sections.
+Value head_of(GpuSpec const& gpu, Value const& own, bool complete) {
+    Value root;
+    put(root, "gpu", leaf(gpu.name));
+    if (Value const* sustained = own.find("sustained")) {
+        put(root, "sustained", *sustained);
+    } else if (complete) {
+        put(root, "sustained", leaf("1", "assumed: no training rows of this GPU; long runs would change it"));
+    }
+    if (complete) return root;
+    if (Value const* sister = own.find("scaled_from")) {
+        put(root, "scaled_from", *sister);
+    } else if (gpu.sister) {
+        put(root, "scaled_from", leaf(*gpu.sister, "assumed: the sister that the GPU's own file names"));
+    } else {
+        fail(gpu.place, "no sister GPU to scale the missing sections from",
+             "GEMM and attention tables, or sister");
+    }
+    return root;
+}
+
+/// Elementwise kernels move data as memory-bound GEMMs do, until some are measured.
+Value memory_of(Value const& gemm, std::string const& origin) {
+    auto const source = "fitted: HBM rate and BF16 launch of the GEMMs of " + origin;
+    Value memory;
+    put(memory, "rate", leaf(gemm.find("hbm")->scalar, source));
+    put(memory, "launch", leaf(gemm.find("precisions")->entries.front().value.find("launch")->scalar, source));
+    put(memory, "borrowed", leaf("memory-bound GEMMs", source));
+    return memory;
+}
+
+}  // namespace
+
+KernelData read_kernel_data(std::vector<std::string> const& paths, std::string const& gpu) {
+    KernelData data;
+    std::set<std::string> gpus;
+    std::vector<std::pair<std::string, KernelTable>> tables;
+    auto const files = tables_in(paths);
+    for (auto const& file : files) {
+        auto const csv = CsvTable::load(file.string());
+        bool const asked = std::find(paths.begin(), paths.end(), file.string()) != paths.end();
+        if (!asked && !is_kernel_table(csv)) {
+            data.notes.push_back(file.string() + ": no kernel table, left aside");
+            continue;
+        }
+        tables.emplace_back(file.filename().string(), read_kernel_table(csv, gpu));
+        auto const& table = tables.back().second;
+        if (table.skipped > 0) {
+            data.notes.push_back(fmt::format("{}: {} rows of generation or mixed precision left aside",
+                                             file.string(), table.skipped));
+        }
+        for (auto const& sample : table.samples) gpus.insert(sample.gpu);
+    }
+    std::vector<std::string> const names(gpus.begin(), gpus.end());
+    if (names.empty()) throw ConfigError("--from: no GEMM or context attention rows");
+    if (gpu.empty() && names.size() > 1) {
+        throw ConfigError(fmt::format("--from: rows of {} (expected one GPU, or --gpu NAME)", join(names)));
+    }
+    data.gpu = gpu.empty() ? names.front() : gpu;
+    for (auto const& entry : tables) {
+        std::vector<KernelSample> own;
+        for (auto const& sample : entry.second.samples) {
+            if (sample.gpu == data.gpu) own.push_back(sample);
+        }
+        if (any_of_kind<Gemm>(own)) append_name(data.gemm_origin, entry.first);
+        if (any_of_kind<Attention>(own)) append_name(data.attention_origin, entry.first);
+        data.samples.insert(data.samples.end(), own.begin(), own.end());
+    }
+    if (data.samples.empty()) {
+        throw ConfigError(fmt::format("--gpu: no rows of {} (they are of {})", data.gpu, join(names)));
+    }
+    return data;
+}
+
+Calibration calibrate_kernels(KernelData const& data, Library const& library, bool left_out) {
+    FitSetting setting;
+    setting.gpu = load_gpu(library, data.gpu, {"--gpu", 0, ""});
+    setting.given = load_yaml(library.folder() + "/measurements/kernels/given.yaml");
+    setting.left_out = left_out;
+    Value const own = given_of(setting.given, data.gpu);
+
+    setting.origin = data.gemm_origin;
+    auto gemm = fit_gemm(data.samples, setting);
+    setting.origin = data.attention_origin;
+    auto attention = fit_attention(data.samples, setting);
+
+    Value root = head_of(setting.gpu, own, gemm.yaml.is_map() && attention.yaml.is_map());
+    Calibration result;
+    if (gemm.yaml.is_map()) {
+        if (Value const* likened = own.find("likened")) put(gemm.yaml, "likened", *likened);
+        put(root, "gemm", gemm.yaml);
+    }
+    if (attention.yaml.is_map()) put(root, "attention", attention.yaml);
+    if (gemm.yaml.is_map()) put(root, "memory", memory_of(gemm.yaml, data.gemm_origin));
+    result.fits = std::move(gemm.fits);
+    result.fits.insert(result.fits.end(), attention.fits.begin(), attention.fits.end());
+    result.text = fmt::format("# Written by nvl72sim calibrate from measured kernels; a new fit replaces it.\n{}",
+                              yaml_text(root));
+    return result;
+}
+
+}  // namespace nvl72

@@ -1,0 +1,102 @@
+#include "sim/study/section_fit.hpp"
+
+#include "sim/cost/profile.hpp"
+
+#include <algorithm>
+
+namespace nvl72 {
+
+namespace {
+
+using section_fit::Knob;
+using AttentionSample = section_fit::Row<Attention>;
+
+std::vector<Knob<AttentionRow>> knobs_of(GpuSpec const& gpu, double peak) {
+    double const hbm = gpu.hbm_bandwidth.count;
+    return {
+        {"launch", Dimension::seconds, 14e-6, 2e-6, 40e-6,
+         [](AttentionRow& r) -> double& { return r.launch.count; }},
+        {"peak", Dimension::flops_per_second, 0.5 * peak, 0.1 * peak, peak,
+         [](AttentionRow& r) -> double& { return r.peak.count; }},
+        {"cta", Dimension::seconds, 1.5e-6, 0.02e-6, 10e-6,
+         [](AttentionRow& r) -> double& { return r.cta.count; }},
+        {"tail", Dimension::number, 0.5, 0.05, 3, [](AttentionRow& r) -> double& { return r.tail; }},
+        {"query_io", Dimension::bytes_per_second, 0.4 * hbm, 0.05 * hbm, 4 * hbm,
+         [](AttentionRow& r) -> double& { return r.query_io.count; }},
+        {"kv_io", Dimension::bytes_per_second, 2 * hbm, 0.05 * hbm, 40 * hbm,
+         [](AttentionRow& r) -> double& { return r.kv_io.count; }},
+    };
+}
+
+Value const& given_value(Value const& given, std::string const& name) {
+    Value const* attention = given.find("attention");
+    Value const* value = attention == nullptr ? nullptr : attention->find(name);
+    if (value == nullptr) fail(given.place, "no attention." + name, "its value and source");
+    return *value;
+}
+
+/// Fits one precision and writes its row.
+SectionFit fit_precision(Precision precision, std::vector<AttentionSample> const& rows,
+                         FitSetting const& setting, Value& table) {
+    auto const name = name_of(precision);
+    auto const peak = datasheet_peak(setting.gpu, precision);
+    if (!peak) fail(setting.gpu.place, fmt::format("no {} peak", name), "one, as there are rows of it");
+    auto const knobs = knobs_of(setting.gpu, peak->count);
+    section_fit::expect_enough(name + " attention", setting.origin, rows.size(), knobs.size());
+    Value const* kv_bytes = given_value(setting.given, "kv_bytes").find(name);
+    if (kv_bytes == nullptr) fail(setting.given.place, "no attention.kv_bytes." + name, "bytes of an element");
+
+    AttentionRow row;
+    row.kv_bytes = ValueType<double>::read(*kv_bytes);
+    int const sms = setting.gpu.sms;
+    section_fit::SecondsOf<AttentionRow, Attention> const seconds_of = [sms](AttentionRow const& r, Attention const& a) {
+        auto const time = attention_time(r, sms, a);
+        return time.latency + time.rest;
+    };
+    SectionFit fit{"attention", name, rows.size(), knobs.size(), {}, "", {}};
+    auto const measured = section_fit::measured(rows);
+    if (setting.left_out) {
+        fit.left_out = errors_of(measured, section_fit::predict_left_out(row, knobs, rows, seconds_of));
+    }
+    row = section_fit::fit_section(row, knobs, rows, seconds_of);
+    fit.in_sample = errors_of(measured, section_fit::predict(row, rows, seconds_of));
+    auto const& worst = rows[fit.in_sample.worst_row].kernel;
+    fit.worst_at = fmt::format("batch {}, tokens {}, heads {}, kv heads {}", worst.batch, worst.query_tokens,
+                               worst.heads, worst.kv_heads);
+    Value written;
+    section_fit::put_knobs(written, row, knobs, section_fit::source_text(fit, setting.origin));
+    put(written, "kv_bytes", *kv_bytes);
+    put(table, name, std::move(written));
+    return fit;
+}
+
+}  // namespace
+
+FittedSection fit_attention(std::vector<KernelSample> const& samples, FitSetting const& setting) {
+    auto const rows = section_fit::rows_of<Attention>(samples);
+    if (rows.empty()) return {};
+    FittedSection result;
+    put(result.yaml, "backward", given_value(setting.given, "backward"));
+    auto const axis = [&](char const* name, auto value_of) {
+        put(result.yaml, name, section_fit::grid_leaf(rows, value_of));
+    };
+    axis("batch", [](Attention const& a) { return a.batch; });
+    axis("query_tokens", [](Attention const& a) { return a.query_tokens; });
+    axis("tokens", [](Attention const& a) { return a.batch * a.query_tokens; });
+    axis("heads", [](Attention const& a) { return a.heads; });
+    axis("kv_heads", [](Attention const& a) { return a.kv_heads; });
+    axis("head_dim", [](Attention const& a) { return a.head_dim; });
+    Value table;
+    for (std::size_t i = 0; i < EnumNames<Precision>::words.size(); ++i) {
+        std::vector<AttentionSample> own;
+        for (auto const& row : rows) {
+            if (row.kernel.precision == static_cast<Precision>(i)) own.push_back(row);
+        }
+        if (own.empty()) continue;
+        result.fits.push_back(fit_precision(static_cast<Precision>(i), own, setting, table));
+    }
+    put(result.yaml, "precisions", std::move(table));
+    return result;
+}
+
+}  // namespace nvl72

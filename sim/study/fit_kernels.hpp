@@ -1,0 +1,52 @@
+#pragma once
+
+#include "sim/cost/attention_cost.hpp"
+#include "sim/cost/gemm_cost.hpp"
+#include "sim/interchange/kernel_table.hpp"
+#include "sim/study/fit.hpp"
+#include "topology/gpu.hpp"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace nvl72 {
+
+/// How well one precision of one section was fitted.
+struct SectionFit {
+    std::string section;
+    std::string precision;
+    std::size_t rows = 0;
+    std::size_t parameters = 0;
+    FitErrors in_sample;
+    std::string worst_at;               ///< "m 1, n 1024, k 4096"
+    std::optional<FitErrors> left_out;  ///< each fifth of the shapes predicted from the others
+};
+
+/// What a precision's kernels look like before any fit: a row of `precisions` in given.yaml.
+struct GemmFormat {
+    double operand_bytes = 0;
+    std::vector<int> tile_rows;
+    std::vector<int> splits;
+};
+std::vector<Field<GemmFormat>> const& fields_of(GemmFormat const*);
+
+/// One profile section as YAML, its sources naming `origin` and the errors, and how it fits.
+struct FittedSection {
+    Value yaml;
+    std::vector<SectionFit> fits;
+};
+
+/// What a section is fitted from, besides the samples.
+struct FitSetting {
+    GpuSpec gpu;
+    Value given;         ///< configs/measurements/kernels/given.yaml
+    std::string origin;  ///< the tables' names
+    bool left_out = false;
+};
+
+/// Both take the samples of their own kind and leave the others; null YAML where there are none.
+FittedSection fit_gemm(std::vector<KernelSample> const& samples, FitSetting const& setting);
+FittedSection fit_attention(std::vector<KernelSample> const& samples, FitSetting const& setting);
+
+}  // namespace nvl72
