@@ -1,5 +1,6 @@
 #pragma once
 
+#include "sim/cost/collective_traffic.hpp"
 #include "sim/cost/query.hpp"
 
 #include <string_view>
@@ -7,21 +8,6 @@
 namespace nvl72 {
 
 struct Profile;
-
-/// Bytes that one GPU of the group sends, by the kind of link it uses.
-struct LinkLoad {
-    double nvlink = 0;
-    double nic = 0;
-
-    friend constexpr LinkLoad operator*(LinkLoad load, double times) {
-        return {load.nvlink * times, load.nic * times};
-    }
-    constexpr LinkLoad& operator+=(LinkLoad other) {
-        nvlink += other.nvlink;
-        nic += other.nic;
-        return *this;
-    }
-};
 
 /// A collective ready to run: the branch the tuner chose, what it puts on links and the SMs it
 /// holds on every rank while it moves data.

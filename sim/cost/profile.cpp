@@ -50,6 +50,7 @@ void check(Profile const& profile, Place const& place) {
     check(profile.gemm);
     check(profile.attention);
     check(profile.memory);
+    if (profile.collectives) check(*profile.collectives);
 }
 
 template <class T>
@@ -72,6 +73,7 @@ std::vector<Field<ProfileFile>> const& fields_of(ProfileFile const*) {
         optional("gemm", &ProfileFile::gemm, "", "matrix products"),
         optional("attention", &ProfileFile::attention, "", "context attention"),
         optional("memory", &ProfileFile::memory, "", "elementwise and copy kernels"),
+        optional("collectives", &ProfileFile::collectives, "", "collectives"),
     };
     return fields;
 }
@@ -120,6 +122,8 @@ Profile derive_profile(Profile base, ProfileScale scale) {
         scale_hbm(entry.second.kv_io);
     }
     base.gemm.scaled = base.attention.scaled = base.memory.scaled = base.gpu;
+    // NVLink and NICs are the cluster's: collectives follow its wiring, not these ratios.
+    if (base.collectives) base.collectives->scaled = base.gpu;
     return base;
 }
 
@@ -154,6 +158,7 @@ Profile load(Library const& library, std::string const& name, Place const& asked
     take(profile.gemm, file.gemm, has_base, file.place, "gemm");
     take(profile.attention, file.attention, has_base, file.place, "attention");
     take(profile.memory, file.memory, has_base, file.place, "memory");
+    if (file.collectives) profile.collectives = file.collectives;
     check(profile, file.place);
     return profile;
 }
@@ -176,11 +181,12 @@ Cost cost(Profile const& profile, Query const& query, Load load) {
         Cost operator()(Attention const& attention) const {
             return attention_cost(profile.attention, attention, profile.sms, slowdown);
         }
-        Cost operator()(MemoryTraffic const& traffic) const {
-            return memory_cost(profile.memory, traffic);
+        Cost operator()(MemoryTraffic const& memory) const { return memory_cost(profile.memory, memory); }
+        Cost operator()(Collective const& collective) const {
+            NVL72_EXPECT(profile.collectives,
+                         "the profile of " + profile.gpu + " prices no collectives");
+            return collective_cost(*profile.collectives, collective);
         }
-        Cost operator()(Collective const&) const {
-            NVL72_EXPECT(false, "the profile of " + profile.gpu + " prices no collectives");
         }
     };
     return std::visit(Pricing{profile, slowdown}, query);

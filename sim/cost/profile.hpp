@@ -3,6 +3,7 @@
 #include "sim/config/fields.hpp"
 #include "sim/config/library.hpp"
 #include "sim/cost/attention_cost.hpp"
+#include "sim/cost/collective_cost.hpp"
 #include "sim/cost/gemm_cost.hpp"
 #include "sim/cost/memory_cost.hpp"
 #include "topology/gpu.hpp"
@@ -23,6 +24,7 @@ struct Profile {
     GemmSection gemm;
     AttentionSection attention;
     MemorySection memory;
+    std::optional<CollectiveSection> collectives;
 };
 
 /// Ratios new / old by which one GPU's kernels follow from another's.
@@ -42,6 +44,7 @@ struct ProfileFile {
     std::optional<GemmSection> gemm;
     std::optional<AttentionSection> attention;
     std::optional<MemorySection> memory;
+    std::optional<CollectiveSection> collectives;
 };
 
 std::vector<Field<ProfileFile>> const& fields_of(ProfileFile const*);

@@ -1,0 +1,219 @@
+#include "sim/collective/algorithms.hpp"
+
+#include "sim/base/error.hpp"
+#include "sim/base/text.hpp"
+#include "sim/collective/tuner.hpp"
+#include "sim/cost/profile.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+#include <limits>
+#include <vector>
+
+namespace nvl72 {
+
+namespace {
+
+std::string not_for(CollectiveOp op, std::string_view name) {
+    return fmt::format("{} does no {}", name, name_of(op));
+}
+
+std::string ring_obstacle(Choice const& choice) {
+    bool const rings = choice.op != CollectiveOp::alltoall && choice.op != CollectiveOp::sendrecv;
+    return rings ? "" : not_for(choice.op, "a ring");
+}
+
+std::string nvls_obstacle(Choice const& choice) {
+    if (choice.op != CollectiveOp::all_reduce && choice.op != CollectiveOp::all_gather &&
+        choice.op != CollectiveOp::reduce_scatter) {
+        return not_for(choice.op, "nvls");
+    }
+    if (!choice.section.nvls) return "this GPU's NVLink switches reduce nothing";
+    if (choice.shape.planes == 0) return "nvls needs NVLink switches, and the GPUs are wired directly";
+    if (choice.bytes_per_element == 1 && choice.op != CollectiveOp::all_gather) {
+        return "the NVLink switches reduce no 1-byte type";
+    }
+    if (choice.shape.domains > 1) {
+        return fmt::format("nvls stays inside one NVLink domain, and the group spans {}",
+                           choice.shape.domains);
+    }
+    return "";
+}
+
+std::string hierarchical_obstacle(Choice const& choice) {
+    if (choice.op != CollectiveOp::all_reduce) return not_for(choice.op, "hierarchical");
+    if (choice.shape.domains == 1) return "hierarchical needs more than one NVLink domain";
+    if (choice.shape.ranks_per_domain == 1) {
+        return "hierarchical needs several ranks in an NVLink domain";
+    }
+    if (!choice.section.nvls) return "this GPU's NVLink switches reduce nothing";
+    if (choice.shape.planes == 0) {
+        return "hierarchical needs NVLink switches, and the GPUs are wired directly";
+    }
+    if (choice.bytes_per_element == 1) return "the NVLink switches reduce no 1-byte type";
+    return "";
+}
+
+std::string alltoall_obstacle(Choice const& choice) {
+    return choice.op == CollectiveOp::alltoall ? "" : not_for(choice.op, "alltoall");
+}
+
+std::string sendrecv_obstacle(Choice const& choice) {
+    return choice.op == CollectiveOp::sendrecv ? "" : not_for(choice.op, "sendrecv");
+}
+
+bool always(Choice const&) { return true; }
+/// all_gather and reduce_scatter take NVLS only with registered buffers.
+bool for_all_reduce(Choice const& choice) { return choice.op == CollectiveOp::all_reduce; }
+
+constexpr std::array rows{
+    AlgorithmRow{"ring-ll", "ring", "ring, low-latency protocol", CollectiveAlgorithm::ring_ll,
+                 ring_obstacle, tuner_ring_ll, always},
+    AlgorithmRow{"ring-ll128", "ring", "ring, 120 payload bytes in 128",
+                 CollectiveAlgorithm::ring_ll128, ring_obstacle, tuner_ring_ll128, always},
+    AlgorithmRow{"ring-simple", "ring", "ring, large chunks", CollectiveAlgorithm::ring_simple,
+                 ring_obstacle, tuner_ring_simple, always},
+    AlgorithmRow{"nvls", "nvls", "multicast and reduction in the NVLink switches",
+                 CollectiveAlgorithm::nvls, nvls_obstacle, tuner_nvls, for_all_reduce},
+    AlgorithmRow{"hierarchical", "hierarchical",
+                 "NVLS in each domain, a double binary tree over the rails (NCCL's NVLSTree)",
+                 CollectiveAlgorithm::hierarchical, hierarchical_obstacle, tuner_hierarchical,
+                 always},
+    AlgorithmRow{"alltoall-ll", "alltoall", "a send to each peer, low-latency protocol",
+                 CollectiveAlgorithm::alltoall_ll, alltoall_obstacle, nullptr, always},
+    AlgorithmRow{"alltoall-simple", "alltoall", "a send to each peer, large chunks",
+                 CollectiveAlgorithm::alltoall_simple, alltoall_obstacle, nullptr, always},
+    AlgorithmRow{"sendrecv", "sendrecv", "each rank sends to the next",
+                 CollectiveAlgorithm::sendrecv, sendrecv_obstacle, nullptr, always},
+};
+
+constexpr bool rows_follow_the_enum() {
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+        if (rows[i].branch != static_cast<CollectiveAlgorithm>(i)) return false;
+        if (rows[i].name != EnumNames<CollectiveAlgorithm>::words[i]) return false;
+    }
+    return rows.size() == EnumNames<CollectiveAlgorithm>::words.size();
+}
+static_assert(rows_follow_the_enum(), "Collective::algorithm is both row and branch");
+
+Collective query_of(Choice const& choice, CollectiveAlgorithm branch) {
+    return {choice.op, static_cast<std::uint8_t>(branch), choice.size, choice.bytes_per_element,
+            choice.shape};
+}
+
+/// The quickest of the candidates: by the tuner's estimate where all have one, else by their time.
+AlgorithmRow const& quickest(Choice const& choice, std::vector<AlgorithmRow const*> const& rows) {
+    bool const estimated =
+        std::all_of(rows.begin(), rows.end(), [](auto const* row) { return row->estimate; });
+    AlgorithmRow const* best = nullptr;
+    double best_time = std::numeric_limits<double>::infinity();
+    for (AlgorithmRow const* row : rows) {
+        double const time =
+            estimated
+                ? row->estimate(choice)
+                : to_seconds(collective_cost(choice.section, query_of(choice, row->branch)).time);
+        if (time < best_time) {
+            best = row;
+            best_time = time;
+        }
+    }
+    NVL72_EXPECT(best != nullptr, "every operation has an algorithm");
+    return *best;
+}
+
+[[noreturn]] void fail_unknown_algorithm(std::string_view text) {
+    std::vector<std::string> names;
+    for (auto const& row : rows) {
+        names.emplace_back(row.name);
+        if (std::find(names.begin(), names.end(), row.family) == names.end()) {
+            names.emplace_back(row.family);
+        }
+    }
+    auto const near = nearest_name(text, names);
+    throw ConfigError(fmt::format("unknown algorithm '{}' ({}expected {})", text,
+                                  near.empty() ? "" : fmt::format("did you mean {}? ", near),
+                                  join(names, " | ")));
+}
+
+AlgorithmRow const& choose(Choice const& choice, std::string_view forced) {
+    std::vector<AlgorithmRow const*> candidates;
+    std::string obstacle;
+    bool known = false;
+    for (auto const& row : rows) {
+        if (!forced.empty() && forced != row.name && forced != row.family) continue;
+        known = true;
+        std::string const why = row.obstacle(choice);
+        if (!why.empty()) {
+            obstacle = why;
+        } else if (!forced.empty() || row.by_default(choice)) {
+            candidates.push_back(&row);
+        }
+    }
+    if (!known) fail_unknown_algorithm(forced);
+    if (candidates.empty()) {
+        std::vector<std::string> possible;
+        for (auto const& row : rows) {
+            if (row.obstacle(choice).empty()) possible.emplace_back(row.name);
+        }
+        throw ConfigError(fmt::format("algorithm {} cannot run {} here: {} (expected {})", forced,
+                                      name_of(choice.op), obstacle, join(possible, " | ")));
+    }
+    return quickest(choice, candidates);
+}
+
+}  // namespace
+
+std::span<AlgorithmRow const> collective_algorithms() { return rows; }
+
+CollectivePlan plan_collective(Profile const& profile,
+                               CollectiveOp op,
+                               Bytes size,
+                               GroupShape const& shape,
+                               int bytes_per_element,
+                               std::string_view forced) {
+    if (!profile.collectives) {
+        throw ConfigError("the calibration of " + profile.gpu +
+                          " has no collectives (expected a collectives section)");
+    }
+    NVL72_EXPECT(shape.ranks >= 2 && size.count > 0, "a collective has ranks and bytes");
+    Choice const choice{*profile.collectives, op, size, shape, bytes_per_element};
+    AlgorithmRow const& row = choose(choice, forced);
+    return {query_of(choice, row.branch), link_load(row.branch, op, size, shape),
+            collective_sms(*profile.collectives, row.branch)};
+}
+
+CollectiveOp parse_collective_op(std::string_view text) {
+    std::string word;
+    for (char const c : text) {
+        if (c == '-' || c == '_' || c == ' ') continue;
+        word += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    }
+    if (word.ends_with("perf")) word.resize(word.size() - 4);
+    auto const names = ValueType<CollectiveOp>::words();
+    for (std::size_t i = 0; i < names.size(); ++i) {
+        std::string plain = names[i];
+        plain.erase(std::remove(plain.begin(), plain.end(), '_'), plain.end());
+        if (word == plain) return static_cast<CollectiveOp>(i);
+    }
+    if (word == "a2a") return CollectiveOp::alltoall;
+    auto const near = nearest_name(text, names);
+    throw ConfigError(fmt::format("unknown collective '{}' ({}expected {})", text,
+                                  near.empty() ? "" : fmt::format("did you mean {}? ", near),
+                                  join(names, " | ")));
+}
+
+double bus_factor(CollectiveOp op, std::int64_t ranks) {
+    double const once = static_cast<double>(ranks - 1) / static_cast<double>(ranks);
+    switch (op) {
+        case CollectiveOp::all_reduce: return 2 * once;
+        case CollectiveOp::all_gather:
+        case CollectiveOp::reduce_scatter:
+        case CollectiveOp::alltoall: return once;
+        case CollectiveOp::broadcast:
+        case CollectiveOp::sendrecv: return 1;
+    }
+    NVL72_EXPECT(false, "every operation has a bus factor");
+    return 0;
+}
+
+}  // namespace nvl72

@@ -1,0 +1,48 @@
+#pragma once
+
+#include "sim/collective/collective.hpp"
+#include "sim/cost/collective_cost.hpp"
+
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace nvl72 {
+
+/// What the tuner looks at.
+struct Choice {
+    CollectiveSection const& section;
+    CollectiveOp op;
+    Bytes size;
+    GroupShape const& shape;
+    int bytes_per_element = 2;
+};
+
+/// Seconds that NCCL's tuner expects. It chooses by them, good or bad as they are.
+using TunerEstimate = double (*)(Choice const&);
+
+/// One algorithm with one protocol.
+struct AlgorithmRow {
+    std::string_view name;
+    std::string_view family;   ///< what --algorithm also accepts: the tuner chooses among its rows
+    std::string_view summary;
+    CollectiveAlgorithm branch;
+    /// "" when it can run, else why not.
+    std::string (*obstacle)(Choice const&);
+    /// None: NCCL's tuner has no row, and the calibrated time decides.
+    TunerEstimate estimate;
+    /// True when NCCL takes it without being asked.
+    bool (*by_default)(Choice const&);
+};
+
+/// The row's index is `Collective::algorithm`.
+std::span<AlgorithmRow const> collective_algorithms();
+
+/// The operation by nccl-tests' name or an obvious alias ("allreduce", "all_reduce_perf",
+/// "all_to_all"); throws ConfigError with the nearest name.
+CollectiveOp parse_collective_op(std::string_view text);
+
+/// Bus bandwidth over algorithm bandwidth, as nccl-tests defines it.
+double bus_factor(CollectiveOp op, std::int64_t ranks);
+
+}  // namespace nvl72

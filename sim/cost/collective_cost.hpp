@@ -1,0 +1,159 @@
+#pragma once
+
+#include "sim/config/fields.hpp"
+#include "sim/cost/collective_traffic.hpp"
+#include "sim/cost/section.hpp"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace nvl72 {
+
+/// Sizes measured at certain numbers of ranks.
+struct MeasuredRegion {
+    section::Grid ranks;
+    section::Grid sizes;  ///< bytes
+};
+
+/// Ring, low-latency protocol (8-byte stores that carry their own flag).
+struct RingLlBranch {
+    Seconds base;
+    Seconds hop;               ///< of one step
+    Seconds hop_data;          ///< more, once a step carries much more than 2 KiB
+    BytesPerSecond bandwidth;  ///< of payload out of one GPU
+    double local = 0;          ///< bytes copied inside the GPU, in shards of the buffer
+    int sms = 0;
+};
+
+/// Ring, protocol of 120 payload bytes in 128.
+struct RingLl128Branch {
+    Seconds step;
+    BytesPerSecond bandwidth;
+    int sms = 0;
+};
+
+/// Ring, large chunks. Bandwidth is reached slowly: `ramp` more bytes at first, up to ramp x
+/// ramp_bytes in all.
+struct RingSimpleBranch {
+    Seconds base;
+    Seconds step;
+    BytesPerSecond bandwidth;
+    double local = 0;              ///< bytes copied inside the GPU, in shards of the buffer
+    double out_of_place_copy = 0;  ///< the same, more, for all_gather and reduce_scatter
+    double ramp = 0;
+    Bytes ramp_bytes;
+    double int8_reduction = 1;  ///< time of 1-byte reductions over that of 2-byte ones
+    int sms = 0;
+};
+
+/// Multicast and reduction in the NVLink switches.
+struct NvlsBranch {
+    Seconds base;
+    BytesPerSecond bandwidth;  ///< of (1 + 1/n) buffers, in a box
+    double ramp = 0;
+    Bytes ramp_bytes_per_rank;
+    double rank_loss = 0;  ///< time per byte grows by this for each rank beyond 8
+    int sms = 0;
+    std::vector<MeasuredRegion> measured;
+};
+
+struct AlltoallLlBranch {
+    Seconds base;
+    BytesPerSecond peer_bandwidth;  ///< to each peer
+    int sms = 0;
+};
+
+struct AlltoallSimpleBranch {
+    Seconds base;
+    BytesPerSecond bandwidth;
+    double ramp = 0;
+    Bytes ramp_bytes;
+    double copy = 0;  ///< bytes copied inside the GPU, in blocks of one peer
+    int sms = 0;
+};
+
+struct SendrecvBranch {
+    Seconds base;
+    BytesPerSecond bandwidth;
+    int sms = 0;
+};
+
+/// Between NVLink domains: not of this GPU alone but of a typical fabric around it.
+struct NetworkBranch {
+    Seconds hop_ll;            ///< of one ring step, LL
+    Seconds hop_ll128;
+    Seconds hop_simple;
+    double ring_efficiency = 0;  ///< of NIC line rate
+    BytesPerSecond ring_bandwidth_max;  ///< of the ring's default channels, one domain
+    Seconds tree_step;           ///< one level of the tree over domains, there or back
+    double tree_loss = 0;        ///< share by which crossing domains slows NVLS
+    double alltoall_efficiency = 0;
+    Seconds alltoall_peer;       ///< start-up of one peer in another domain
+    double sendrecv_efficiency = 0;
+    Seconds sendrecv_base;
+};
+
+/// Constants of NCCL's own choice between algorithms (src/graph/tuning.cc), not of their times.
+struct TunerConstants {
+    BytesPerSecond ring_bandwidth;  ///< sum over channels of the ring graph's speed
+    BytesPerSecond ll_max;
+    BytesPerSecond ll128_max;
+    double nvls_efficiency = 0;
+    BytesPerSecond nvlink;                  ///< what NCCL takes NVLink for, all links
+    std::vector<BytesPerSecond> nvls_speeds;  ///< descending: of one NVLS channel
+    BytesPerSecond tree_channel_2;          ///< cap of one NVLSTree channel, 2 domains
+    BytesPerSecond tree_channel_3;          ///< the same, more domains
+};
+
+/// Collective times of one GPU. Each branch is T = (latency^p + transfer^p)^(1/p).
+struct CollectiveSection {
+    Place place;
+    BytesPerSecond nvlink;    ///< wiring measured on: one GPU into NVLink, one direction
+    double overlap_norm = 1;  ///< p
+    RingLlBranch ring_ll;
+    RingLl128Branch ring_ll128;
+    RingSimpleBranch ring_simple;
+    std::optional<NvlsBranch> nvls;
+    AlltoallLlBranch alltoall_ll;
+    AlltoallSimpleBranch alltoall_simple;
+    SendrecvBranch sendrecv;
+    NetworkBranch network;
+    TunerConstants tuner;
+    std::vector<MeasuredRegion> measured;  ///< of all but NVLS
+    std::string borrowed;                  ///< "" or what stands in where nothing was measured
+    std::string scaled;                    ///< "" or what it was scaled from
+};
+
+std::vector<Field<MeasuredRegion>> const& fields_of(MeasuredRegion const*);
+std::vector<Field<RingLlBranch>> const& fields_of(RingLlBranch const*);
+std::vector<Field<RingLl128Branch>> const& fields_of(RingLl128Branch const*);
+std::vector<Field<RingSimpleBranch>> const& fields_of(RingSimpleBranch const*);
+std::vector<Field<NvlsBranch>> const& fields_of(NvlsBranch const*);
+std::vector<Field<AlltoallLlBranch>> const& fields_of(AlltoallLlBranch const*);
+std::vector<Field<AlltoallSimpleBranch>> const& fields_of(AlltoallSimpleBranch const*);
+std::vector<Field<SendrecvBranch>> const& fields_of(SendrecvBranch const*);
+std::vector<Field<NetworkBranch>> const& fields_of(NetworkBranch const*);
+std::vector<Field<TunerConstants>> const& fields_of(TunerConstants const*);
+std::vector<Field<CollectiveSection>> const& fields_of(CollectiveSection const*);
+void check(CollectiveSection const& section);
+
+/// A branch's terms in seconds: what is left at size 0, all of the latency, and the transfer.
+struct CollectiveTerms {
+    double latency_empty = 0;
+    double latency = 0;
+    double transfer = 0;
+};
+
+/// On another wiring than the measured one the transfer scales by the smallest capacity ratio over
+/// the links the traffic uses; the latency counts network steps apart.
+CollectiveTerms collective_terms(CollectiveSection const& section, Collective const& query);
+
+/// Time of one collective alone, every rank starting at once. The bandwidth part is the time above
+/// that of an empty buffer. Throws ConfigError for a branch the GPU lacks.
+Cost collective_cost(CollectiveSection const& section, Collective const& query);
+
+/// SMs that the branch holds on every rank.
+int collective_sms(CollectiveSection const& section, CollectiveAlgorithm algorithm);
+
+}  // namespace nvl72

@@ -1,0 +1,195 @@
+#include "sim/cost/collective_cost.hpp"
+
+#include <algorithm>
+#include <functional>
+
+namespace nvl72 {
+
+std::vector<Field<MeasuredRegion>> const& fields_of(MeasuredRegion const*) {
+    static std::vector<Field<MeasuredRegion>> const fields{
+        required("ranks", &MeasuredRegion::ranks, "numbers of ranks measured"),
+        required("sizes", &MeasuredRegion::sizes, "buffer sizes measured there, bytes"),
+    };
+    return fields;
+}
+
+std::vector<Field<RingLlBranch>> const& fields_of(RingLlBranch const*) {
+    static std::vector<Field<RingLlBranch>> const fields{
+        required("base", &RingLlBranch::base, "launch, first and last copy"),
+        required("hop", &RingLlBranch::hop, "one step"),
+        required("hop_data", &RingLlBranch::hop_data, "more of a step well above 2 KiB"),
+        required("bandwidth", &RingLlBranch::bandwidth, "payload out of one GPU"),
+        required("local", &RingLlBranch::local, "bytes copied inside the GPU, in shards"),
+        required("sms", &RingLlBranch::sms, "SMs held"),
+    };
+    return fields;
+}
+
+std::vector<Field<RingLl128Branch>> const& fields_of(RingLl128Branch const*) {
+    static std::vector<Field<RingLl128Branch>> const fields{
+        required("step", &RingLl128Branch::step, "one step; the base is that of ring_ll"),
+        required("bandwidth", &RingLl128Branch::bandwidth, "payload out of one GPU"),
+        required("sms", &RingLl128Branch::sms, "SMs held"),
+    };
+    return fields;
+}
+
+std::vector<Field<RingSimpleBranch>> const& fields_of(RingSimpleBranch const*) {
+    static std::vector<Field<RingSimpleBranch>> const fields{
+        required("base", &RingSimpleBranch::base, "launch, first and last copy"),
+        required("step", &RingSimpleBranch::step, "one step"),
+        required("bandwidth", &RingSimpleBranch::bandwidth, "payload out of one GPU"),
+        required("local", &RingSimpleBranch::local, "bytes copied inside the GPU, in shards"),
+        required("out_of_place_copy", &RingSimpleBranch::out_of_place_copy,
+                 "the same, more, for all_gather and reduce_scatter"),
+        required("ramp", &RingSimpleBranch::ramp, "more time per byte of small buffers"),
+        required("ramp_bytes", &RingSimpleBranch::ramp_bytes, "buffer where half of it is gone"),
+        required("int8_reduction", &RingSimpleBranch::int8_reduction,
+                 "1-byte reductions over 2-byte ones"),
+        required("sms", &RingSimpleBranch::sms, "SMs held"),
+    };
+    return fields;
+}
+
+std::vector<Field<NvlsBranch>> const& fields_of(NvlsBranch const*) {
+    static std::vector<Field<NvlsBranch>> const fields{
+        required("base", &NvlsBranch::base, "latency"),
+        required("bandwidth", &NvlsBranch::bandwidth, "one GPU into the switches, up to 8 ranks"),
+        required("ramp", &NvlsBranch::ramp, "more time per byte of small buffers"),
+        required("ramp_bytes_per_rank", &NvlsBranch::ramp_bytes_per_rank,
+                 "share of a buffer where half of it is gone"),
+        required("rank_loss", &NvlsBranch::rank_loss, "more time per byte a rank beyond 8"),
+        required("sms", &NvlsBranch::sms, "SMs held"),
+        required("measured", &NvlsBranch::measured, "ranks and sizes"),
+    };
+    return fields;
+}
+
+std::vector<Field<AlltoallLlBranch>> const& fields_of(AlltoallLlBranch const*) {
+    static std::vector<Field<AlltoallLlBranch>> const fields{
+        required("base", &AlltoallLlBranch::base, "latency"),
+        required("peer_bandwidth", &AlltoallLlBranch::peer_bandwidth, "to each peer"),
+        required("sms", &AlltoallLlBranch::sms, "SMs held"),
+    };
+    return fields;
+}
+
+std::vector<Field<AlltoallSimpleBranch>> const& fields_of(AlltoallSimpleBranch const*) {
+    static std::vector<Field<AlltoallSimpleBranch>> const fields{
+        required("base", &AlltoallSimpleBranch::base, "latency"),
+        required("bandwidth", &AlltoallSimpleBranch::bandwidth, "payload out of one GPU"),
+        required("ramp", &AlltoallSimpleBranch::ramp, "more time per byte of small buffers"),
+        required("ramp_bytes", &AlltoallSimpleBranch::ramp_bytes, "buffer where half of it is gone"),
+        required("copy", &AlltoallSimpleBranch::copy, "bytes copied inside the GPU, in blocks"),
+        required("sms", &AlltoallSimpleBranch::sms, "SMs held"),
+    };
+    return fields;
+}
+
+std::vector<Field<SendrecvBranch>> const& fields_of(SendrecvBranch const*) {
+    static std::vector<Field<SendrecvBranch>> const fields{
+        required("base", &SendrecvBranch::base, "latency"),
+        required("bandwidth", &SendrecvBranch::bandwidth, "payload out of one GPU"),
+        required("sms", &SendrecvBranch::sms, "SMs held"),
+    };
+    return fields;
+}
+
+std::vector<Field<NetworkBranch>> const& fields_of(NetworkBranch const*) {
+    static std::vector<Field<NetworkBranch>> const fields{
+        required("hop_ll", &NetworkBranch::hop_ll, "one ring step between domains, LL"),
+        required("hop_ll128", &NetworkBranch::hop_ll128, "the same, LL128"),
+        required("hop_simple", &NetworkBranch::hop_simple, "the same, Simple"),
+        required("ring_efficiency", &NetworkBranch::ring_efficiency, "of NIC line rate"),
+        required("ring_bandwidth_max", &NetworkBranch::ring_bandwidth_max,
+                 "of the default channels, one domain"),
+        required("tree_step", &NetworkBranch::tree_step, "one level of the tree over domains"),
+        required("tree_loss", &NetworkBranch::tree_loss, "NVLS time per byte lost to crossing"),
+        required("alltoall_efficiency", &NetworkBranch::alltoall_efficiency, "of NIC line rate"),
+        required("alltoall_peer", &NetworkBranch::alltoall_peer, "start-up of one far peer"),
+        required("sendrecv_efficiency", &NetworkBranch::sendrecv_efficiency, "of NIC line rate"),
+        required("sendrecv_base", &NetworkBranch::sendrecv_base, "latency between domains"),
+    };
+    return fields;
+}
+
+std::vector<Field<TunerConstants>> const& fields_of(TunerConstants const*) {
+    static std::vector<Field<TunerConstants>> const fields{
+        required("ring_bandwidth", &TunerConstants::ring_bandwidth, "channels x graph speed"),
+        required("ll_max", &TunerConstants::ll_max, "cap of the LL protocol"),
+        required("ll128_max", &TunerConstants::ll128_max, "cap of the LL128 protocol"),
+        required("nvls_efficiency", &TunerConstants::nvls_efficiency, "of an NVLS channel"),
+        required("nvlink", &TunerConstants::nvlink, "all links of a GPU, as NCCL counts them"),
+        required("nvls_speeds", &TunerConstants::nvls_speeds, "an NVLS channel, descending"),
+        required("tree_channel_2", &TunerConstants::tree_channel_2, "NVLSTree channel, 2 domains"),
+        required("tree_channel_3", &TunerConstants::tree_channel_3, "the same, more domains"),
+    };
+    return fields;
+}
+
+std::vector<Field<CollectiveSection>> const& fields_of(CollectiveSection const*) {
+    using S = CollectiveSection;
+    static std::vector<Field<S>> const fields{
+        required("nvlink", &S::nvlink, "wiring measured on: a GPU into NVLink, one direction"),
+        required("overlap_norm", &S::overlap_norm, "p in (latency^p + transfer^p)^(1/p)"),
+        required("ring_ll", &S::ring_ll, "ring, LL protocol"),
+        required("ring_ll128", &S::ring_ll128, "ring, LL128 protocol"),
+        required("ring_simple", &S::ring_simple, "ring, Simple protocol"),
+        optional("nvls", &S::nvls, "", "reduction in the switches; none: the GPU lacks it"),
+        required("alltoall_ll", &S::alltoall_ll, "all-to-all, LL protocol"),
+        required("alltoall_simple", &S::alltoall_simple, "all-to-all, Simple protocol"),
+        required("sendrecv", &S::sendrecv, "to the next rank"),
+        required("network", &S::network, "between NVLink domains"),
+        required("tuner", &S::tuner, "NCCL's choice of an algorithm"),
+        required("measured", &S::measured, "ranks and sizes of all branches but nvls"),
+        optional("borrowed", &S::borrowed, "", "what stands in where nothing was measured"),
+    };
+    return fields;
+}
+
+namespace {
+
+void check_regions(Place const& place, std::vector<MeasuredRegion> const& regions) {
+    if (regions.empty()) fail(place, "measured: an empty list", "at least one region");
+    for (auto const& region : regions) {
+        section::check_grid(place, "measured.ranks", region.ranks);
+        section::check_grid(place, "measured.sizes", region.sizes);
+    }
+}
+
+void check_efficiency(Place const& place, char const* key, double value) {
+    section::check_positive(place, key, value);
+    if (value > 1) fail(place, std::string(key) + " above 1", "a share of line rate");
+}
+
+}  // namespace
+
+void check(CollectiveSection const& section) {
+    Place const& place = section.place;
+    if (!(section.overlap_norm >= 1)) fail(place, "overlap_norm below 1", "1 or more");
+    section::check_positive(place, "ring_simple.int8_reduction", section.ring_simple.int8_reduction);
+    check_regions(place, section.measured);
+    if (section.nvls) check_regions(place, section.nvls->measured);
+    auto const& network = section.network;
+    check_efficiency(place, "network.ring_efficiency", network.ring_efficiency);
+    check_efficiency(place, "network.alltoall_efficiency", network.alltoall_efficiency);
+    check_efficiency(place, "network.sendrecv_efficiency", network.sendrecv_efficiency);
+    auto const& speeds = section.tuner.nvls_speeds;
+    if (speeds.empty() || !std::is_sorted(speeds.rbegin(), speeds.rend())) {
+        fail(place, "tuner.nvls_speeds", "a descending list");
+    }
+    auto const not_negative = [&](char const* key, double value) {
+        if (!(value >= 0)) fail(place, std::string(key) + " below 0", "0 or more");
+    };
+    not_negative("ring_ll.local", section.ring_ll.local);
+    not_negative("ring_simple.local", section.ring_simple.local);
+    not_negative("ring_simple.out_of_place_copy", section.ring_simple.out_of_place_copy);
+    not_negative("ring_simple.ramp", section.ring_simple.ramp);
+    not_negative("alltoall_simple.ramp", section.alltoall_simple.ramp);
+    not_negative("alltoall_simple.copy", section.alltoall_simple.copy);
+    not_negative("network.tree_loss", network.tree_loss);
+    if (section.nvls) not_negative("nvls.ramp", section.nvls->ramp);
+    if (section.nvls) not_negative("nvls.rank_loss", section.nvls->rank_loss);
+}
+
+}  // namespace nvl72

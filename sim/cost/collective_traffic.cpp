@@ -1,0 +1,86 @@
+#include "sim/cost/collective_traffic.hpp"
+
+#include "sim/base/error.hpp"
+
+#include <algorithm>
+
+namespace nvl72 {
+
+namespace {
+
+/// A domain's part in the double binary tree over domains, in buffers sent over its NICs: the two
+/// trees share leaves and inner nodes evenly, so it is the number of tree edges a domain.
+///   source  MODEL_FACTS: 1, 1.5 and 2 for 2, 3 and 4 domains or more
+double tree_factor(std::int64_t domains) {
+    return std::min(2.0, 0.5 * static_cast<double>(domains));
+}
+
+double bytes_of(Bytes size) { return static_cast<double>(size.count); }
+
+LinkLoad ring_load(CollectiveOp op, Bytes size, GroupShape const& shape) {
+    double const sent = ring_factor(op, shape.ranks) * bytes_of(size);
+    if (shape.domains == 1) return {sent, 0};
+    // A channel leaves each domain once, over one NIC; its channels take the NICs in turn.
+    auto const fullest = static_cast<double>(shape.ranks_per_domain);
+    return {sent * (fullest - 1) / fullest, sent / static_cast<double>(smallest_share(shape))};
+}
+
+LinkLoad nvls_load(CollectiveOp op, Bytes size, std::int64_t ranks) {
+    // The switch reads every shard from every GPU (S out), and multicasts each summed shard (S/n).
+    double const shard = op == CollectiveOp::all_reduce ? 1 / static_cast<double>(ranks) : 0;
+    return {bytes_of(size) * (1 + shard), 0};
+}
+
+LinkLoad alltoall_load(Bytes size, GroupShape const& shape) {
+    double const block = bytes_of(size) / static_cast<double>(shape.ranks);
+    if (shape.domains == 1) return {block * static_cast<double>(shape.ranks - 1), 0};
+    return {block * static_cast<double>(shape.ranks_per_domain - 1),
+            block * static_cast<double>(shape.ranks - smallest_share(shape))};
+}
+
+}  // namespace
+
+std::int64_t smallest_share(GroupShape const& shape) {
+    return std::max<std::int64_t>(1, shape.ranks - (shape.domains - 1) * shape.ranks_per_domain);
+}
+
+double ring_factor(CollectiveOp op, std::int64_t ranks) {
+    if (op == CollectiveOp::broadcast) return 1;
+    double const once = static_cast<double>(ranks - 1) / static_cast<double>(ranks);
+    return op == CollectiveOp::all_reduce ? 2 * once : once;
+}
+
+std::int64_t ring_steps(CollectiveOp op, std::int64_t ranks) {
+    return (op == CollectiveOp::all_reduce ? 2 : 1) * (ranks - 1);
+}
+
+std::int64_t ring_network_steps(CollectiveOp op, std::int64_t domains) {
+    return ring_steps(op, domains);
+}
+
+LinkLoad link_load(CollectiveAlgorithm algorithm,
+                   CollectiveOp op,
+                   Bytes size,
+                   GroupShape const& shape) {
+    switch (algorithm) {
+        case CollectiveAlgorithm::ring_ll:
+        case CollectiveAlgorithm::ring_ll128:
+        case CollectiveAlgorithm::ring_simple: return ring_load(op, size, shape);
+        case CollectiveAlgorithm::nvls: return nvls_load(op, size, shape.ranks);
+        case CollectiveAlgorithm::hierarchical: {
+            LinkLoad load = nvls_load(op, size, shape.ranks_per_domain);
+            load.nic = tree_factor(shape.domains) * bytes_of(size) /
+                       static_cast<double>(smallest_share(shape));
+            return load;
+        }
+        case CollectiveAlgorithm::alltoall_ll:
+        case CollectiveAlgorithm::alltoall_simple: return alltoall_load(size, shape);
+        case CollectiveAlgorithm::sendrecv:
+            // To the next rank; across domains the rank that crosses is the slow one.
+            return shape.domains == 1 ? LinkLoad{bytes_of(size), 0} : LinkLoad{0, bytes_of(size)};
+    }
+    NVL72_EXPECT(false, "every algorithm has its traffic");
+    return {};
+}
+
+}  // namespace nvl72

@@ -1,0 +1,66 @@
+#pragma once
+
+#include "sim/cost/query.hpp"
+
+#include <array>
+#include <cstdint>
+
+namespace nvl72 {
+
+/// Algorithm and protocol of a collective: each is one calibrated branch, and one row of
+/// collective_algorithms in sim/collective.
+enum class CollectiveAlgorithm : std::uint8_t {
+    ring_ll,
+    ring_ll128,
+    ring_simple,
+    nvls,
+    hierarchical,
+    alltoall_ll,
+    alltoall_simple,
+    sendrecv,
+};
+template <>
+struct EnumNames<CollectiveAlgorithm> {
+    static constexpr std::array words{"ring-ll",      "ring-ll128",  "ring-simple",     "nvls",
+                                      "hierarchical", "alltoall-ll", "alltoall-simple", "sendrecv"};
+};
+
+constexpr CollectiveAlgorithm algorithm_of(Collective const& query) {
+    return static_cast<CollectiveAlgorithm>(query.algorithm);
+}
+
+/// Bytes that one GPU of the group sends, by the kind of link it uses.
+struct LinkLoad {
+    double nvlink = 0;
+    double nic = 0;
+
+    friend constexpr LinkLoad operator*(LinkLoad load, double times) {
+        return {load.nvlink * times, load.nic * times};
+    }
+    constexpr LinkLoad& operator+=(LinkLoad other) {
+        nvlink += other.nvlink;
+        nic += other.nic;
+        return *this;
+    }
+};
+
+/// GPUs in the smallest share that one domain can have, given the largest: the shares of a group
+/// packed in order are (L, ..., L, smallest).
+std::int64_t smallest_share(GroupShape const& shape);
+
+/// Times the buffer that every rank of a ring sends: 2(n-1)/n, (n-1)/n, or 1 (broadcast).
+double ring_factor(CollectiveOp op, std::int64_t ranks);
+/// Sends of one rank, one after the other: 2(n-1) or n-1.
+std::int64_t ring_steps(CollectiveOp op, std::int64_t ranks);
+/// Those of them that NCCL counts as crossings between domains: 2(N-1) or N-1.
+std::int64_t ring_network_steps(CollectiveOp op, std::int64_t domains);
+
+/// What a GPU sends. Where shares differ, `nvlink` is that of the fullest domain and `nic` that of
+/// the emptiest, the two that bind; with equal shares both are of every GPU. A switch that
+/// multiplies or sums (NVLS) makes in and out differ: the busier direction counts.
+LinkLoad link_load(CollectiveAlgorithm algorithm,
+                   CollectiveOp op,
+                   Bytes size,
+                   GroupShape const& shape);
+
+}  // namespace nvl72
