@@ -27,14 +27,14 @@ double number(std::int64_t count) { return static_cast<double>(count); }
 
 /// Bytes per second that the ring graph reaches, over all its channels.
 double ring_bandwidth(Choice const& choice) {
-    double const inside = choice.section.tuner.ring_bandwidth.count *
-                          std::min(1.0, choice.shape.in_domain.count / choice.section.nvlink.count);
-    if (choice.shape.domains <= 1) return inside;
-    double const nics = network_graph_speed * choice.shape.per_gpu_nic.count *
-                        number(smallest_share(choice.shape));
-    // NCCL takes the inside speed for two nodes; the NICs bind rings that have one rank a domain.
-    if (choice.shape.domains == 2 && choice.shape.ranks_per_domain > 1) return inside;
-    return choice.shape.ranks_per_domain > 1 ? std::min(inside, nics) : nics;
+    auto const& shape = choice.shape;
+    double const wiring = std::min(1.0, shape.in_domain.count / choice.section.nvlink.count);
+    double const inside = choice.section.tuner.ring_bandwidth.count * wiring;
+    if (shape.domains == 1) return inside;
+    double const nics = network_graph_speed * shape.per_gpu_nic.count * number(smallest_share(shape));
+    if (shape.ranks_per_domain == 1) return nics;
+    // For two nodes NCCL counts the inside speed; for more, that of the graph over the NICs.
+    return shape.domains == 2 ? inside : std::min(nics, choice.section.tuner.nvlink.count * wiring);
 }
 
 double ring_seconds(Choice const& choice, Latencies const& latency, double protocol_bandwidth,

@@ -161,25 +161,34 @@ CollectiveTerms sendrecv_terms(Scene const& scene) {
     return {latency, latency, std::max(transfer, scene.nic_seconds(network.sendrecv_efficiency))};
 }
 
-/// The region that spans `ranks`, or the nearest on either side where none does.
-std::vector<MeasuredRegion const*> regions_around(std::vector<MeasuredRegion> const& regions,
-                                                  std::int64_t ranks) {
+/// How `regions` support a point: the best of those that span its ranks; where none does, the worse
+/// of its neighbours, and at best interpolated.
+Basis region_basis(std::string const& name, std::vector<MeasuredRegion> const& regions,
+                   std::int64_t ranks, std::int64_t bytes) {
+    std::optional<Basis> spanned;
     MeasuredRegion const* below = nullptr;
     MeasuredRegion const* above = nullptr;
     for (auto const& region : regions) {
-        if (region.ranks.front() <= ranks && ranks <= region.ranks.back()) return {&region};
-        if (region.ranks.back() < ranks && (!below || below->ranks.back() < region.ranks.back())) {
-            below = &region;
-        }
-        if (region.ranks.front() > ranks &&
-            (!above || above->ranks.front() > region.ranks.front())) {
-            above = &region;
+        if (region.ranks.back() < ranks) {
+            if (!below || below->ranks.back() < region.ranks.back()) below = &region;
+        } else if (region.ranks.front() > ranks) {
+            if (!above || above->ranks.front() > region.ranks.front()) above = &region;
+        } else {
+            Basis found = section::basis_of(
+                name, {{"bytes", bytes, &region.sizes}, {"ranks", ranks, &region.ranks}}, "");
+            if (!spanned || found.kind < spanned->kind) spanned = std::move(found);
         }
     }
-    std::vector<MeasuredRegion const*> around;
-    if (below) around.push_back(below);
-    if (above) around.push_back(above);
-    return around;
+    if (spanned) return *spanned;
+    Basis worst{BasisKind::interpolated, ""};
+    for (auto const* region : {below, above}) {
+        if (region == nullptr) continue;
+        std::vector<section::AxisPoint> points{{"bytes", bytes, &region->sizes}};
+        if (!below || !above) points.push_back({"ranks", ranks, &region->ranks});
+        Basis found = section::basis_of(name, points, "");
+        if (found.kind > worst.kind) worst = std::move(found);
+    }
+    return worst;
 }
 
 Basis basis_of(CollectiveSection const& section, Collective const& query) {
@@ -191,8 +200,8 @@ Basis basis_of(CollectiveSection const& section, Collective const& query) {
     if (shape.domains > 1) {
         return {BasisKind::extrapolated, "network: NIC count x line rate, no calibrated fabric"};
     }
-    if (!section.borrowed.empty()) {
-        return {BasisKind::datasheet, fmt::format("collectives from {}", section.borrowed)};
+    if (section.borrowed) {
+        return {BasisKind::datasheet, fmt::format("collectives from {}", *section.borrowed)};
     }
     if (shape.in_domain != section.nvlink) {
         return {BasisKind::extrapolated,
@@ -205,18 +214,8 @@ Basis basis_of(CollectiveSection const& section, Collective const& query) {
         return {BasisKind::extrapolated, fmt::format("{} {} from its other operations", name,
                                                      name_of(query.op))};
     }
-    auto const around = regions_around(nvls ? section.nvls->measured : section.measured, shape.ranks);
-    NVL72_EXPECT(!around.empty(), "a branch was measured somewhere");
-    bool const alone = around.size() == 1;
-    Basis worst{BasisKind::on_grid, ""};
-    for (auto const* region : around) {
-        std::vector<section::AxisPoint> points{{"bytes", query.size.count, &region->sizes}};
-        if (alone) points.push_back({"ranks", shape.ranks, &region->ranks});
-        Basis found = section::basis_of(name, points, "");
-        if (found.kind > worst.kind) worst = std::move(found);
-    }
-    if (!alone && worst.kind == BasisKind::on_grid) worst.kind = BasisKind::interpolated;
-    return worst;
+    return region_basis(name, nvls ? section.nvls->measured : section.measured, shape.ranks,
+                        query.size.count);
 }
 
 }  // namespace

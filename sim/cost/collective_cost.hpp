@@ -121,7 +121,7 @@ struct CollectiveSection {
     NetworkBranch network;
     TunerConstants tuner;
     std::vector<MeasuredRegion> measured;  ///< of all but NVLS
-    std::string borrowed;                  ///< "" or what stands in where nothing was measured
+    std::optional<std::string> borrowed;   ///< what stands in where nothing was measured
     std::string scaled;                    ///< "" or what it was scaled from
 };
 

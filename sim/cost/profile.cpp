@@ -181,12 +181,13 @@ Cost cost(Profile const& profile, Query const& query, Load load) {
         Cost operator()(Attention const& attention) const {
             return attention_cost(profile.attention, attention, profile.sms, slowdown);
         }
-        Cost operator()(MemoryTraffic const& memory) const { return memory_cost(profile.memory, memory); }
+        Cost operator()(MemoryTraffic const& traffic) const {
+            return memory_cost(profile.memory, traffic);
+        }
         Cost operator()(Collective const& collective) const {
             NVL72_EXPECT(profile.collectives,
                          "the profile of " + profile.gpu + " prices no collectives");
             return collective_cost(*profile.collectives, collective);
-        }
         }
     };
     return std::visit(Pricing{profile, slowdown}, query);
