@@ -44,9 +44,13 @@ public:
     void run(Handler& handler);
 
     /// Work units per second, of a live activity; 0 during its latency.
-    [[nodiscard]] double rate(ActivityId activity) const { return sharing_.at(activity.value).rate; }
+    [[nodiscard]] double rate(ActivityId activity) const {
+        return sharing_.at(activity.value).rate;
+    }
     /// What one member of a resource has carried until now: its capacity, integrated where used.
-    [[nodiscard]] double moved(ResourceId resource) const { return sharing_.moved(resource, now()); }
+    [[nodiscard]] double moved(ResourceId resource) const {
+        return sharing_.moved(resource, now());
+    }
     /// The max-min sharing below, for inspection: check(), solves().
     [[nodiscard]] Sharing const& sharing() const { return sharing_; }
 

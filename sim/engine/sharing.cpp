@@ -48,7 +48,8 @@ void Sharing::set_capacity(ResourceId resource, double capacity) {
 
 std::uint32_t Sharing::admit(Activity const& activity, std::uint32_t subject) {
     NVL72_EXPECT(activity.latency.count >= 0, "a latency is not negative");
-    NVL72_EXPECT(activity.work >= 0 && std::isfinite(activity.work), "work is finite, not negative");
+    NVL72_EXPECT(activity.work >= 0 && std::isfinite(activity.work),
+                 "work is finite, not negative");
     NVL72_EXPECT(activity.rate_max > 0, "a rate is positive");
     NVL72_EXPECT(activity.multiplicity > 0 && activity.multiplicity <= max_multiplicity,
                  "an activity stands for 1 to 2^23");
@@ -220,7 +221,8 @@ void Sharing::propose(std::uint32_t slot) {
 }
 
 double Sharing::moved(ResourceId resource, Picoseconds now) const {
-    NVL72_EXPECT(resource.value < pools_.size(), "what a resource moved is asked of one that exists");
+    NVL72_EXPECT(resource.value < pools_.size(),
+                 "what a resource moved is asked of one that exists");
     auto const& pool = pools_[resource.value];
     double sum = pool.moved;
     for (Entry const& entry : pool.entries) {
@@ -243,7 +245,8 @@ void Sharing::check() const {
         }
     }
     for (std::size_t r = 0; r < pools_.size(); ++r) {
-        NVL72_EXPECT(used[r] <= pools_[r].capacity * (1 + 1e-9), "no resource is above its capacity");
+        NVL72_EXPECT(used[r] <= pools_[r].capacity * (1 + 1e-9),
+                     "no resource is above its capacity");
     }
     for (auto const& live : lives_) {
         if (!live.joined || live.rate == live.rate_max) continue;

@@ -57,17 +57,17 @@ public:
     /// A running activity. `left` was true at `since`, and `rate` has held from then on.
     struct Live {
         double work = 0, left = 0, rate = 0, rate_max = 0;
-        double per_level = 0;               ///< rate of one unit of dominant share
-        std::uint64_t cap = 0;              ///< dominant share at rate_max
-        std::uint64_t level = 0;            ///< dominant share now
+        double per_level = 0;     ///< rate of one unit of dominant share
+        std::uint64_t cap = 0;    ///< dominant share at rate_max
+        std::uint64_t level = 0;  ///< dominant share now
         Picoseconds since, finish_at;
-        Picoseconds queued_at = never;      ///< its earliest pending event
+        Picoseconds queued_at = never;  ///< its earliest pending event
         std::uint32_t subject = 0, multiplicity = 1, uses_count = 0;
-        std::uint32_t owner = 0;            ///< the full resource that holds it back
+        std::uint32_t owner = 0;  ///< the full resource that holds it back
         std::uint32_t visit = 0;
         bool joined = false;
-        bool open = false;                  // of the solve: not frozen yet
-        bool steady = true;                 ///< has run at rate_max from its start
+        bool open = false;   // of the solve: not frozen yet
+        bool steady = true;  ///< has run at rate_max from its start
         std::array<Use, 6> few;
         std::vector<Use> many;  // in place of `few` where there are more
 
@@ -85,7 +85,9 @@ public:
     [[nodiscard]] std::size_t live() const { return lives_.size() - free_.size(); }
     [[nodiscard]] std::uint64_t solves() const { return solves_; }
 
-    [[nodiscard]] double capacity(ResourceId resource) const { return pools_[resource.value].capacity; }
+    [[nodiscard]] double capacity(ResourceId resource) const {
+        return pools_[resource.value].capacity;
+    }
     /// What one member of the resource has carried until now, in its units.
     [[nodiscard]] double moved(ResourceId resource, Picoseconds now) const;
     /// For tests, after settle(): throws if a resource is above capacity or an activity is neither

@@ -70,7 +70,7 @@ double events_per_second(std::int64_t pending, std::vector<std::int64_t> const& 
     Queue queue;
     fill(queue, drawn, pending);
     hold(queue, drawn, std::max(events, 2 * pending));  // reach the steady state
-    auto const begin = std::clock();  // CPU time: the machine may be shared
+    auto const begin = std::clock();                    // CPU time: the machine may be shared
     benchmark::DoNotOptimize(hold(queue, drawn, events));
     return static_cast<double>(events) * CLOCKS_PER_SEC / static_cast<double>(std::clock() - begin);
 }
@@ -88,8 +88,12 @@ void hold_model(benchmark::State& state) {
     state.counters["priority_queue_events_per_s"] = reference / rounds;
     state.counters["ratio"] = radix / reference;
 }
-BENCHMARK(hold_model)->Arg(1000)->Arg(100'000)->Arg(1'000'000)->Iterations(5)->Unit(
-    benchmark::kMillisecond);
+BENCHMARK(hold_model)
+    ->Arg(1000)
+    ->Arg(100'000)
+    ->Arg(1'000'000)
+    ->Iterations(5)
+    ->Unit(benchmark::kMillisecond);
 
 /// Chains of activities, one live on each link: the fast path of a training step.
 struct Chains {
@@ -130,9 +134,11 @@ void engine_chains(benchmark::State& state) {
     state.counters["activities_per_s"] = benchmark::Counter(
         static_cast<double>(activities * state.iterations()), benchmark::Counter::kIsRate);
 }
-BENCHMARK(engine_chains)->Args({1, 100})->Args({2, 50})->Args({2, 100})->Args({6, 100})->Unit(
-    benchmark::kMillisecond);
+BENCHMARK(engine_chains)
+    ->Args({1, 100})
+    ->Args({2, 50})
+    ->Args({2, 100})
+    ->Args({6, 100})
+    ->Unit(benchmark::kMillisecond);
 
 }  // namespace
-
-BENCHMARK_MAIN();

@@ -47,7 +47,8 @@ Case draw(std::uint64_t seed) {
         Flow flow;
         flow.after = random.below(2) ? i : static_cast<std::uint32_t>(random.below(i + 1));
         flow.latency = Picoseconds{static_cast<std::int64_t>(random.below(4) * 1'000'000)};
-        if (random.below(3) == 0) flow.latency.count += static_cast<std::int64_t>(random.below(1 << 22));
+        if (random.below(3) == 0)
+            flow.latency.count += static_cast<std::int64_t>(random.below(1 << 22));
         flow.work = random.below(12) == 0 ? 0 : random.below(3) ? 1e6 : 1e6 * random.uniform();
         flow.multiplicity = static_cast<std::uint32_t>(1 + random.below(3));
         flow.rate_max = random.below(3) ? 1e12 : 1e9 * (1 + static_cast<double>(random.below(50)));
@@ -155,7 +156,8 @@ TEST(SharingRandom, IsMaxMinAfterEverySolveAndConservesBytes) {
             double bytes = 0;
             for (Flow const& flow : spec.flows) {
                 for (Usage const& use : flow.uses) {
-                    if (use.resource.value == r) bytes += flow.multiplicity * flow.work * use.per_work;
+                    if (use.resource.value == r)
+                        bytes += flow.multiplicity * flow.work * use.per_work;
                 }
             }
             EXPECT_NEAR(run.engine.moved(ResourceId{r}), bytes, 1e-9 * bytes);

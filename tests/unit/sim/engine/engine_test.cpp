@@ -36,8 +36,11 @@ struct Log {
     }
 };
 
-Activity activity(double work, double rate_max, std::span<Usage const> uses,
-                  Picoseconds latency = Picoseconds{0}, std::uint32_t multiplicity = 1) {
+Activity activity(double work,
+                  double rate_max,
+                  std::span<Usage const> uses,
+                  Picoseconds latency = Picoseconds{0},
+                  std::uint32_t multiplicity = 1) {
     Activity made;
     made.latency = latency;
     made.work = work;
@@ -109,12 +112,12 @@ TEST(EngineShared, TwoEqualOnesTakeTheLongerOfRateMaxAndHalfTheLink) {
 }
 
 TEST(EngineShared, RoundsUpNoNoise) {
-    // 1 / 49 * 49 is not 1 in doubles; 49 B at half of 49 B/s is still 2 s.
+    // 93 / (93 / 2) s is a little more than 2 s where the rate comes from 1 / 93 in doubles.
     Engine engine;
-    auto const link = engine.add_resource({49, 1});
+    auto const link = engine.add_resource({93, 1});
     Usage const uses[]{{link, 1}};
-    engine.start(activity(49, 49, uses), 0);
-    engine.start(activity(49, 49, uses), 1);
+    engine.start(activity(93, 93, uses), 0);
+    engine.start(activity(93, 93, uses), 1);
     Log log{engine};
     engine.run(log);
     EXPECT_EQ(log.ends[0], 2_s);
@@ -308,8 +311,8 @@ TEST(EngineOrder, CallsFinishesBySubjectThenTimersByKindAndSubject) {
     engine.start(activity(0, 1, {}, 5_ps), 3);
     Log log{engine};
     engine.run(log);
-    EXPECT_EQ(log.calls, (std::vector<std::string>{"finished 3", "finished 8", "timer 0 9",
-                                                   "timer 1 0"}));
+    EXPECT_EQ(log.calls,
+              (std::vector<std::string>{"finished 3", "finished 8", "timer 0 9", "timer 1 0"}));
 }
 
 TEST(EngineOrder, LastCallIsNotAStaleEvent) {
