@@ -23,6 +23,8 @@ std::vector<Field<PrecisionPolicy>> const& fields_of(PrecisionPolicy const*) {
 std::vector<Field<OverlapPolicy>> const& fields_of(OverlapPolicy const*) {
     static std::vector<Field<OverlapPolicy>> const fields{
         optional("tp", &OverlapPolicy::tp, "true", "tensor-parallel collectives under their GEMM"),
+        optional("tp_sms", &OverlapPolicy::tp_sms, "0",
+                 "SMs that a tensor-parallel collective takes from the GEMM it runs under"),
         optional("cp", &OverlapPolicy::cp, "true", "key-value exchange under attention"),
         optional("dp", &OverlapPolicy::dp, "true",
                  "gradient and parameter collectives under compute"),

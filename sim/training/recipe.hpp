@@ -22,6 +22,7 @@ std::vector<Field<PrecisionPolicy>> const& fields_of(PrecisionPolicy const*);
 
 /// Which communication runs under compute.
 struct OverlapPolicy {
+    int tp_sms = 0;  ///< SMs that a tensor-parallel collective takes from the GEMM it runs under
     bool tp = true;  ///< all-gather and reduce-scatter pipelined with their GEMM, ring step by step
     bool cp = true;  ///< key-value exchange pipelined with attention blocks
     bool dp = true;  ///< gradient reduce-scatter under the backward, parameter all-gather under the

@@ -1,6 +1,7 @@
 #include "sim/training/turn_cost.hpp"
 
 #include "sim/base/error.hpp"
+#include "sim/cost/profile.hpp"
 #include "sim/model/operators.hpp"
 
 #include <algorithm>
@@ -71,6 +72,15 @@ struct TurnPricer::Pass {
         compute(MemoryTraffic{Bytes{std::llround(bytes)}, op.kernels});
     }
 
+    /// A collective that runs `hidden` under GEMMs takes SMs from them: they lose that share of
+    /// work.
+    void slow_gemm(Cost const& collective, Picoseconds hidden, std::int64_t count) {
+        double const share =
+            static_cast<double>(pricer.recipe_.overlap.tp_sms) / pricer.profile_.sms;
+        Picoseconds const lost = from_seconds(to_seconds(hidden) * share);
+        if (lost.count > 0) cost.compute.add({lost, lost, collective.basis}, count);
+    }
+
     /// A collective that takes `full` alone, `count` times, of which `waited` is not hidden.
     void wait(ParallelDimension dimension,
               Planned const& full,
@@ -79,6 +89,8 @@ struct TurnPricer::Pass {
         double const shown = waited / full.cost.time;
         auto const times = static_cast<double>(count);
         cost.hidden_load += full.load * (times * (1 - shown));
+        if (dimension == ParallelDimension::tp)
+            slow_gemm(full.cost, full.cost.time - waited, count);
         if (waited.count <= 0) return;
         TurnCost::Exposed& exposed = cost.exposed[static_cast<std::size_t>(dimension)];
         Cost visible = full.cost;
@@ -179,9 +191,12 @@ struct TurnPricer::Pass {
             case OperatorKind::attention: attention(true); break;
             case OperatorKind::gemm: {
                 auto const [outputs, inputs] = local_gemm(op, shape.tp);
-                // With sequence parallelism the gradient of a row layer arrives cut by tokens and
-                // is gathered under the data-gradient GEMM; a column layer gathers its input again
-                // under that GEMM and scatters the result under the weight-gradient GEMM.
+                // The quantisation pass priced with the weight-gradient GEMM stands for the
+                // transposed (or columnwise scaled) copies of input and gradient that it
+                // multiplies. With sequence parallelism the gradient of a row layer arrives cut by
+                // tokens and is gathered under the data-gradient GEMM; a column layer gathers its
+                // input again under that GEMM and scatters the result under the weight-gradient
+                // GEMM.
                 Picoseconds const data = gemm(op, shape.tokens(), inputs, outputs);
                 Picoseconds const weight = gemm(op, outputs, inputs, shape.tokens());
                 if (op.split == Split::row && shape.sequence_parallel) tp_gather(op.n, data);
