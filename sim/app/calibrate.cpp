@@ -1,6 +1,6 @@
+#include "sim/study/calibrate.hpp"
 #include "sim/app/command.hpp"
 #include "sim/base/error.hpp"
-#include "sim/study/calibrate.hpp"
 
 #include <cstdio>
 #include <filesystem>
@@ -14,7 +14,7 @@ namespace {
 namespace po = boost::program_options;
 
 void describe(po::options_description& options) {
-    options.add_options()                                                                         //
+    options.add_options()  //
         ("from", po::value<std::vector<std::string>>()->composing()->multitoken(),
          "measurement tables (CSV), or folders of them")                                          //
         ("gpu", po::value<std::string>(), "whose kernels they are, where the tables do not say")  //
@@ -57,10 +57,13 @@ void write_whole(std::string const& path, std::string const& text) {
     if (error) throw ConfigError(fmt::format("-o: {}: {}", path, error.message()));
 }
 
-int run(Context const& context, po::variables_map const& options, std::vector<std::string> const& words) {
+int run(Context const& context,
+        po::variables_map const& options,
+        std::vector<std::string> const& words) {
     auto const from = option<std::vector<std::string>>(options, "from");
     auto const output = option<std::string>(options, "output");
-    if (!words.empty()) throw ConfigError(fmt::format("calibrate: '{}' (expected only options)", words[0]));
+    if (!words.empty())
+        throw ConfigError(fmt::format("calibrate: '{}' (expected only options)", words[0]));
     if (!from) throw ConfigError("--from: missing (expected a table of measurements, or a folder)");
     if (!output) throw ConfigError("-o: missing (expected the profile to write)");
     auto const data = read_kernel_data(*from, option<std::string>(options, "gpu").value_or(""));

@@ -11,7 +11,8 @@ namespace {
 
 /// Quoted where a plain YAML scalar would not read back as the same text.
 std::string scalar_text(std::string const& text) {
-    bool const plain = !text.empty() && text.find_first_of(":#\"'\\{}[],&*!|>%@`\n") == std::string::npos &&
+    bool const plain = !text.empty() &&
+                       text.find_first_of(":#\"'\\{}[],&*!|>%@`\n") == std::string::npos &&
                        text.front() != ' ' && text.back() != ' ' && text.front() != '-' &&
                        text.front() != '?' && text != "null" && text != "~";
     if (plain) return text;
@@ -33,8 +34,9 @@ std::string inline_text(Value const& value) {
 
 bool every_leaf_has_a_source(Value const& value) {
     if (!value.is_map()) return !value.source.empty();
-    return std::all_of(value.entries.begin(), value.entries.end(),
-                       [](NamedValue const& entry) { return every_leaf_has_a_source(entry.value); });
+    return std::all_of(value.entries.begin(), value.entries.end(), [](NamedValue const& entry) {
+        return every_leaf_has_a_source(entry.value);
+    });
 }
 
 /// The source that most of a map's own leaves have, to stand on the map; "" where it may not.
@@ -54,7 +56,10 @@ std::string shared_source(Value const& map) {
     return best;
 }
 
-void write_map(std::string& out, Value const& map, std::string const& indent, std::string inherited) {
+void write_map(std::string& out,
+               Value const& map,
+               std::string const& indent,
+               std::string inherited) {
     auto const shared = shared_source(map);
     if (!shared.empty() && shared != inherited) {
         out += fmt::format("{}source: {}\n", indent, scalar_text(shared));

@@ -11,8 +11,8 @@ namespace nvl72 {
 
 namespace {
 
-constexpr double block = 128;      // queries and keys of one block of scores
-constexpr double bf16_bytes = 2;   // queries, outputs, and keys and values before the cache
+constexpr double block = 128;     // queries and keys of one block of scores
+constexpr double bf16_bytes = 2;  // queries, outputs, and keys and values before the cache
 
 /// Blocks of one head, and of its longest row.
 struct Blocks {
@@ -39,26 +39,32 @@ void expect_sound(Attention const& attention) {
 }
 
 Basis basis_for(AttentionSection const& section, Attention const& attention) {
-    auto basis = section::basis_of("attention",
-                                   {{"batch", attention.batch, &section.batch},
-                                    {"query tokens", attention.query_tokens, &section.query_tokens},
-                                    {"batch x tokens", attention.batch * attention.query_tokens, &section.tokens},
-                                    {"heads", attention.heads, &section.heads},
-                                    {"kv heads", attention.kv_heads, &section.kv_heads},
-                                    {"head dim", attention.head_dim, &section.head_dim}},
-                                   section.scaled);
+    auto basis = section::basis_of(
+        "attention",
+        {{"batch", attention.batch, &section.batch},
+         {"query tokens", attention.query_tokens, &section.query_tokens},
+         {"batch x tokens", attention.batch * attention.query_tokens, &section.tokens},
+         {"heads", attention.heads, &section.heads},
+         {"kv heads", attention.kv_heads, &section.kv_heads},
+         {"head dim", attention.head_dim, &section.head_dim}},
+        section.scaled);
     if (basis.kind == BasisKind::datasheet) return basis;
     std::string beyond;
     if (attention.backward) beyond += ", backward";
     if (!attention.causal) beyond += ", no causal mask";
-    if (attention.causal && attention.kv_tokens != attention.query_tokens) beyond += ", keys before the queries";
+    if (attention.causal && attention.kv_tokens != attention.query_tokens)
+        beyond += ", keys before the queries";
     if (beyond.empty()) return basis;
-    return {BasisKind::extrapolated, basis.why.empty() ? "attention" + beyond.substr(1) : basis.why + beyond};
+    return {BasisKind::extrapolated,
+            basis.why.empty() ? "attention" + beyond.substr(1) : basis.why + beyond};
 }
 
 }  // namespace
 
-section::Time attention_time(AttentionRow const& row, int sms, Attention const& attention, double slowdown) {
+section::Time attention_time(AttentionRow const& row,
+                             int sms,
+                             Attention const& attention,
+                             double slowdown) {
     auto const blocks = blocks_of(attention);
     double const width = attention.head_dim;
     double const rows = std::ceil(static_cast<double>(attention.query_tokens) / block);
@@ -79,7 +85,10 @@ section::Time attention_time(AttentionRow const& row, int sms, Attention const& 
                                   query_bytes / row.query_io.count + kv_bytes / row.kv_io.count};
 }
 
-Cost attention_cost(AttentionSection const& section, Attention const& attention, int sms, double slowdown) {
+Cost attention_cost(AttentionSection const& section,
+                    Attention const& attention,
+                    int sms,
+                    double slowdown) {
     expect_sound(attention);
     auto const name = name_of(attention.precision);
     AttentionRow const* row = nullptr;
@@ -88,7 +97,8 @@ Cost attention_cost(AttentionSection const& section, Attention const& attention,
         if (entry.first == name) row = &entry.second;
         known.push_back(entry.first);
     }
-    if (row == nullptr) fail(section.place, fmt::format("no {} attention", name), join(known, " | "));
+    if (row == nullptr)
+        fail(section.place, fmt::format("no {} attention", name), join(known, " | "));
     auto time = attention_time(*row, sms, attention, slowdown);
     if (attention.backward) time.rest *= section.backward;
     return section::rounded(time, basis_for(section, attention));

@@ -37,10 +37,15 @@ void check(AttentionSection const& section);
 
 /// Forward time on `sms` multiprocessors: 128 x 128 blocks of scores, those above the causal
 /// diagonal skipped, spread over the SMs, no earlier than the longest row of blocks; then its IO.
-section::Time attention_time(AttentionRow const& row, int sms, Attention const& attention,
+section::Time attention_time(AttentionRow const& row,
+                             int sms,
+                             Attention const& attention,
                              double slowdown = 1);
 
 /// Throws ConfigError for a precision the profile has no attention of.
-Cost attention_cost(AttentionSection const& section, Attention const& attention, int sms, double slowdown);
+Cost attention_cost(AttentionSection const& section,
+                    Attention const& attention,
+                    int sms,
+                    double slowdown);
 
 }  // namespace nvl72

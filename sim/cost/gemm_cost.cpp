@@ -18,7 +18,8 @@ constexpr double partial_bytes = 8;  // an FP32 partial sum, written once and re
 constexpr double source_bytes = 2;   // BF16, what quantisation reads
 
 template <class Entry>
-Entry const* find_entry(std::vector<std::pair<std::string, Entry>> const& entries, std::string const& name) {
+Entry const* find_entry(std::vector<std::pair<std::string, Entry>> const& entries,
+                        std::string const& name) {
     for (auto const& entry : entries) {
         if (entry.first == name) return &entry.second;
     }
@@ -26,8 +27,13 @@ Entry const* find_entry(std::vector<std::pair<std::string, Entry>> const& entrie
 }
 
 /// The best tiling's time in the SMs.
-double compute_time(GemmSection const& section, GemmRow const& row, double sms, double m, double n,
-                    double k, double slowdown) {
+double compute_time(GemmSection const& section,
+                    GemmRow const& row,
+                    double sms,
+                    double m,
+                    double n,
+                    double k,
+                    double slowdown) {
     double const columns = std::ceil(n / tile_columns);
     double best = std::numeric_limits<double>::infinity();
     for (int const height : row.tile_rows) {
@@ -40,7 +46,8 @@ double compute_time(GemmSection const& section, GemmRow const& row, double sms, 
             double const waves = (1 - row.wave_quantisation) * std::max(1.0, per_sm) +
                                  row.wave_quantisation * std::ceil(per_sm);
             double time = waves * (k / split * step + row.tile.count);
-            if (split > 1) time += section.split.count + split * m * n * partial_bytes / section.l2.count;
+            if (split > 1)
+                time += section.split.count + split * m * n * partial_bytes / section.l2.count;
             best = std::min(best, time);
         }
     }
@@ -49,8 +56,13 @@ double compute_time(GemmSection const& section, GemmRow const& row, double sms, 
 
 }  // namespace
 
-section::Time gemm_time(GemmSection const& section, GemmRow const& row, int sms, double m, double n,
-                        double k, double slowdown) {
+section::Time gemm_time(GemmSection const& section,
+                        GemmRow const& row,
+                        int sms,
+                        double m,
+                        double n,
+                        double k,
+                        double slowdown) {
     double const compute = compute_time(section, row, sms, m, n, k, slowdown);
     double const traffic = (m * k + n * k) * row.operand_bytes + m * n * result_bytes;
     double const memory = traffic / section.hbm.count;
@@ -75,7 +87,8 @@ Cost gemm_cost(GemmSection const& section, Gemm const& gemm, int sms, double slo
             row = find_entry(section.precisions, likeness->like);
             factor = likeness->time;
             if (basis.kind != BasisKind::datasheet) {
-                basis = {BasisKind::extrapolated, fmt::format("gemm {} from {}", name, likeness->like)};
+                basis = {BasisKind::extrapolated,
+                         fmt::format("gemm {} from {}", name, likeness->like)};
             }
         }
     }
@@ -95,8 +108,10 @@ std::vector<Field<GemmRow>> const& fields_of(GemmRow const*) {
         required("launch", &GemmRow::launch, "time of an empty GEMM"),
         required("peak", &GemmRow::peak, "rate of all tensor cores in the main loop"),
         required("tile", &GemmRow::tile, "prologue and epilogue of one tile"),
-        required("wave_quantisation", &GemmRow::wave_quantisation, "0: no last-wave loss; 1: all of it"),
-        optional("quantise", &GemmRow::quantise, "", "rate of quantising the left operand, BF16 in"),
+        required("wave_quantisation", &GemmRow::wave_quantisation,
+                 "0: no last-wave loss; 1: all of it"),
+        optional("quantise", &GemmRow::quantise, "",
+                 "rate of quantising the left operand, BF16 in"),
         required("operand_bytes", &GemmRow::operand_bytes, "bytes of an element with its scale"),
         required("tile_rows", &GemmRow::tile_rows, "tile heights to choose from"),
         required("splits", &GemmRow::splits, "cuts of k to choose from"),
@@ -143,7 +158,8 @@ void check(GemmSection const& section) {
         if (row.wave_quantisation < 0 || row.wave_quantisation > 1) {
             fail(row.place, fmt::format("wave_quantisation {}", row.wave_quantisation), "0 to 1");
         }
-        if (row.tile_rows.empty() || *std::min_element(row.tile_rows.begin(), row.tile_rows.end()) < 1) {
+        if (row.tile_rows.empty() ||
+            *std::min_element(row.tile_rows.begin(), row.tile_rows.end()) < 1) {
             fail(row.place, "tile_rows without a height", "heights of at least 1");
         }
         if (row.splits.empty() || *std::min_element(row.splits.begin(), row.splits.end()) < 1) {
@@ -153,7 +169,8 @@ void check(GemmSection const& section) {
     for (auto const& entry : section.likened) {
         section::check_positive(entry.second.place, "time", entry.second.time);
         if (find_entry(section.precisions, entry.second.like) == nullptr) {
-            fail(entry.second.place, fmt::format("like '{}'", entry.second.like), "a row of precisions");
+            fail(entry.second.place, fmt::format("like '{}'", entry.second.like),
+                 "a row of precisions");
         }
     }
 }

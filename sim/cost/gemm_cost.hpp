@@ -13,10 +13,11 @@ namespace nvl72 {
 /// What one precision's GEMM kernels have of their own.
 struct GemmRow {
     Place place;
-    Seconds launch;              ///< before the first and after the last tile
-    FlopsPerSecond peak;         ///< of all SMs in the main loop
-    Seconds tile;                ///< prologue and epilogue of one tile
-    double wave_quantisation = 0;  ///< 0: tiles fill the SMs evenly; 1: the last wave costs a whole one
+    Seconds launch;       ///< before the first and after the last tile
+    FlopsPerSecond peak;  ///< of all SMs in the main loop
+    Seconds tile;         ///< prologue and epilogue of one tile
+    double wave_quantisation =
+        0;  ///< 0: tiles fill the SMs evenly; 1: the last wave costs a whole one
     /// Rate at which the left operand is read in BF16 and written in this precision; none for BF16.
     std::optional<BytesPerSecond> quantise;
     double operand_bytes = 0;    ///< of one element, its share of the block scale included
@@ -50,12 +51,17 @@ std::vector<Field<GemmSection>> const& fields_of(GemmSection const*);
 void check(GemmSection const& section);
 
 /// Time of (m x k) times (k x n) on `sms` multiprocessors; `slowdown` stretches the tensor cores.
-///   tiles   of h x 128, each ceil(m/h) ceil(n/128) x splits of them, T per SM; the best of all h, splits
-///   compute w (k/s step + tile), step the slower of tensor core and L2, w between max(1, T) and ceil(T)
-///   memory  operands and the BF16 result, once each, over HBM
-///   source  the form fits the published tables with a median error of 2 to 6 %
-section::Time gemm_time(GemmSection const& section, GemmRow const& row, int sms, double m, double n,
-                        double k, double slowdown = 1);
+///   tiles   of h x 128, each ceil(m/h) ceil(n/128) x splits of them, T per SM; the best of all h,
+///   splits compute w (k/s step + tile), step the slower of tensor core and L2, w between max(1, T)
+///   and ceil(T) memory  operands and the BF16 result, once each, over HBM source  the form fits
+///   the published tables with a median error of 2 to 6 %
+section::Time gemm_time(GemmSection const& section,
+                        GemmRow const& row,
+                        int sms,
+                        double m,
+                        double n,
+                        double k,
+                        double slowdown = 1);
 
 /// Throws ConfigError for a precision the GPU has no GEMM of.
 Cost gemm_cost(GemmSection const& section, Gemm const& gemm, int sms, double slowdown);

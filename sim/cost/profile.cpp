@@ -37,7 +37,8 @@ void check_precisions(std::vector<std::pair<std::string, Row>> const& rows) {
     auto const words = ValueType<Precision>::words();
     for (auto const& row : rows) {
         if (std::find(words.begin(), words.end(), row.first) == words.end()) {
-            fail(row.second.place, fmt::format("unknown precision '{}'", row.first), join(words, " | "));
+            fail(row.second.place, fmt::format("unknown precision '{}'", row.first),
+                 join(words, " | "));
         }
     }
 }
@@ -54,11 +55,13 @@ void check(Profile const& profile, Place const& place) {
 }
 
 template <class T>
-void take(T& target, std::optional<T> const& given, bool has_base, Place const& place, char const* key) {
+void take(
+    T& target, std::optional<T> const& given, bool has_base, Place const& place, char const* key) {
     if (given) {
         target = *given;
     } else if (!has_base) {
-        fail(place, fmt::format("no {}", key), fmt::format("{}, or scaled_from another profile", key));
+        fail(place, fmt::format("no {}", key),
+             fmt::format("{}, or scaled_from another profile", key));
     }
 }
 
@@ -67,9 +70,12 @@ void take(T& target, std::optional<T> const& given, bool has_base, Place const& 
 std::vector<Field<ProfileFile>> const& fields_of(ProfileFile const*) {
     static std::vector<Field<ProfileFile>> const fields{
         required("gpu", &ProfileFile::gpu, "name in configs/gpus"),
-        optional("sustained", &ProfileFile::sustained, "", "tensor-core time under load over burst"),
-        optional("scaled_from", &ProfileFile::scaled_from, "", "profile that fills the sections left out"),
-        optional("compute", &ProfileFile::compute, "", "ratios to its peaks where the datasheets' do not hold"),
+        optional("sustained", &ProfileFile::sustained, "",
+                 "tensor-core time under load over burst"),
+        optional("scaled_from", &ProfileFile::scaled_from, "",
+                 "profile that fills the sections left out"),
+        optional("compute", &ProfileFile::compute, "",
+                 "ratios to its peaks where the datasheets' do not hold"),
         optional("gemm", &ProfileFile::gemm, "", "matrix products"),
         optional("attention", &ProfileFile::attention, "", "context attention"),
         optional("memory", &ProfileFile::memory, "", "elementwise and copy kernels"),
@@ -84,7 +90,8 @@ std::optional<FlopsPerSecond> datasheet_peak(GpuSpec const& gpu, Precision preci
         case Precision::bf16: return peak.bf16;
         case Precision::fp8:
         case Precision::fp8_block: return peak.fp8;
-        case Precision::mxfp8: return peak.nvfp4 ? peak.fp8 : std::nullopt;  // both came with Blackwell
+        case Precision::mxfp8:
+            return peak.nvfp4 ? peak.fp8 : std::nullopt;  // both came with Blackwell
         case Precision::nvfp4: return peak.nvfp4;
     }
     return std::nullopt;
@@ -129,7 +136,8 @@ Profile derive_profile(Profile base, ProfileScale scale) {
 
 namespace {
 
-Profile load(Library const& library, std::string const& name, Place const& asked, Trail* trail, int depth) {
+Profile load(
+    Library const& library, std::string const& name, Place const& asked, Trail* trail, int depth) {
     auto const file = load_spec<ProfileFile>(library.path("calibration", name, asked), trail);
     Place place = file.place;
     place.key = "scaled_from";
@@ -165,7 +173,10 @@ Profile load(Library const& library, std::string const& name, Place const& asked
 
 }  // namespace
 
-Profile load_profile(Library const& library, std::string const& name, Place const& asked, Trail* trail) {
+Profile load_profile(Library const& library,
+                     std::string const& name,
+                     Place const& asked,
+                     Trail* trail) {
     constexpr int longest_chain = 4;
     return load(library, name, asked, trail, longest_chain);
 }

@@ -50,7 +50,9 @@ struct ProfileFile {
 std::vector<Field<ProfileFile>> const& fields_of(ProfileFile const*);
 
 /// The profile of a GPU by name, or of a path that ends in .yaml; `asked` is where it was written.
-Profile load_profile(Library const& library, std::string const& name, Place const& asked = {},
+Profile load_profile(Library const& library,
+                     std::string const& name,
+                     Place const& asked = {},
                      Trail* trail = nullptr);
 
 /// The datasheet's dense peak for a precision; none when the GPU lacks it.

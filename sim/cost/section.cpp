@@ -17,7 +17,9 @@ Place below(Place place, std::string_view key) {
 
 }  // namespace
 
-Basis basis_of(std::string_view name, std::vector<AxisPoint> const& points, std::string const& scaled) {
+Basis basis_of(std::string_view name,
+               std::vector<AxisPoint> const& points,
+               std::string const& scaled) {
     std::string outside;
     bool on_grid = true;
     for (auto const& point : points) {
@@ -30,7 +32,8 @@ Basis basis_of(std::string_view name, std::vector<AxisPoint> const& points, std:
         }
         on_grid = on_grid && std::binary_search(grid.begin(), grid.end(), point.value);
     }
-    if (!scaled.empty()) return {BasisKind::datasheet, fmt::format("{} scaled from {}", name, scaled)};
+    if (!scaled.empty())
+        return {BasisKind::datasheet, fmt::format("{} scaled from {}", name, scaled)};
     if (!outside.empty()) return {BasisKind::extrapolated, fmt::format("{} {}", name, outside)};
     return {on_grid ? BasisKind::on_grid : BasisKind::interpolated, ""};
 }
@@ -50,7 +53,8 @@ void check_positive(Place const& place, std::string_view key, double value) {
 void check_grid(Place const& place, std::string_view key, Grid const& grid) {
     auto const place_of_key = below(place, key);
     if (grid.empty()) fail(place_of_key, "an empty list", "the measured points of this axis");
-    if (grid.front() < 1) fail(place_of_key, fmt::format("{}", grid.front()), "points of at least 1");
+    if (grid.front() < 1)
+        fail(place_of_key, fmt::format("{}", grid.front()), "points of at least 1");
     if (std::adjacent_find(grid.begin(), grid.end(), std::greater_equal<>()) != grid.end()) {
         fail(place_of_key, "points out of order", "ascending points, each once");
     }

@@ -32,7 +32,9 @@ struct AxisPoint {
 
 /// On-grid, interpolated or extrapolated ("gemm m above 16384, n below 1024"); datasheet when
 /// `scaled` says from what the section was scaled.
-Basis basis_of(std::string_view name, std::vector<AxisPoint> const& points, std::string const& scaled);
+Basis basis_of(std::string_view name,
+               std::vector<AxisPoint> const& points,
+               std::string const& scaled);
 
 /// Seconds split as a Cost splits them: what does not scale with the work, and what does.
 struct Time {

@@ -25,7 +25,9 @@ public:
     [[nodiscard]] std::string const& text(std::size_t row, std::string_view column) const;
     /// A finite number above 0, and a whole one of at least `least`.
     [[nodiscard]] double positive(std::size_t row, std::string_view column) const;
-    [[nodiscard]] std::int64_t whole(std::size_t row, std::string_view column, std::int64_t least) const;
+    [[nodiscard]] std::int64_t whole(std::size_t row,
+                                     std::string_view column,
+                                     std::int64_t least) const;
 
     /// `file:line: column` of a cell.
     [[nodiscard]] Place place(std::size_t row, std::string_view column) const;

@@ -72,7 +72,8 @@ bool is_kernel_table(CsvTable const& table) {
 KernelTable read_kernel_table(CsvTable const& table, std::string const& gpu) {
     if (!is_kernel_table(table)) {
         fail({table.file(), 1, ""}, "columns of no kernel table",
-             "gpu,kind,precision,...,time_us; dtype,m,n,k,time_us; or attn_dtype,kv_dtype,...,time_us");
+             "gpu,kind,precision,...,time_us; dtype,m,n,k,time_us; or "
+             "attn_dtype,kv_dtype,...,time_us");
     }
     if (gpu.empty() && !table.has("gpu")) {
         fail({table.file(), 1, ""}, "no column 'gpu'", "the column, or --gpu NAME");

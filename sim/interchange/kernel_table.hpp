@@ -27,7 +27,8 @@ bool is_kernel_table(CsvTable const& table);
 /// Reads kernel times in any of these forms, told apart by their headers:
 ///   ours       gpu, kind (gemm | attention), precision, sizes, time_us
 ///   GEMM       dtype, m, n, k, time_us            as aiconfigurator publishes them
-///   attention  attn_dtype, kv_dtype, batch, isl, step, heads, kv_heads, time_us   (step 0: context)
+///   attention  attn_dtype, kv_dtype, batch, isl, step, heads, kv_heads, time_us   (step 0:
+///   context)
 /// `gpu` names the GPU of a table without the column; "" is then an error.
 KernelTable read_kernel_table(CsvTable const& table, std::string const& gpu);
 

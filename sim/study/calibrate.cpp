@@ -38,11 +38,14 @@ std::vector<fs::path> tables_in(std::vector<std::string> const& paths) {
 
 template <class Kernel>
 bool any_of_kind(std::vector<KernelSample> const& samples) {
-    return std::any_of(samples.begin(), samples.end(),
-                       [](KernelSample const& s) { return std::holds_alternative<Kernel>(s.query); });
+    return std::any_of(samples.begin(), samples.end(), [](KernelSample const& s) {
+        return std::holds_alternative<Kernel>(s.query);
+    });
 }
 
-void append_name(std::string& names, std::string const& name) { names += (names.empty() ? "" : ", ") + name; }
+void append_name(std::string& names, std::string const& name) {
+    names += (names.empty() ? "" : ", ") + name;
+}
 
 /// What given.yaml says of a GPU, null where it says nothing.
 Value given_of(Value const& given, std::string const& gpu) {
@@ -58,13 +61,15 @@ Value head_of(GpuSpec const& gpu, Value const& own, bool complete) {
     if (Value const* sustained = own.find("sustained")) {
         put(root, "sustained", *sustained);
     } else if (complete) {
-        put(root, "sustained", leaf("1", "assumed: no training rows of this GPU; long runs would change it"));
+        put(root, "sustained",
+            leaf("1", "assumed: no training rows of this GPU; long runs would change it"));
     }
     if (complete) return root;
     if (Value const* sister = own.find("scaled_from")) {
         put(root, "scaled_from", *sister);
     } else if (gpu.sister) {
-        put(root, "scaled_from", leaf(*gpu.sister, "assumed: the sister that the GPU's own file names"));
+        put(root, "scaled_from",
+            leaf(*gpu.sister, "assumed: the sister that the GPU's own file names"));
     } else {
         fail(gpu.place, "no sister GPU to scale the missing sections from",
              "GEMM and attention tables, or sister");
@@ -77,7 +82,8 @@ Value memory_of(Value const& gemm, std::string const& origin) {
     auto const source = "fitted: HBM rate and BF16 launch of the GEMMs of " + origin;
     Value memory;
     put(memory, "rate", leaf(gemm.find("hbm")->scalar, source));
-    put(memory, "launch", leaf(gemm.find("precisions")->entries.front().value.find("launch")->scalar, source));
+    put(memory, "launch",
+        leaf(gemm.find("precisions")->entries.front().value.find("launch")->scalar, source));
     put(memory, "borrowed", leaf("memory-bound GEMMs", source));
     return memory;
 }
@@ -99,15 +105,17 @@ KernelData read_kernel_data(std::vector<std::string> const& paths, std::string c
         tables.emplace_back(file.filename().string(), read_kernel_table(csv, gpu));
         auto const& table = tables.back().second;
         if (table.skipped > 0) {
-            data.notes.push_back(fmt::format("{}: {} rows of generation or mixed precision left aside",
-                                             file.string(), table.skipped));
+            data.notes.push_back(
+                fmt::format("{}: {} rows of generation or mixed precision left aside",
+                            file.string(), table.skipped));
         }
         for (auto const& sample : table.samples) gpus.insert(sample.gpu);
     }
     std::vector<std::string> const names(gpus.begin(), gpus.end());
     if (names.empty()) throw ConfigError("--from: no GEMM or context attention rows");
     if (gpu.empty() && names.size() > 1) {
-        throw ConfigError(fmt::format("--from: rows of {} (expected one GPU, or --gpu NAME)", join(names)));
+        throw ConfigError(
+            fmt::format("--from: rows of {} (expected one GPU, or --gpu NAME)", join(names)));
     }
     data.gpu = gpu.empty() ? names.front() : gpu;
     for (auto const& entry : tables) {
@@ -120,7 +128,8 @@ KernelData read_kernel_data(std::vector<std::string> const& paths, std::string c
         data.samples.insert(data.samples.end(), own.begin(), own.end());
     }
     if (data.samples.empty()) {
-        throw ConfigError(fmt::format("--gpu: no rows of {} (they are of {})", data.gpu, join(names)));
+        throw ConfigError(
+            fmt::format("--gpu: no rows of {} (they are of {})", data.gpu, join(names)));
     }
     return data;
 }
@@ -147,8 +156,9 @@ Calibration calibrate_kernels(KernelData const& data, Library const& library, bo
     if (gemm.yaml.is_map()) put(root, "memory", memory_of(gemm.yaml, data.gemm_origin));
     result.fits = std::move(gemm.fits);
     result.fits.insert(result.fits.end(), attention.fits.begin(), attention.fits.end());
-    result.text = fmt::format("# Written by nvl72sim calibrate from measured kernels; a new fit replaces it.\n{}",
-                              yaml_text(root));
+    result.text = fmt::format(
+        "# Written by nvl72sim calibrate from measured kernels; a new fit replaces it.\n{}",
+        yaml_text(root));
     return result;
 }
 

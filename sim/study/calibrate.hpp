@@ -10,9 +10,9 @@ namespace nvl72 {
 /// Kernel measurements and where they come from.
 struct KernelData {
     std::string gpu;
-    std::vector<KernelSample> samples;  ///< all of `gpu`
+    std::vector<KernelSample> samples;          ///< all of `gpu`
     std::string gemm_origin, attention_origin;  ///< names of the files, for the sources
-    std::vector<std::string> notes;     ///< what was left aside, for stderr
+    std::vector<std::string> notes;             ///< what was left aside, for stderr
 };
 
 /// Reads the tables in files and folders; `gpu` chooses where they hold several, and names the GPU

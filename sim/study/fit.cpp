@@ -49,7 +49,10 @@ double loss_of(VectorXd const& residuals) {
     return ((1 + scaled.square()).sqrt() - 1).sum() * 2 * residual_scale * residual_scale;
 }
 
-MatrixXd jacobian(Residuals const& residuals, VectorXd const& at, VectorXd const& here, VectorXd const& high) {
+MatrixXd jacobian(Residuals const& residuals,
+                  VectorXd const& at,
+                  VectorXd const& here,
+                  VectorXd const& high) {
     MatrixXd columns(here.size(), at.size());
     for (Eigen::Index j = 0; j < at.size(); ++j) {
         double const step = at[j] + derivative_step <= high[j] ? derivative_step : -derivative_step;
@@ -61,7 +64,10 @@ MatrixXd jacobian(Residuals const& residuals, VectorXd const& at, VectorXd const
 }
 
 /// The damped step over the parameters not held at a bound.
-VectorXd step_of(MatrixXd normal, VectorXd const& gradient, std::vector<bool> const& held, double damping) {
+VectorXd step_of(MatrixXd normal,
+                 VectorXd const& gradient,
+                 std::vector<bool> const& held,
+                 double damping) {
     double const floor = std::max(1e-6 * normal.diagonal().maxCoeff(), 1e-18);
     VectorXd right = -gradient;
     for (Eigen::Index j = 0; j < gradient.size(); ++j) {
@@ -78,13 +84,15 @@ VectorXd step_of(MatrixXd normal, VectorXd const& gradient, std::vector<bool> co
 
 }  // namespace
 
-Fit fit_log_times(std::vector<FitParameter> const& parameters, std::vector<double> const& measured,
+Fit fit_log_times(std::vector<FitParameter> const& parameters,
+                  std::vector<double> const& measured,
                   Predict const& predict) {
     auto const size = static_cast<Eigen::Index>(parameters.size());
     VectorXd at(size), low(size), high(size);
     for (Eigen::Index j = 0; j < size; ++j) {
         auto const& parameter = parameters[static_cast<std::size_t>(j)];
-        NVL72_EXPECT(0 < parameter.low && parameter.low <= parameter.start && parameter.start <= parameter.high,
+        NVL72_EXPECT(0 < parameter.low && parameter.low <= parameter.start &&
+                         parameter.start <= parameter.high,
                      "bounds hold the start of " + parameter.name);
         at[j] = std::log(parameter.start);
         low[j] = std::log(parameter.low);
@@ -102,11 +110,13 @@ Fit fit_log_times(std::vector<FitParameter> const& parameters, std::vector<doubl
         VectorXd const gradient = slope.transpose() * (weight.array() * here.array()).matrix();
         std::vector<bool> held;
         for (Eigen::Index j = 0; j < size; ++j) {
-            held.push_back((at[j] <= low[j] && gradient[j] > 0) || (at[j] >= high[j] && gradient[j] < 0));
+            held.push_back((at[j] <= low[j] && gradient[j] > 0) ||
+                           (at[j] >= high[j] && gradient[j] < 0));
         }
         double const before = loss;
         for (int tries = 0; tries < damping_tries && loss >= before; ++tries) {
-            VectorXd const next = (at + step_of(normal, gradient, held, damping)).cwiseMax(low).cwiseMin(high);
+            VectorXd const next =
+                (at + step_of(normal, gradient, held, damping)).cwiseMax(low).cwiseMin(high);
             VectorXd const there = residuals(next);
             double const loss_there = loss_of(there);
             if (loss_there < loss) {

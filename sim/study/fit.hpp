@@ -26,7 +26,8 @@ struct Fit {
 /// Least squares on the logarithm of time, robust (a residual counts by its square below 10 %,
 /// linearly above), over the logarithms of the parameters: Levenberg-Marquardt with bounds.
 /// Deterministic: no random starts.
-Fit fit_log_times(std::vector<FitParameter> const& parameters, std::vector<double> const& measured,
+Fit fit_log_times(std::vector<FitParameter> const& parameters,
+                  std::vector<double> const& measured,
                   Predict const& predict);
 
 /// Relative errors of time, predicted / measured - 1, summarised.

@@ -20,7 +20,8 @@ std::vector<Knob<AttentionRow>> knobs_of(GpuSpec const& gpu, double peak) {
          [](AttentionRow& r) -> double& { return r.peak.count; }},
         {"cta", Dimension::seconds, 1.5e-6, 0.02e-6, 10e-6,
          [](AttentionRow& r) -> double& { return r.cta.count; }},
-        {"tail", Dimension::number, 0.5, 0.05, 3, [](AttentionRow& r) -> double& { return r.tail; }},
+        {"tail", Dimension::number, 0.5, 0.05, 3,
+         [](AttentionRow& r) -> double& { return r.tail; }},
         {"query_io", Dimension::bytes_per_second, 0.4 * hbm, 0.05 * hbm, 4 * hbm,
          [](AttentionRow& r) -> double& { return r.query_io.count; }},
         {"kv_io", Dimension::bytes_per_second, 2 * hbm, 0.05 * hbm, 40 * hbm,
@@ -36,33 +37,39 @@ Value const& given_value(Value const& given, std::string const& name) {
 }
 
 /// Fits one precision and writes its row.
-SectionFit fit_precision(Precision precision, std::vector<AttentionSample> const& rows,
-                         FitSetting const& setting, Value& table) {
+SectionFit fit_precision(Precision precision,
+                         std::vector<AttentionSample> const& rows,
+                         FitSetting const& setting,
+                         Value& table) {
     auto const name = name_of(precision);
     auto const peak = datasheet_peak(setting.gpu, precision);
-    if (!peak) fail(setting.gpu.place, fmt::format("no {} peak", name), "one, as there are rows of it");
+    if (!peak)
+        fail(setting.gpu.place, fmt::format("no {} peak", name), "one, as there are rows of it");
     auto const knobs = knobs_of(setting.gpu, peak->count);
     section_fit::expect_enough(name + " attention", setting.origin, rows.size(), knobs.size());
     Value const* kv_bytes = given_value(setting.given, "kv_bytes").find(name);
-    if (kv_bytes == nullptr) fail(setting.given.place, "no attention.kv_bytes." + name, "bytes of an element");
+    if (kv_bytes == nullptr)
+        fail(setting.given.place, "no attention.kv_bytes." + name, "bytes of an element");
 
     AttentionRow row;
     row.kv_bytes = ValueType<double>::read(*kv_bytes);
     int const sms = setting.gpu.sms;
-    section_fit::SecondsOf<AttentionRow, Attention> const seconds_of = [sms](AttentionRow const& r, Attention const& a) {
+    section_fit::SecondsOf<AttentionRow, Attention> const seconds_of = [sms](AttentionRow const& r,
+                                                                             Attention const& a) {
         auto const time = attention_time(r, sms, a);
         return time.latency + time.rest;
     };
     SectionFit fit{"attention", name, rows.size(), knobs.size(), {}, "", {}};
     auto const measured = section_fit::measured(rows);
     if (setting.left_out) {
-        fit.left_out = errors_of(measured, section_fit::predict_left_out(row, knobs, rows, seconds_of));
+        fit.left_out =
+            errors_of(measured, section_fit::predict_left_out(row, knobs, rows, seconds_of));
     }
     row = section_fit::fit_section(row, knobs, rows, seconds_of);
     fit.in_sample = errors_of(measured, section_fit::predict(row, rows, seconds_of));
     auto const& worst = rows[fit.in_sample.worst_row].kernel;
-    fit.worst_at = fmt::format("batch {}, tokens {}, heads {}, kv heads {}", worst.batch, worst.query_tokens,
-                               worst.heads, worst.kv_heads);
+    fit.worst_at = fmt::format("batch {}, tokens {}, heads {}, kv heads {}", worst.batch,
+                               worst.query_tokens, worst.heads, worst.kv_heads);
     Value written;
     section_fit::put_knobs(written, row, knobs, section_fit::source_text(fit, setting.origin));
     put(written, "kv_bytes", *kv_bytes);

@@ -28,7 +28,8 @@ std::vector<Knob<GemmSection>> shared_knobs(GpuSpec const& gpu) {
 
 std::vector<Knob<GemmSection>> row_knobs(std::size_t row, bool quantised, double peak) {
     auto const on_row = [row](auto member) {
-        return [row, member](GemmSection& s) -> double& { return member(s.precisions[row].second); };
+        return
+            [row, member](GemmSection& s) -> double& { return member(s.precisions[row].second); };
     };
     std::vector<Knob<GemmSection>> knobs{
         {"launch", Dimension::seconds, 5e-6, 0.5e-6, 30e-6,
@@ -54,7 +55,8 @@ GemmSection unfitted(std::vector<Precision> const& precisions, FitSetting const&
     for (auto const precision : precisions) {
         auto const name = name_of(precision);
         Value const* format = formats == nullptr ? nullptr : formats->find(name);
-        if (format == nullptr) fail(setting.given.place, "no format of " + name, "precisions." + name);
+        if (format == nullptr)
+            fail(setting.given.place, "no format of " + name, "precisions." + name);
         auto const read = read_spec<GemmFormat>(*format, nullptr);
         GemmRow row;
         row.operand_bytes = read.operand_bytes;
@@ -101,18 +103,23 @@ FittedSection fit_gemm(std::vector<KernelSample> const& samples, FitSetting cons
     section_fit::expect_enough("gemm", setting.origin, rows.size(), knobs.size());
 
     int const sms = setting.gpu.sms;
-    section_fit::SecondsOf<GemmSection, Gemm> const seconds_of = [&](GemmSection const& s, Gemm const& g) {
-        auto const row = std::find(precisions.begin(), precisions.end(), g.precision) - precisions.begin();
-        auto const time = gemm_time(s, s.precisions[static_cast<std::size_t>(row)].second, sms,
-                                    static_cast<double>(g.m), static_cast<double>(g.n), static_cast<double>(g.k));
+    section_fit::SecondsOf<GemmSection, Gemm> const seconds_of = [&](GemmSection const& s,
+                                                                     Gemm const& g) {
+        auto const row =
+            std::find(precisions.begin(), precisions.end(), g.precision) - precisions.begin();
+        auto const time =
+            gemm_time(s, s.precisions[static_cast<std::size_t>(row)].second, sms,
+                      static_cast<double>(g.m), static_cast<double>(g.n), static_cast<double>(g.k));
         return time.latency + time.rest;
     };
     std::vector<double> left_out;
-    if (setting.left_out) left_out = section_fit::predict_left_out(section, knobs, rows, seconds_of);
+    if (setting.left_out)
+        left_out = section_fit::predict_left_out(section, knobs, rows, seconds_of);
     section = section_fit::fit_section(section, knobs, rows, seconds_of);
 
     FittedSection result;
-    auto const source = fmt::format("fitted: {} rows of {}, all precisions together", rows.size(), setting.origin);
+    auto const source =
+        fmt::format("fitted: {} rows of {}, all precisions together", rows.size(), setting.origin);
     section_fit::put_knobs(result.yaml, section, shared, source);
     put(result.yaml, "m", section_fit::grid_leaf(rows, [](Gemm const& g) { return g.m; }));
     put(result.yaml, "n", section_fit::grid_leaf(rows, [](Gemm const& g) { return g.n; }));

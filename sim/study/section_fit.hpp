@@ -40,7 +40,8 @@ template <class Section, class Kernel>
 using SecondsOf = std::function<double(Section const&, Kernel const&)>;
 
 template <class Section, class Kernel>
-std::vector<double> predict(Section const& section, std::vector<Row<Kernel>> const& rows,
+std::vector<double> predict(Section const& section,
+                            std::vector<Row<Kernel>> const& rows,
                             SecondsOf<Section, Kernel> const& seconds_of) {
     std::vector<double> times;
     for (auto const& row : rows) times.push_back(seconds_of(section, row.kernel));
@@ -56,17 +57,19 @@ std::vector<double> measured(std::vector<Row<Kernel>> const& rows) {
 
 /// `section` with its knobs at their best values, to four digits.
 template <class Section, class Kernel>
-Section fit_section(Section section, std::vector<Knob<Section>> const& knobs,
+Section fit_section(Section section,
+                    std::vector<Knob<Section>> const& knobs,
                     std::vector<Row<Kernel>> const& rows,
                     SecondsOf<Section, Kernel> const& seconds_of) {
     std::vector<FitParameter> parameters;
     for (auto const& knob : knobs) {
         parameters.push_back({knob.key, knob.start, knob.low, knob.high});
     }
-    auto const fit = fit_log_times(parameters, measured(rows), [&](std::vector<double> const& values) {
-        for (std::size_t i = 0; i < knobs.size(); ++i) knobs[i].at(section) = values[i];
-        return predict(section, rows, seconds_of);
-    });
+    auto const fit =
+        fit_log_times(parameters, measured(rows), [&](std::vector<double> const& values) {
+            for (std::size_t i = 0; i < knobs.size(); ++i) knobs[i].at(section) = values[i];
+            return predict(section, rows, seconds_of);
+        });
     for (std::size_t i = 0; i < knobs.size(); ++i) {
         knobs[i].at(section) = to_four_digits(fit.values[i]);
     }
@@ -75,7 +78,8 @@ Section fit_section(Section section, std::vector<Knob<Section>> const& knobs,
 
 /// Times of all rows, each predicted from the rows of the other four fifths of the shapes.
 template <class Section, class Kernel>
-std::vector<double> predict_left_out(Section const& section, std::vector<Knob<Section>> const& knobs,
+std::vector<double> predict_left_out(Section const& section,
+                                     std::vector<Knob<Section>> const& knobs,
                                      std::vector<Row<Kernel>> const& rows,
                                      SecondsOf<Section, Kernel> const& seconds_of) {
     std::vector<double> times(rows.size());
@@ -101,7 +105,8 @@ std::vector<Row<Kernel>> rows_of(std::vector<KernelSample> const& samples) {
     };
     std::set<Kernel> shapes;
     for (auto const& sample : samples) {
-        if (auto const* kernel = std::get_if<Kernel>(&sample.query)) shapes.insert(shape_of(*kernel));
+        if (auto const* kernel = std::get_if<Kernel>(&sample.query))
+            shapes.insert(shape_of(*kernel));
     }
     std::vector<Row<Kernel>> rows;
     for (auto const& sample : samples) {
@@ -126,7 +131,9 @@ Value grid_leaf(std::vector<Row<Kernel>> const& rows, Value_ const& value_of) {
 
 /// Writes the knobs' values.
 template <class Section>
-void put_knobs(Value& map, Section section, std::vector<Knob<Section>> const& knobs,
+void put_knobs(Value& map,
+               Section section,
+               std::vector<Knob<Section>> const& knobs,
                std::string const& source) {
     for (auto const& knob : knobs) {
         put(map, knob.key, leaf(format_quantity(knob.at(section), knob.dimension), source));
@@ -134,7 +141,9 @@ void put_knobs(Value& map, Section section, std::vector<Knob<Section>> const& kn
 }
 
 /// Fails unless there are enough rows to fit so many constants.
-void expect_enough(std::string const& section, std::string const& origin, std::size_t rows,
+void expect_enough(std::string const& section,
+                   std::string const& origin,
+                   std::size_t rows,
                    std::size_t parameters);
 
 /// "fitted: 600 bf16 rows of gemm-h100.csv, median error 3.3 %, worst 31 % at m 1, n 1024, k 4096"

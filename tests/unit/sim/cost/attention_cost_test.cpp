@@ -1,0 +1,120 @@
+#include "sim/cost/attention_cost.hpp"
+
+#include "sim/base/error.hpp"
+
+#include <gtest/gtest.h>
+
+namespace nvl72 {
+namespace {
+
+/// One block of 128 x 128 scores with heads of 128 takes 1 us on one of one SM; no IO.
+AttentionRow plain_attention() {
+    AttentionRow row;
+    row.launch = Seconds{10e-6};
+    row.peak = FlopsPerSecond{4.0 * 128 * 128 * 128 / 1e-6};
+    row.cta = Seconds{0.5e-6};
+    row.tail = 0;
+    row.query_io = BytesPerSecond{1e24};
+    row.kv_io = BytesPerSecond{1e24};
+    row.kv_bytes = 2;
+    return row;
+}
+
+Attention heads_of_128(std::int64_t batch, std::int64_t queries, std::int64_t keys, int heads) {
+    Attention attention;
+    attention.batch = batch;
+    attention.query_tokens = queries;
+    attention.kv_tokens = keys;
+    attention.heads = heads;
+    return attention;
+}
+
+double rest_us(AttentionRow const& row, Attention const& attention, int sms = 1) {
+    return attention_time(row, sms, attention).rest * 1e6;
+}
+
+AttentionSection plain_section() {
+    AttentionSection section;
+    section.backward = 3;
+    section.batch = section.heads = section.kv_heads = {1, 4};
+    section.query_tokens = {256, 1024};
+    section.tokens = {256, 4096};
+    section.head_dim = {128};
+    section.precisions.emplace_back("bf16", plain_attention());
+    return section;
+}
+
+TEST(AttentionCost, CausalSkipsBlocksAboveTheDiagonal) {
+    // 2 rows of queries: 1 + 2 blocks of 1 us, 2 x 0.5 us of start.
+    EXPECT_NEAR(rest_us(plain_attention(), heads_of_128(1, 256, 256, 1)), 4.0, 1e-9);
+}
+
+TEST(AttentionCost, WithoutTheMaskAllBlocksAreDone) {
+    auto attention = heads_of_128(1, 256, 384, 1);
+    attention.causal = false;  // 2 x 3 blocks, 2 starts
+    EXPECT_NEAR(rest_us(plain_attention(), attention), 7.0, 1e-9);
+}
+
+TEST(AttentionCost, KeysBeforeTheQueriesAreSeenByAll) {
+    // 2 rows, each 1 block of prefix; 1 + 2 of its own; 2 starts.
+    EXPECT_NEAR(rest_us(plain_attention(), heads_of_128(1, 256, 384, 1)), 6.0, 1e-9);
+}
+
+TEST(AttentionCost, TheLongestRowOfBlocksIsNotSpread) {
+    // On 100 SMs one block takes 1 us still: the row of 2 blocks and its start bind.
+    auto row = plain_attention();
+    row.peak = row.peak * 100;
+    EXPECT_NEAR(rest_us(row, heads_of_128(1, 256, 256, 1), 100), 2.5, 1e-9);
+    // With a tail of 1 it comes on top of the mean, (3 + 2 x 0.5) / 100.
+    row.tail = 1;
+    EXPECT_NEAR(rest_us(row, heads_of_128(1, 256, 256, 1), 100), 2.54, 1e-9);
+}
+
+TEST(AttentionCost, IoCountsQueriesOutputsKeysAndValues) {
+    auto row = plain_attention();
+    auto const attention = heads_of_128(2, 128, 256, 4);
+    double const compute = rest_us(row, attention);
+    row.query_io =
+        BytesPerSecond{2.0 * 128 * 4 * 128 * 2 * 2 / 1e-6};  // queries and outputs, BF16: 1 us
+    EXPECT_NEAR(rest_us(row, attention), compute + 1, 1e-9);
+    // One key head: new ones read (2 bytes) and appended (2), old ones read (2), keys and values.
+    row.kv_io = BytesPerSecond{2.0 * 2 * 128 * (128 * 4 + 128 * 2) / 1e-6};
+    EXPECT_NEAR(rest_us(row, attention), compute + 2, 1e-9);
+}
+
+TEST(AttentionCost, BackwardIsTheForwardsWorkTimesItsFactor) {
+    auto const section = plain_section();
+    auto attention = heads_of_128(1, 256, 256, 1);
+    EXPECT_EQ(attention_cost(section, attention, 1, 1).time.count, 14'000'000);
+    attention.backward = true;  // 10 us + 3 x 4 us
+    EXPECT_EQ(attention_cost(section, attention, 1, 1).time.count, 22'000'000);
+}
+
+TEST(AttentionCost, TheBasisNamesWhatWasNotMeasured) {
+    auto const section = plain_section();
+    auto attention = heads_of_128(1, 256, 256, 4);
+    EXPECT_EQ(attention_cost(section, attention, 1, 1).basis.kind, BasisKind::on_grid);
+    attention.query_tokens = attention.kv_tokens = 300;
+    EXPECT_EQ(attention_cost(section, attention, 1, 1).basis.kind, BasisKind::interpolated);
+    attention.backward = true;
+    EXPECT_EQ(attention_cost(section, attention, 1, 1).basis.why, "attention backward");
+    attention.head_dim = 64;
+    attention.kv_tokens = 400;
+    auto const basis = attention_cost(section, attention, 1, 1).basis;
+    EXPECT_EQ(basis.kind, BasisKind::extrapolated);
+    EXPECT_EQ(basis.why, "attention head dim below 128, backward, keys before the queries");
+}
+
+TEST(AttentionCost, ALargeBatchOfLongSequencesIsExtrapolated) {
+    auto section = plain_section();
+    section.tokens = {256, 1024};
+    EXPECT_EQ(attention_cost(section, heads_of_128(4, 1024, 1024, 1), 1, 1).basis.why,
+              "attention batch x tokens above 1024");
+}
+
+TEST(AttentionCost, RefusesFewerKeysThanQueriesUnderTheMask) {
+    EXPECT_THROW((void)attention_cost(plain_section(), heads_of_128(1, 256, 128, 1), 1, 1), Error);
+}
+
+}  // namespace
+}  // namespace nvl72

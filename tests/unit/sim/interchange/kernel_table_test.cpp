@@ -1,0 +1,64 @@
+#include "sim/interchange/kernel_table.hpp"
+
+#include "sim/base/error.hpp"
+
+#include <gtest/gtest.h>
+
+namespace nvl72 {
+namespace {
+
+KernelTable read(std::string const& text, std::string const& gpu = "") {
+    return read_kernel_table(CsvTable::parse(text, "t.csv"), gpu);
+}
+
+std::string error_of(std::string const& text, std::string const& gpu = "") {
+    try {
+        (void)read(text, gpu);
+        return "no error";
+    } catch (ConfigError const& error) {
+        return error.what();
+    }
+}
+
+TEST(KernelTable, ReadsOurForm) {
+    auto const table = read("gpu,kind,precision,m,n,k,time_us\nh100,gemm,fp8_block,1,2,3,4.5\n");
+    ASSERT_EQ(table.samples.size(), 1U);
+    EXPECT_EQ(table.samples[0].gpu, "h100");
+    EXPECT_EQ(std::get<Gemm>(table.samples[0].query), (Gemm{Precision::fp8_block, 1, 2, 3}));
+    EXPECT_DOUBLE_EQ(table.samples[0].seconds, 4.5e-6);
+}
+
+TEST(KernelTable, ReadsThePublishedForms) {
+    auto const gemm = read("dtype,m,n,k,time_us,tflops\nbfloat16,1,2,3,4.5,0\n", "gb200");
+    EXPECT_EQ(std::get<Gemm>(gemm.samples.at(0).query), (Gemm{Precision::bf16, 1, 2, 3}));
+    EXPECT_EQ(gemm.samples[0].gpu, "gb200");
+    // Of these the first is context; then generation, and keys of another precision.
+    auto const attention = read(
+        "attn_dtype,kv_dtype,batch,isl,step,heads,kv_heads,time_us\n"
+        "fp8,fp8,2,64,0,8,4,9\nfp8,fp8,2,1,64,8,4,9\nbfloat16,fp8,2,64,0,8,4,9\n",
+        "gb200");
+    ASSERT_EQ(attention.samples.size(), 1U);
+    EXPECT_EQ(attention.skipped, 2U);
+    auto const& query = std::get<Attention>(attention.samples[0].query);
+    EXPECT_EQ(query.query_tokens, 64);
+    EXPECT_EQ(query.kv_tokens, 64);
+    EXPECT_EQ(query.head_dim, 128);
+    EXPECT_TRUE(query.causal);
+}
+
+TEST(KernelTable, MistakesNameTheCell) {
+    EXPECT_EQ(error_of("dtype,m,n,k,time_us\nbfloat16,1,2,3,4\n"),
+              "t.csv:1: no column 'gpu' (expected the column, or --gpu NAME)");
+    EXPECT_EQ(error_of("dtype,m,n,k,time_us\nfloat16,1,2,3,4\n", "h100"),
+              "t.csv:2: dtype: 'float16' (expected bf16 | fp8 | fp8_block | mxfp8 | nvfp4)");
+    EXPECT_EQ(error_of("gpu,kind,precision,time_us\nh100,conv,bf16,4\n"),
+              "t.csv:2: kind: 'conv' (expected gemm | attention)");
+    EXPECT_EQ(error_of("gpu,kind,precision,m,n,k,time_us\nh100,gemm,bf16,0,2,3,4\n"),
+              "t.csv:2: m: '0' (expected a whole number of at least 1)");
+    EXPECT_EQ(error_of("gpu,kind,precision,m,n,time_us\nh100,gemm,bf16,1,2,4\n"),
+              "t.csv:1: no column 'k' (expected gpu, kind, precision, m, n, time_us)");
+    EXPECT_NE(error_of("a,b\n1,2\n").find("columns of no kernel table"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace nvl72

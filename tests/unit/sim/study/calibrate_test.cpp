@@ -1,0 +1,103 @@
+#include "sim/study/calibrate.hpp"
+
+#include "sim/base/error.hpp"
+#include "sim/cost/profile.hpp"
+
+#include <filesystem>
+#include <fmt/format.h>
+#include <fstream>
+#include <functional>
+#include <gtest/gtest.h>
+
+namespace nvl72 {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// A fresh folder with these files.
+std::string folder(std::string const& name,
+                   std::vector<std::pair<std::string, std::string>> const& files) {
+    auto const path = fs::path(testing::TempDir()) / name;
+    fs::remove_all(path);
+    fs::create_directories(path);
+    for (auto const& file : files) std::ofstream(path / file.first) << file.second;
+    return path.string();
+}
+
+std::string message_of(std::function<void()> const& action) {
+    try {
+        action();
+        return "no error";
+    } catch (ConfigError const& error) {
+        return error.what();
+    }
+}
+
+/// BF16 GEMM times of an invented machine: 2 us, and 500 TFLOP/s or 2 TB/s, the slower.
+std::string invented_gemms() {
+    std::string text = "dtype,m,n,k,time_us\n";
+    for (double m : {1, 64, 512, 4096}) {
+        for (double n : {1024, 4096, 8192}) {
+            for (double k : {1024, 4096, 8192}) {
+                double const compute = 2 * m * n * k / 500e6;
+                double const memory = 2 * (m * k + n * k + m * n) / 2e6;
+                text +=
+                    fmt::format("bfloat16,{},{},{},{}\n", m, n, k, 2 + std::max(compute, memory));
+            }
+        }
+    }
+    return text;
+}
+
+TEST(Calibrate, ATableOfAUsersOwnBecomesAProfileThatTheSisterCompletes) {
+    auto const path = folder("own-table", {{"mine.csv", invented_gemms()}});
+    Library const library(NVL72_SOURCE_DIR "/configs");
+    auto const data = read_kernel_data({path + "/mine.csv"}, "h200");
+    auto const calibration = calibrate_kernels(data, library, false);
+    auto const file = path + "/h200.yaml";
+    std::ofstream(file) << calibration.text;
+    auto const profile = load_profile(library, file);
+    auto const measured = cost(profile, Gemm{Precision::bf16, 4096, 8192, 8192}, Load::burst);
+    EXPECT_EQ(measured.basis.kind, BasisKind::on_grid);
+    EXPECT_NEAR(to_microseconds(measured.time), 2 + 1099.5, 100);
+    Attention attention;
+    EXPECT_EQ(cost(profile, attention, Load::burst).basis.why, "attention scaled from h100");
+}
+
+TEST(Calibrate, AFolderLeavesOtherTablesAsideAndSaysSo) {
+    auto const path = folder(
+        "mixed", {{"a.csv", invented_gemms()}, {"b.csv", "city,people\nBern,1\n"}, {"c.txt", ""}});
+    auto const data = read_kernel_data({path}, "h100");
+    EXPECT_EQ(data.samples.size(), 36U);
+    EXPECT_EQ(data.gemm_origin, "a.csv");
+    ASSERT_EQ(data.notes.size(), 1U);
+    EXPECT_NE(data.notes[0].find("b.csv: no kernel table, left aside"), std::string::npos);
+}
+
+TEST(Calibrate, BadInputSaysWhatIsMissing) {
+    auto const path = folder("bad", {{"two.csv",
+                                      "gpu,kind,precision,m,n,k,time_us\nh100,gemm,bf16,1,1,1,1\n"
+                                      "b200,gemm,bf16,1,1,1,1\n"},
+                                     {"empty.csv", "dtype,m,n,k,time_us\n"}});
+    auto const empty = folder("empty", {});
+    auto const file = [&](char const* name) { return std::vector<std::string>{path + "/" + name}; };
+    EXPECT_EQ(message_of([&] { (void)read_kernel_data({empty}, ""); }),
+              empty + ": no .csv file in this folder");
+    EXPECT_EQ(message_of([&] { (void)read_kernel_data({"/no/such"}, ""); }),
+              "/no/such: no such file");
+    EXPECT_EQ(message_of([&] { (void)read_kernel_data(file("empty.csv"), "h100"); }),
+              "--from: no GEMM or context attention rows");
+    EXPECT_EQ(message_of([&] { (void)read_kernel_data(file("two.csv"), ""); }),
+              "--from: rows of b200, h100 (expected one GPU, or --gpu NAME)");
+    EXPECT_EQ(message_of([&] { (void)read_kernel_data(file("two.csv"), "gb200"); }),
+              "--gpu: no rows of gb200 (they are of b200, h100)");
+    Library const library(NVL72_SOURCE_DIR "/configs");
+    EXPECT_EQ(message_of([&] {
+                  (void)calibrate_kernels(read_kernel_data(file("two.csv"), "h100"), library,
+                                          false);
+              }),
+              "two.csv: 1 gemm rows for 8 constants (expected at least 24)");
+}
+
+}  // namespace
+}  // namespace nvl72
