@@ -68,6 +68,35 @@ GemmSection unfitted(std::vector<Precision> const& precisions, FitSetting const&
     return section;
 }
 
+std::vector<Precision> precisions_in(std::vector<GemmSample> const& rows) {
+    std::set<Precision> found;
+    for (auto const& row : rows) found.insert(row.kernel.precision);
+    return {found.begin(), found.end()};
+}
+
+/// How well one precision's rows are predicted; `left_out` is empty where nothing was left out.
+SectionFit judge(Precision precision,
+                 std::size_t constants,
+                 std::vector<GemmSample> const& rows,
+                 std::vector<double> const& predicted,
+                 std::vector<double> const& left_out) {
+    std::vector<double> measured, seen, unseen;
+    std::vector<Gemm> kernels;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+        if (rows[i].kernel.precision != precision) continue;
+        kernels.push_back(rows[i].kernel);
+        measured.push_back(rows[i].seconds);
+        seen.push_back(predicted[i]);
+        if (!left_out.empty()) unseen.push_back(left_out[i]);
+    }
+    SectionFit fit{"gemm", name_of(precision), measured.size(), constants, {}, "", {}};
+    fit.in_sample = errors_of(measured, seen);
+    auto const& worst = kernels[fit.in_sample.worst_row];
+    fit.worst_at = fmt::format("m {}, n {}, k {}", worst.m, worst.n, worst.k);
+    if (!left_out.empty()) fit.left_out = errors_of(measured, unseen);
+    return fit;
+}
+
 }  // namespace
 
 std::vector<Field<GemmFormat>> const& fields_of(GemmFormat const*) {
@@ -82,10 +111,7 @@ std::vector<Field<GemmFormat>> const& fields_of(GemmFormat const*) {
 FittedSection fit_gemm(std::vector<KernelSample> const& samples, FitSetting const& setting) {
     auto const rows = section_fit::rows_of<Gemm>(samples);
     if (rows.empty()) return {};
-    std::vector<Precision> precisions;
-    for (auto const& row : rows) precisions.push_back(row.kernel.precision);
-    std::sort(precisions.begin(), precisions.end());
-    precisions.erase(std::unique(precisions.begin(), precisions.end()), precisions.end());
+    auto const precisions = precisions_in(rows);
 
     GemmSection section = unfitted(precisions, setting);
     auto const shared = shared_knobs(setting.gpu);
@@ -116,6 +142,7 @@ FittedSection fit_gemm(std::vector<KernelSample> const& samples, FitSetting cons
     if (setting.left_out)
         left_out = section_fit::predict_left_out(section, knobs, rows, seconds_of);
     section = section_fit::fit_section(section, knobs, rows, seconds_of);
+    auto const predicted = section_fit::predict(section, rows, seconds_of);
 
     FittedSection result;
     auto const source =
@@ -126,27 +153,14 @@ FittedSection fit_gemm(std::vector<KernelSample> const& samples, FitSetting cons
     put(result.yaml, "k", section_fit::grid_leaf(rows, [](Gemm const& g) { return g.k; }));
     Value table;
     for (std::size_t i = 0; i < precisions.size(); ++i) {
-        std::vector<double> measured, predicted, unseen;
-        std::vector<Gemm> kernels;
-        for (std::size_t j = 0; j < rows.size(); ++j) {
-            if (rows[j].kernel.precision != precisions[i]) continue;
-            kernels.push_back(rows[j].kernel);
-            measured.push_back(rows[j].seconds);
-            predicted.push_back(seconds_of(section, rows[j].kernel));
-            if (setting.left_out) unseen.push_back(left_out[j]);
-        }
-        SectionFit fit{"gemm", name_of(precisions[i]), measured.size(), own[i].size(), {}, "", {}};
-        fit.in_sample = errors_of(measured, predicted);
-        auto const& worst = kernels[fit.in_sample.worst_row];
-        fit.worst_at = fmt::format("m {}, n {}, k {}", worst.m, worst.n, worst.k);
-        if (setting.left_out) fit.left_out = errors_of(measured, unseen);
+        auto const fit = judge(precisions[i], own[i].size(), rows, predicted, left_out);
         Value row;
         section_fit::put_knobs(row, section, own[i], section_fit::source_text(fit, setting.origin));
         for (auto const& entry : setting.given.find("precisions")->find(fit.precision)->entries) {
             put(row, entry.name, entry.value);
         }
         put(table, fit.precision, std::move(row));
-        result.fits.push_back(std::move(fit));
+        result.fits.push_back(fit);
     }
     put(result.yaml, "precisions", std::move(table));
     return result;

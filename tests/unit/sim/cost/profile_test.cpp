@@ -103,14 +103,14 @@ TEST(Profile, SustainedLoadSlowsComputeAndSparesMemory) {
     };
     EXPECT_NEAR(ratio(Gemm{Precision::bf16, 16384, 16384, 16384}), profile.sustained, 0.01);
     EXPECT_NEAR(ratio(Gemm{Precision::bf16, 1, 16384, 16384}), 1, 0.01);
-    EXPECT_EQ(ratio(Memory{Bytes{1'000'000'000}, 1}), 1);
+    EXPECT_EQ(ratio(MemoryTraffic{Bytes{1'000'000'000}, 1}), 1);
 }
 
 TEST(Profile, MemoryTakesItsLaunchesAndItsTraffic) {
     MemorySection section;
     section.rate = BytesPerSecond{2e12};
     section.launch = Seconds{3e-6};
-    auto const price = memory_cost(section, Memory{Bytes{4'000'000}, 2});  // 2 x 3 us + 2 us
+    auto const price = memory_cost(section, MemoryTraffic{Bytes{4'000'000}, 2});  // 2 x 3 us + 2 us
     EXPECT_EQ(price.time.count, 8'000'000);
     EXPECT_EQ(price.bandwidth_part.count, 2'000'000);
     EXPECT_EQ(price.basis.kind, BasisKind::interpolated);
