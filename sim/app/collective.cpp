@@ -1,0 +1,113 @@
+#include "sim/app/command.hpp"
+#include "sim/base/error.hpp"
+#include "sim/base/text.hpp"
+#include "sim/collective/sweep.hpp"
+#include "topology/fabric.hpp"
+
+#include <cstdio>
+#include <fmt/format.h>
+
+namespace nvl72 {
+namespace {
+
+namespace po = boost::program_options;
+
+void describe(po::options_description& options) {
+    options.add_options()  //
+        ("cluster", po::value<std::string>(), "configs/clusters, or a path")
+        ("op", po::value<std::string>(),
+         "all_reduce | all_gather | reduce_scatter | alltoall | broadcast | sendrecv")
+        ("gpus", po::value<std::int64_t>(), "the first N GPUs; default: all of one rack or box")
+        ("algorithm", po::value<std::string>()->default_value(""),
+         "ring | nvls | hierarchical ..., or one of its protocols; default: as NCCL's tuner")
+        ("begin,b", po::value<std::string>()->default_value("1M"), "smallest buffer")
+        ("end,e", po::value<std::string>()->default_value("1G"), "largest buffer")
+        ("factor,f", po::value<std::int64_t>(), "each buffer is this times the last; default 2")
+        ("step,i", po::value<std::string>(), "or so many bytes more")
+        ("datatype,d", po::value<std::string>()->default_value("float"), "as nccl-tests names it")
+        ("fidelity", po::value<std::string>()->default_value("activity"),
+         "activity | steps (rings, as single sends)");
+}
+
+/// The choice behind --cluster, --gpus and KEY=VALUE words, keys as under `cluster:`.
+ClusterChoice choice_of(po::variables_map const& options, std::vector<std::string> const& words) {
+    auto const cluster = option<std::string>(options, "cluster");
+    if (!cluster) {
+        throw ConfigError("--cluster: missing (expected a name; see nvl72sim list clusters)");
+    }
+    Value root;
+    apply_override(root, "name=" + *cluster);
+    for (std::string word : words) {
+        if (word.starts_with("cluster.")) word.erase(0, 8);
+        apply_override(root, word);
+    }
+    if (auto const gpus = option<std::int64_t>(options, "gpus")) {
+        apply_override(root, fmt::format("gpus={}", *gpus));
+    }
+    return read_spec<ClusterChoice>(root, nullptr);
+}
+
+/// The calibration given for this GPU, else the shipped one.
+Profile profile_of(Context const& context, Fabric const& fabric) {
+    for (auto const& given : context.calibrations) {
+        Profile profile = load_profile(context.library, given);
+        if (profile.gpu == fabric.gpu().name) return profile;
+    }
+    return load_profile(context.library, fabric.gpu().name, fabric.cluster().place);
+}
+
+CollectiveSweep sweep_of(po::variables_map const& options) {
+    CollectiveSweep sweep;
+    auto const op = option<std::string>(options, "op");
+    if (!op) {
+        throw ConfigError(fmt::format("--op: missing (expected {})",
+                                      join(ValueType<CollectiveOp>::words(), " | ")));
+    }
+    sweep.op = parse_collective_op(*op);
+    sweep.algorithm = options["algorithm"].as<std::string>();
+    sweep.begin = parse_test_size("-b", options["begin"].as<std::string>());
+    sweep.end = parse_test_size("-e", options["end"].as<std::string>());
+    sweep.factor = option<std::int64_t>(options, "factor").value_or(2);
+    if (auto const step = option<std::string>(options, "step")) {
+        if (options.count("factor") > 0) {
+            throw ConfigError("-i and -f: both given (expected one of them)");
+        }
+        sweep.step = parse_test_size("-i", *step);
+    }
+    sweep.type = parse_test_type(options["datatype"].as<std::string>());
+    auto const fidelity = options["fidelity"].as<std::string>();
+    if (fidelity != "activity" && fidelity != "steps") {
+        throw ConfigError(
+            fmt::format("--fidelity: '{}' (expected activity | steps)", fidelity));
+    }
+    sweep.steps = fidelity == "steps";
+    return sweep;
+}
+
+int run(Context const& context,
+        po::variables_map const& options,
+        std::vector<std::string> const& words) {
+    Fabric const fabric = build_fabric(choice_of(options, words), context.library);
+    Profile const profile = profile_of(context, fabric);
+    auto const sweep = sweep_of(options);
+    auto const answer = run_sweep(sweep, profile, fabric);
+    fmt::print("{}", context.format == TableFormat::text ? nccl_tests_text(answer)
+                                                         : table_of(answer).print(context.format));
+    if (!context.quiet && context.format != TableFormat::text) {
+        for (auto const& note : answer.notes) fmt::print(stderr, "{}\n", note);
+    }
+    return static_cast<int>(ExitCode::ok);
+}
+
+}  // namespace
+
+Command const collective_command{
+    "collective",
+    "--cluster C --op OP [--gpus N] [-b MIN -e MAX -f FACTOR] [KEY=VALUE]...",
+    "times of one collective by size, in nccl-tests' own columns",
+    "nvl72sim collective --cluster gb200-nvl72 --op all_reduce --gpus 72 -b 512M -e 8G -f 2",
+    describe,
+    run,
+};
+
+}  // namespace nvl72

@@ -1,0 +1,35 @@
+#pragma once
+
+#include "sim/cost/collective_cost.hpp"
+
+#include <cstdint>
+#include <vector>
+
+namespace nvl72 {
+
+/// A ring expanded into point-to-point sends: rank r sends `steps` chunks to rank r+1, one after the
+/// other; its send k+1 needs what rank r-1 sent as its k-th.
+struct RingProgram {
+    double chunk = 0;             ///< bytes of one send
+    std::int64_t steps = 0;       ///< sends of one rank
+    std::vector<double> rate;     ///< of the link from rank r to r+1, bytes per second
+    std::vector<Picoseconds> hop; ///< latency of that link
+    std::vector<Picoseconds> start;  ///< when rank r enters; all zero: together
+};
+
+/// When the last chunk has arrived. Integer max-plus recurrence over
+///   x(r,k+1) = max(x(r,k), x(r-1,k) + hop(r-1)) + chunk/rate(r)
+Picoseconds ring_makespan(RingProgram const& program);
+
+/// The same, run on the event engine with one resource a link.
+Picoseconds ring_makespan_on_engine(RingProgram const& program);
+
+/// The sends behind a ring query, built from its branch's own link costs. Ranks stand in domains in
+/// order; the last of a domain sends over the network, at the rate of all the NICs that its
+/// channels share. Throws ConfigError for algorithms that are no ring.
+RingProgram ring_program(CollectiveSection const& section, Collective const& query);
+
+/// Time of a ring at `fidelity: steps`: the branch's base, then its sends.
+Picoseconds collective_steps_time(CollectiveSection const& section, Collective const& query);
+
+}  // namespace nvl72

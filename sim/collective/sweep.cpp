@@ -1,0 +1,235 @@
+#include "sim/collective/sweep.hpp"
+
+#include "sim/base/error.hpp"
+#include "sim/base/text.hpp"
+#include "sim/collective/steps.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <fmt/format.h>
+#include <set>
+
+namespace nvl72 {
+
+namespace {
+
+/// nccl-tests' types, with their bytes.
+struct TypeRow {
+    std::string_view name, alias;
+    int bytes;
+};
+constexpr std::array types{
+    TypeRow{"int8", "char", 1},       TypeRow{"uint8", "", 1},          TypeRow{"int32", "int", 4},
+    TypeRow{"uint32", "", 4},         TypeRow{"int64", "", 8},          TypeRow{"uint64", "", 8},
+    TypeRow{"half", "float16", 2},    TypeRow{"float", "float32", 4},   TypeRow{"double", "float64", 8},
+    TypeRow{"bfloat16", "bf16", 2},   TypeRow{"fp8_e4m3", "f8e4m3", 1}, TypeRow{"fp8_e5m2", "f8e5m2", 1},
+};
+
+constexpr std::size_t rows_max = 100'000;
+
+/// True where nccl-tests' count column is one rank's part of the buffer.
+bool counts_parts(CollectiveOp op) {
+    return op == CollectiveOp::all_gather || op == CollectiveOp::reduce_scatter ||
+           op == CollectiveOp::alltoall;
+}
+
+/// nccl-tests keeps parts aligned to 16 bytes.
+std::int64_t count_of(CollectiveSweep const& sweep, Bytes size, std::int64_t ranks) {
+    std::int64_t const elements = size.count / sweep.type.bytes;
+    if (!counts_parts(sweep.op)) return elements;
+    std::int64_t const aligned = 16 / sweep.type.bytes;
+    return elements / ranks / aligned * aligned;
+}
+
+std::string_view reduction(CollectiveOp op) {
+    return op == CollectiveOp::all_reduce || op == CollectiveOp::reduce_scatter ? "sum" : "none";
+}
+int root(CollectiveOp op) { return op == CollectiveOp::broadcast ? 0 : -1; }
+
+SweepRow row_of(CollectiveSweep const& sweep, Profile const& profile, GroupShape const& shape,
+                Bytes size, std::int64_t count) {
+    auto const plan = plan_collective(profile, sweep.op, size, shape, sweep.type.bytes,
+                                      sweep.steps && sweep.algorithm.empty() ? "ring"
+                                                                             : sweep.algorithm);
+    Cost const priced = cost(profile, plan.query, Load::burst);
+    Picoseconds const time =
+        sweep.steps ? collective_steps_time(*profile.collectives, plan.query) : priced.time;
+    double const algbw = static_cast<double>(size.count) / to_seconds(time) / 1e9;
+    auto const& row = collective_algorithms()[plan.query.algorithm];
+    Basis basis = priced.basis;
+    if (sweep.steps) basis = {BasisKind::extrapolated, "single sends built from the ring's branch"};
+    return {size,  count, time, algbw, algbw * bus_factor(sweep.op, shape.ranks),
+            std::string(row.name), std::move(basis)};
+}
+
+std::vector<Bytes> sizes_of(CollectiveSweep const& sweep) {
+    if (sweep.begin.count < 1) throw ConfigError("-b: 0 (expected at least 1 byte)");
+    if (sweep.end < sweep.begin) throw ConfigError("-e: smaller than -b (expected at least -b)");
+    if (sweep.factor < 2 && sweep.step.count < 1) {
+        throw ConfigError(fmt::format("-f: {} (expected 2 or more)", sweep.factor));
+    }
+    std::vector<Bytes> sizes;
+    for (Bytes size = sweep.begin; size <= sweep.end;) {
+        sizes.push_back(size);
+        if (sizes.size() > rows_max) {
+            throw ConfigError(fmt::format("-i: more than {} rows (expected a larger step)", rows_max));
+        }
+        if (sweep.step.count > 0) {
+            size += sweep.step;
+        } else if (size.count > sweep.end.count / sweep.factor) {
+            break;
+        } else {
+            size = size * sweep.factor;
+        }
+    }
+    return sizes;
+}
+
+/// One note a run of rows with one algorithm and basis.
+void note_rows(SweepAnswer& answer) {
+    for (std::size_t i = 0; i < answer.rows.size();) {
+        std::size_t end = i + 1;
+        auto const& row = answer.rows[i];
+        while (end < answer.rows.size() && answer.rows[end].algorithm == row.algorithm &&
+               answer.rows[end].basis.kind == row.basis.kind &&
+               answer.rows[end].basis.why == row.basis.why) {
+            ++end;
+        }
+        answer.notes.push_back(fmt::format(
+            "{} to {} bytes: {}, {}{}", row.size.count, answer.rows[end - 1].size.count,
+            row.algorithm, name_of(row.basis.kind),
+            row.basis.why.empty() ? "" : fmt::format(" ({})", row.basis.why)));
+        i = end;
+    }
+}
+
+std::string time_text(double us) {
+    if (us >= 10000) return fmt::format("{:7.0f}", us);
+    return us >= 100 ? fmt::format("{:7.1f}", us) : fmt::format("{:7.2f}", us);
+}
+
+}  // namespace
+
+Bytes parse_test_size(std::string_view option, std::string const& text) {
+    double value = 0;
+    auto const read = std::from_chars(text.data(), text.data() + text.size(), value);
+    std::string unit(read.ptr, text.data() + text.size());
+    if (unit.size() == 2 && (unit[1] == 'B' || unit[1] == 'b')) unit.pop_back();
+    double scale = 0;
+    if (unit.empty()) scale = 1;
+    if (unit == "K" || unit == "k") scale = 0x1p10;
+    if (unit == "M" || unit == "m") scale = 0x1p20;
+    if (unit == "G" || unit == "g") scale = 0x1p30;
+    if (unit == "T" || unit == "t") scale = 0x1p40;
+    if (read.ec != std::errc{} || !(scale > 0) || !(value >= 0) || !(value * scale < 0x1p60)) {
+        throw ConfigError(
+            fmt::format("{}: '{}' (expected bytes such as 8, 512M or 8G, binary)", option, text));
+    }
+    return Bytes{static_cast<std::int64_t>(value * scale)};
+}
+
+TestType parse_test_type(std::string const& text) {
+    std::vector<std::string> names;
+    for (auto const& type : types) {
+        if (text == type.name || (!type.alias.empty() && text == type.alias)) {
+            return {std::string(type.name), type.bytes};
+        }
+        names.emplace_back(type.name);
+    }
+    auto const near = nearest_name(text, names);
+    throw ConfigError(fmt::format("--datatype: unknown '{}' ({}expected {})", text,
+                                  near.empty() ? "" : fmt::format("did you mean {}? ", near),
+                                  join(names, " | ")));
+}
+
+SweepAnswer run_sweep(CollectiveSweep const& sweep, Profile const& profile, Fabric const& fabric) {
+    if (fabric.gpus() < 2) throw ConfigError("--gpus: 1 (expected at least 2 for a collective)");
+    SweepAnswer answer{sweep, fabric.cluster().name, fabric.gpu().title,
+                       fabric.shape_of(0, 1, fabric.gpus()), {}, {}};
+    std::int64_t const ranks = answer.shape.ranks;
+    Bytes left_out;
+    std::set<std::int64_t> seen;
+    for (Bytes const asked : sizes_of(sweep)) {
+        std::int64_t const count = count_of(sweep, asked, ranks);
+        if (count == 0) {
+            left_out = asked;
+            continue;
+        }
+        Bytes const size{count * sweep.type.bytes * (counts_parts(sweep.op) ? ranks : 1)};
+        if (!seen.insert(size.count).second) continue;  // rounded down to one that is there
+        answer.rows.push_back(row_of(sweep, profile, answer.shape, size, count));
+    }
+    if (answer.rows.empty()) {
+        throw ConfigError(fmt::format("-e: {} bytes leave nothing for each of {} ranks (expected more)",
+                                      sweep.end.count, ranks));
+    }
+    if (left_out.count > 0) {
+        answer.notes.push_back(fmt::format("sizes to {} left out: under {} bytes a rank",
+                                           left_out.count, counts_parts(sweep.op) ? 16 : sweep.type.bytes));
+    }
+    note_rows(answer);
+    auto const& unit = fabric.cluster().unit;
+    if (answer.shape.domains == 1) {
+        answer.notes.push_back(fmt::format("stays inside the {}: one NVLink domain of {} GPUs", unit,
+                                           fabric.gpus_per_domain()));
+    } else {
+        answer.notes.push_back(fmt::format("spans {} NVLink domains, {} GPUs of the fullest",
+                                           answer.shape.domains, answer.shape.ranks_per_domain));
+    }
+    return answer;
+}
+
+std::string nccl_tests_text(SweepAnswer const& answer) {
+    auto const& sweep = answer.sweep;
+    std::string text = fmt::format(
+        "# nvl72sim: predicted, in the columns of nccl-tests; in-place is predicted as out-of-place\n"
+        "# nThread 1 nGpus 1 minBytes {} maxBytes {} step: {} warmup iters: 0 iters: 1 agg iters: 1 "
+        "validation: 0 graph: 0\n#\n# Using devices\n#  Ranks 0 to {} on {}: {}\n#\n",
+        sweep.begin.count, sweep.end.count,
+        sweep.step.count > 0 ? fmt::format("{}(bytes)", sweep.step.count)
+                             : fmt::format("{}(factor)", sweep.factor),
+        answer.shape.ranks - 1, answer.cluster, answer.gpu);
+    text +=
+        "#                                                              out-of-place                "
+        "       in-place          \n"
+        "#       size         count      type   redop    root     time   algbw   busbw #wrong     "
+        "time   algbw   busbw #wrong\n"
+        "#        (B)    (elements)                               (us)  (GB/s)  (GB/s)            "
+        "(us)  (GB/s)  (GB/s)       \n";
+    double sum = 0;
+    for (auto const& row : answer.rows) {
+        std::string const set = fmt::format("  {}  {:6.2f}  {:6.2f}    N/A",
+                                            time_text(to_microseconds(row.time)), row.algbw, row.busbw);
+        text += fmt::format("{:12}  {:12}  {:>8}  {:>6}  {:6}{}{}\n", row.size.count, row.count,
+                            sweep.type.name, reduction(sweep.op), root(sweep.op), set, set);
+        sum += row.busbw;
+    }
+    text += fmt::format("# Out of bounds values : 0 OK\n# Avg bus bandwidth    : {:g}\n#\n",
+                        sum / static_cast<double>(answer.rows.size()));
+    for (auto const& note : answer.notes) text += fmt::format("# {}\n", note);
+    return text;
+}
+
+Table table_of(SweepAnswer const& answer) {
+    Table table({{"size_bytes", "size", 0, "B"},
+                 {"count", "count", 0},
+                 {"type", "type"},
+                 {"redop", "redop"},
+                 {"root", "root", 0},
+                 {"time_us", "time", 2, "us"},
+                 {"algbw_GBps", "algbw", 2, "GB/s"},
+                 {"busbw_GBps", "busbw", 2, "GB/s"},
+                 {"algorithm", "algorithm"},
+                 {"basis", "basis"}});
+    for (auto const& row : answer.rows) {
+        std::string basis = name_of(row.basis.kind);
+        if (!row.basis.why.empty()) basis += fmt::format(" ({})", row.basis.why);
+        table.add({row.size.count, row.count, answer.sweep.type.name,
+                   std::string(reduction(answer.sweep.op)),
+                   static_cast<std::int64_t>(root(answer.sweep.op)), to_microseconds(row.time),
+                   row.algbw, row.busbw, row.algorithm, basis});
+    }
+    return table;
+}
+
+}  // namespace nvl72

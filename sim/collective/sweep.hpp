@@ -1,0 +1,63 @@
+#pragma once
+
+#include "sim/base/table.hpp"
+#include "sim/collective/algorithms.hpp"
+#include "sim/cost/profile.hpp"
+#include "topology/fabric.hpp"
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace nvl72 {
+
+/// "512M" -> bytes, K, M, G and T binary as in nccl-tests; throws ConfigError naming `option`.
+Bytes parse_test_size(std::string_view option, std::string const& text);
+
+/// An element type, by nccl-tests' name.
+struct TestType {
+    std::string name;
+    int bytes = 0;
+};
+TestType parse_test_type(std::string const& text);
+
+/// What nccl-tests' command line says.
+struct CollectiveSweep {
+    CollectiveOp op = CollectiveOp::all_reduce;
+    std::string algorithm;  ///< "": the tuner's choice
+    Bytes begin, end;
+    std::int64_t factor = 2;
+    Bytes step;             ///< more than 0: adds instead of multiplying
+    TestType type{"float", 4};
+    bool steps = false;     ///< fidelity: steps
+};
+
+struct SweepRow {
+    Bytes size;
+    std::int64_t count = 0;  ///< elements, of one rank where nccl-tests counts so
+    Picoseconds time;
+    double algbw = 0;  ///< GB/s
+    double busbw = 0;
+    std::string algorithm;
+    Basis basis;
+};
+
+struct SweepAnswer {
+    CollectiveSweep sweep;
+    std::string cluster, gpu;  ///< names
+    GroupShape shape;
+    std::vector<SweepRow> rows;
+    std::vector<std::string> notes;  ///< algorithms, basis, what was left out
+};
+
+/// One row a size, on all GPUs of the fabric. Sizes are rounded down as nccl-tests rounds them;
+/// those that leave a rank less than 16 bytes are left out with a note.
+SweepAnswer run_sweep(CollectiveSweep const& sweep, Profile const& profile, Fabric const& fabric);
+
+/// nccl-tests' own layout, which its parsers read; in-place equals out-of-place, #wrong is N/A.
+std::string nccl_tests_text(SweepAnswer const& answer);
+
+/// The same with stable names, for csv and json.
+Table table_of(SweepAnswer const& answer);
+
+}  // namespace nvl72
