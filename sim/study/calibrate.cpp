@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fmt/format.h>
+#include <fstream>
 #include <set>
 
 namespace nvl72 {
@@ -75,6 +76,33 @@ Value head_of(GpuSpec const& gpu, Value const& own, bool complete) {
              "GEMM and attention tables, or sister");
     }
     return root;
+}
+
+/// The text of sections that the GPU's shipped profile has and `root` lacks, comments included.
+struct KeptSections {
+    std::string text;
+    std::set<std::string> names;
+};
+
+KeptSections kept_sections(Library const& library,
+                           std::string const& gpu,
+                           std::set<std::string> const& fitted) {
+    static std::set<std::string> const sections{"gemm", "attention", "memory", "collectives"};
+    KeptSections kept;
+    auto const path = fs::path(library.folder()) / "calibration" / (gpu + ".yaml");
+    if (!fs::exists(path)) return kept;
+    Value const shipped = load_yaml(path.string());
+    std::ifstream in(path, std::ios::binary);
+    std::string line, name;
+    for (int number = 1; std::getline(in, line); ++number) {
+        for (auto const& entry : shipped.entries) {
+            if (entry.value.place.line == number) name = entry.name;
+        }
+        if (sections.count(name) == 0 || fitted.count(name) > 0) continue;
+        kept.names.insert(name);
+        kept.text += line + "\n";
+    }
+    return kept;
 }
 
 /// Elementwise kernels move data as memory-bound GEMMs do, until some are measured.
@@ -146,7 +174,14 @@ Calibration calibrate_kernels(KernelData const& data, Library const& library, bo
     setting.origin = data.attention_origin;
     auto attention = fit_attention(data.samples, setting);
 
-    Value root = head_of(setting.gpu, own, gemm.yaml.is_map() && attention.yaml.is_map());
+    std::set<std::string> sections;
+    if (gemm.yaml.is_map()) sections.insert({"gemm", "memory"});
+    if (attention.yaml.is_map()) sections.insert("attention");
+    auto const kept = kept_sections(library, data.gpu, sections);
+    sections.insert(kept.names.begin(), kept.names.end());
+    bool const complete = sections.count("gemm") > 0 && sections.count("attention") > 0;
+
+    Value root = head_of(setting.gpu, own, complete);
     Calibration result;
     if (gemm.yaml.is_map()) {
         if (Value const* likened = own.find("likened")) put(gemm.yaml, "likened", *likened);
@@ -157,8 +192,8 @@ Calibration calibrate_kernels(KernelData const& data, Library const& library, bo
     result.fits = std::move(gemm.fits);
     result.fits.insert(result.fits.end(), attention.fits.begin(), attention.fits.end());
     result.text = fmt::format(
-        "# Written by nvl72sim calibrate from measured kernels; a new fit replaces it.\n{}",
-        yaml_text(root));
+        "# Written by nvl72sim calibrate from measured kernels; a new fit replaces it.\n{}{}",
+        yaml_text(root), kept.text);
     return result;
 }
 

@@ -25,7 +25,8 @@ struct Calibration {
     std::vector<SectionFit> fits;
 };
 
-/// Fits a GPU's profile. Sections without rows are left to the profile of its sister GPU.
+/// Fits a GPU's profile. Sections without rows stay as the shipped profile of that GPU has them;
+/// where it has none, its sister's fill them.
 Calibration calibrate_kernels(KernelData const& data, Library const& library, bool left_out);
 
 }  // namespace nvl72

@@ -128,7 +128,7 @@ TEST(Profile, BadValuesNameTheirPlace) {
         std::string::npos);
     EXPECT_NE(error_of("bf16:", "bf17:").find("unknown precision 'bf17'"), std::string::npos);
     EXPECT_NE(error_of("gpu: h100", "gpu: h111").find("gpu: unknown 'h111'"), std::string::npos);
-    EXPECT_NE(error_of("memory:", "collectives:").find("unknown key"), std::string::npos);
+    EXPECT_NE(error_of("memory:", "memoir:").find("unknown key"), std::string::npos);
     EXPECT_NE(error_of("gpu: h100\n", "gpu: h100\nscaled_from: h200\n").find("no error"),
               std::string::npos);
 }

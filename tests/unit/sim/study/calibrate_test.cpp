@@ -64,6 +64,21 @@ TEST(Calibrate, ATableOfAUsersOwnBecomesAProfileThatTheSisterCompletes) {
     EXPECT_EQ(cost(profile, attention, Load::burst).basis.why, "attention scaled from h100");
 }
 
+TEST(Calibrate, SectionsWithoutRowsStayAsShipped) {
+    auto const path = folder("gemm-only", {{"mine.csv", invented_gemms()}});
+    Library const library(NVL72_SOURCE_DIR "/configs");
+    auto const data = read_kernel_data({path + "/mine.csv"}, "h100");
+    auto const file = path + "/h100.yaml";
+    std::ofstream(file) << calibrate_kernels(data, library, false).text;
+    auto const mine = load_profile(library, file);
+    auto const shipped = load_profile(library, "h100");
+    EXPECT_EQ(mine.gemm.precisions.size(), 1U);
+    EXPECT_EQ(mine.attention.precisions.size(), shipped.attention.precisions.size());
+    EXPECT_EQ(mine.collectives.has_value(), shipped.collectives.has_value());
+    Attention attention;
+    EXPECT_EQ(cost(mine, attention, Load::burst).time, cost(shipped, attention, Load::burst).time);
+}
+
 TEST(Calibrate, AFolderLeavesOtherTablesAsideAndSaysSo) {
     auto const path = folder(
         "mixed", {{"a.csv", invented_gemms()}, {"b.csv", "city,people\nBern,1\n"}, {"c.txt", ""}});
