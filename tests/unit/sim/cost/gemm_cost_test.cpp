@@ -57,6 +57,8 @@ TEST(GemmCost, TheLastWaveCostsAsMuchAsItsQuantisationSays) {
     EXPECT_NEAR(rest_us(plain_section(), row, 2, 3 * 128, 128, 1000), 4.0, 1e-9);
     row.wave_quantisation = 0;
     EXPECT_NEAR(rest_us(plain_section(), row, 2, 3 * 128, 128, 1000), 3.0, 1e-9);
+    // Fewer tiles than SMs still take as long as one tile.
+    EXPECT_NEAR(rest_us(plain_section(), row, 2, 128, 128, 1000), 2.0, 1e-9);
     row.wave_quantisation = 0.5;
     EXPECT_NEAR(rest_us(plain_section(), row, 2, 3 * 128, 128, 1000), 3.5, 1e-9);
 }

@@ -60,6 +60,7 @@ TEST(Profile, TheH200IsAnH100WithFasterMemory) {
     EXPECT_DOUBLE_EQ(h200.gemm.hbm.count, h100.gemm.hbm.count * (4.8 / 3.35));
     EXPECT_DOUBLE_EQ(h200.gemm.precisions[0].second.peak.count,
                      h100.gemm.precisions[0].second.peak.count);
+    EXPECT_DOUBLE_EQ(h200.memory.rate.count, h100.memory.rate.count * (4.8 / 3.35));
     EXPECT_EQ(h200.sustained, h100.sustained);
     auto const basis = cost(h200, Gemm{Precision::bf16, 4096, 4096, 4096}, Load::burst).basis;
     EXPECT_EQ(basis.kind, BasisKind::datasheet);
