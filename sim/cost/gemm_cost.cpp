@@ -98,7 +98,13 @@ Cost gemm_cost(GemmSection const& section, Gemm const& gemm, int sms, double slo
         for (auto const& entry : section.likened) known.push_back(entry.first);
         fail(section.place, fmt::format("no {} GEMM on this GPU", name), join(known, " | "));
     }
-    auto const time = gemm_time(section, *row, sms, static_cast<double>(gemm.m),
+    GemmRow ready = *row;
+    if (gemm.operands_ready && row->quantise) {
+        // What is left is one kernel, launched as the BF16 one is.
+        ready.quantise.reset();
+        if (auto const* plain = find_entry(section.precisions, "bf16")) ready.launch = plain->launch;
+    }
+    auto const time = gemm_time(section, ready, sms, static_cast<double>(gemm.m),
                                 static_cast<double>(gemm.n), static_cast<double>(gemm.k), slowdown);
     return section::rounded({time.latency * factor, time.rest * factor}, std::move(basis));
 }

@@ -33,10 +33,12 @@ struct EnumNames<CollectiveOp> {
                                       "alltoall",   "broadcast",  "sendrecv"};
 };
 
-/// One GEMM: (m x k) times (k x n).
+/// One GEMM: (m x k) times (k x n). The kernel tables' FP8 and FP4 times quantise the left operand
+/// on the way; with `operands_ready` both are in the GEMM's precision already.
 struct Gemm {
     Precision precision = Precision::bf16;
     std::int64_t m = 1, n = 1, k = 1;
+    bool operands_ready = false;
     friend auto operator<=>(Gemm const&, Gemm const&) = default;
 };
 

@@ -14,6 +14,11 @@ std::vector<Field<PrecisionPolicy>> const& fields_of(PrecisionPolicy const*) {
         optional("attention", &PrecisionPolicy::attention, "bf16", "attention scores and values"),
         optional("saved_input_bytes", &PrecisionPolicy::saved_input_bytes, "2",
                  "bytes per element that linear layers keep of their input"),
+        optional("quantise_bytes", &PrecisionPolicy::quantise_bytes, "0",
+                 "HBM bytes per element to quantise an operand, all passes and copies"),
+        optional(
+            "gathered_bytes", &PrecisionPolicy::gathered_bytes, "2",
+            "bytes per element in the tensor-parallel all-gather of activations and gradients"),
         optional("parameter_gather_bytes", &PrecisionPolicy::parameter_gather_bytes, "2",
                  "bytes per parameter in the data-parallel all-gather"),
     };
@@ -25,6 +30,8 @@ std::vector<Field<OverlapPolicy>> const& fields_of(OverlapPolicy const*) {
         optional("tp", &OverlapPolicy::tp, "true", "tensor-parallel collectives under their GEMM"),
         optional("tp_sms", &OverlapPolicy::tp_sms, "0",
                  "SMs that a tensor-parallel collective takes from the GEMM it runs under"),
+        optional("tp_scatter_pieces", &OverlapPolicy::tp_scatter_pieces, "4",
+                 "pieces of a GEMM whose result is reduce-scattered meanwhile"),
         optional("cp", &OverlapPolicy::cp, "true", "key-value exchange under attention"),
         optional("dp", &OverlapPolicy::dp, "true",
                  "gradient and parameter collectives under compute"),

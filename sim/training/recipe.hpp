@@ -15,7 +15,10 @@ struct PrecisionPolicy {
     Precision head = Precision::bf16;       ///< the output layer's GEMM
     Precision attention = Precision::bf16;  ///< scores and weighted values
     double saved_input_bytes =
-        2;  ///< per element, of what linear layers keep for the backward pass
+        2;                      ///< per element, of what linear layers keep for the backward pass
+    double quantise_bytes = 0;  ///< HBM bytes per element to bring a linear layer's input or
+                                ///< gradient into its precision, all passes and copies
+    double gathered_bytes = 2;  ///< per element, in the tensor-parallel all-gather
     double parameter_gather_bytes = 2;  ///< per parameter, in the data-parallel all-gather
 };
 std::vector<Field<PrecisionPolicy>> const& fields_of(PrecisionPolicy const*);
@@ -24,7 +27,8 @@ std::vector<Field<PrecisionPolicy>> const& fields_of(PrecisionPolicy const*);
 struct OverlapPolicy {
     int tp_sms = 0;  ///< SMs that a tensor-parallel collective takes from the GEMM it runs under
     bool tp = true;  ///< all-gather and reduce-scatter pipelined with their GEMM, ring step by step
-    bool cp = true;  ///< key-value exchange pipelined with attention blocks
+    int tp_scatter_pieces = 4;  ///< pieces of a GEMM whose result is reduce-scattered meanwhile
+    bool cp = true;             ///< key-value exchange pipelined with attention blocks
     bool dp = true;  ///< gradient reduce-scatter under the backward, parameter all-gather under the
                      ///< forward
     bool pp = true;  ///< sends do not block the sender

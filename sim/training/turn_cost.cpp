@@ -59,10 +59,40 @@ struct TurnPricer::Pass {
         return priced.time * count;
     }
 
-    Picoseconds gemm(Operator const& op, std::int64_t m, std::int64_t n, std::int64_t k) {
+    /// A GEMM over m rows, run as `pieces` GEMMs of m / pieces rows where a collective is pipelined
+    /// with it: a small piece may leave SMs without a tile.
+    Picoseconds gemm(Operator const& op,
+                     std::int64_t m,
+                     std::int64_t n,
+                     std::int64_t k,
+                     std::int64_t pieces = 1) {
         Precision const precision =
             op.weights_fp8_allowed ? pricer.precision_.linear : pricer.precision_.head;
-        return compute(Gemm{precision, m, n, k});
+        std::int64_t const rows = std::max<std::int64_t>(1, m / pieces);
+        return compute(Gemm{precision, rows, n, k, quantised(op)}, pieces);
+    }
+
+    /// Pieces of a GEMM whose operand is gathered (ring exchange: one per rank) or whose result is
+    /// scattered (pipeline: as the recipe says).
+    [[nodiscard]] std::int64_t gather_pieces() const {
+        return pricer.recipe_.overlap.tp && shape.sequence_parallel ? shape.tp : 1;
+    }
+    [[nodiscard]] std::int64_t scatter_pieces() const {
+        bool const pipelined = pricer.recipe_.overlap.tp && shape.sequence_parallel && shape.tp > 1;
+        return pipelined ? pricer.recipe_.overlap.tp_scatter_pieces : 1;
+    }
+
+    [[nodiscard]] bool quantised(Operator const& op) const {
+        return op.weights_fp8_allowed && pricer.precision_.quantise_bytes > 0;
+    }
+
+    /// Brings `width` elements per token into the linear layers' precision. Each rank quantises its
+    /// own part: a slice of the width, or of the tokens, before they are gathered.
+    void quantise(Operator const& op, std::int64_t width) {
+        if (!quantised(op)) return;
+        double const elements = static_cast<double>(shape.tokens() * width) /
+                                (shape.sequence_parallel || op.split != Split::none ? shape.tp : 1);
+        compute(MemoryTraffic{Bytes{std::llround(elements * pricer.precision_.quantise_bytes)}, 1});
     }
 
     void elementwise(Operator const& op, double factor) {
@@ -105,14 +135,19 @@ struct TurnPricer::Pass {
         return {price(chosen.query), chosen.load};
     }
 
-    [[nodiscard]] Bytes tensor(std::int64_t width) const {
-        return Bytes{shape.tokens() * width * activation_bytes};
+    [[nodiscard]] Bytes tensor(std::int64_t width, double bytes = activation_bytes) const {
+        return Bytes{std::llround(static_cast<double>(shape.tokens() * width) * bytes)};
+    }
+
+    /// What a layer's all-gather carries: quantised operands where its GEMM takes them.
+    [[nodiscard]] Bytes gathered(Operator const& op, std::int64_t width) const {
+        return tensor(width, quantised(op) ? pricer.precision_.gathered_bytes : activation_bytes);
     }
 
     /// The all-gather before `gemm_time` and its like: step i+1 arrives while step i is multiplied.
-    void tp_gather(std::int64_t width, Picoseconds gemm_time) {
+    void tp_gather(Bytes size, Picoseconds gemm_time) {
         if (shape.tp == 1) return;
-        Planned const full = plan(CollectiveOp::all_gather, tensor(width), shape.tp_group);
+        Planned const full = plan(CollectiveOp::all_gather, size, shape.tp_group);
         int const steps = shape.tp - 1;
         Picoseconds const waited =
             pricer.recipe_.overlap.tp
@@ -121,25 +156,23 @@ struct TurnPricer::Pass {
         wait(ParallelDimension::tp, full, waited, 1);
     }
 
-    /// The reduce-scatter after a GEMM: its last ring step has nothing left to hide under.
+    /// The reduce-scatter after a GEMM, piece by piece: the last one has nothing left to hide
+    /// under.
     void tp_scatter(std::int64_t width, Picoseconds gemm_time) {
         if (shape.tp == 1) return;
         CollectiveOp const op =
             shape.sequence_parallel ? CollectiveOp::reduce_scatter : CollectiveOp::all_reduce;
         Planned const full = plan(op, tensor(width), shape.tp_group);
-        int const steps = shape.tp - 1;
-        Picoseconds const step = part(full.cost.time, steps);
-        Picoseconds const waited =
-            pricer.recipe_.overlap.tp && shape.sequence_parallel
-                ? step + excess(step, part(gemm_time, shape.tp)) * (steps - 1)
-                : full.cost.time;
-        wait(ParallelDimension::tp, full, waited, 1);
+        auto const pieces = static_cast<int>(scatter_pieces());
+        Picoseconds const piece = part(full.cost.time, pieces);
+        Picoseconds const waited = piece + excess(piece, part(gemm_time, pieces)) * (pieces - 1);
+        wait(ParallelDimension::tp, full, pieces > 1 ? waited : full.cost.time, 1);
     }
 
     /// A whole collective beside a whole GEMM that does not need it.
-    void tp_beside(CollectiveOp op, std::int64_t width, Picoseconds gemm_time) {
+    void tp_beside(CollectiveOp op, Bytes size, Picoseconds gemm_time) {
         if (shape.tp == 1) return;
-        Planned const full = plan(op, tensor(width), shape.tp_group);
+        Planned const full = plan(op, size, shape.tp_group);
         wait(ParallelDimension::tp, full,
              pricer.recipe_.overlap.tp ? excess(full.cost.time, gemm_time) : full.cost.time, 1);
     }
@@ -177,8 +210,14 @@ struct TurnPricer::Pass {
             case OperatorKind::attention: attention(false); break;
             case OperatorKind::gemm: {
                 auto const [outputs, inputs] = local_gemm(op, shape.tp);
-                Picoseconds const time = gemm(op, shape.tokens(), outputs, inputs);
-                if (op.split == Split::column && shape.sequence_parallel) tp_gather(op.k, time);
+                quantise(op, op.k);
+                std::int64_t pieces = 1;
+                if (op.split == Split::column) pieces = gather_pieces();
+                if (op.split == Split::row) pieces = scatter_pieces();
+                Picoseconds const time = gemm(op, shape.tokens(), outputs, inputs, pieces);
+                if (op.split == Split::column && shape.sequence_parallel) {
+                    tp_gather(gathered(op, op.k), time);
+                }
                 if (op.split == Split::row) tp_scatter(op.n, time);
                 break;
             }
@@ -191,20 +230,23 @@ struct TurnPricer::Pass {
             case OperatorKind::attention: attention(true); break;
             case OperatorKind::gemm: {
                 auto const [outputs, inputs] = local_gemm(op, shape.tp);
-                // The quantisation pass priced with the weight-gradient GEMM stands for the
-                // transposed (or columnwise scaled) copies of input and gradient that it
-                // multiplies. With sequence parallelism the gradient of a row layer arrives cut by
-                // tokens and is gathered under the data-gradient GEMM; a column layer gathers its
-                // input again under that GEMM and scatters the result under the weight-gradient
-                // GEMM.
-                Picoseconds const data = gemm(op, shape.tokens(), inputs, outputs);
+                // With sequence parallelism the gradient of a row layer arrives cut by tokens and
+                // is gathered under the data-gradient GEMM; a column layer gathers its input again
+                // under that GEMM and scatters the result under the weight-gradient GEMM.
+                quantise(op, op.n);
+                Picoseconds const data = gemm(op, shape.tokens(), inputs, outputs,
+                                              op.split == Split::row ? gather_pieces() : 1);
                 Picoseconds const weight = gemm(op, outputs, inputs, shape.tokens());
-                if (op.split == Split::row && shape.sequence_parallel) tp_gather(op.n, data);
+                if (op.split == Split::row && shape.sequence_parallel) {
+                    tp_gather(gathered(op, op.n), data);
+                }
                 if (op.split == Split::column) {
-                    if (shape.sequence_parallel) tp_beside(CollectiveOp::all_gather, op.k, data);
+                    if (shape.sequence_parallel) {
+                        tp_beside(CollectiveOp::all_gather, gathered(op, op.k), data);
+                    }
                     tp_beside(shape.sequence_parallel ? CollectiveOp::reduce_scatter
                                                       : CollectiveOp::all_reduce,
-                              op.k, weight);
+                              tensor(op.k), weight);
                 }
                 break;
             }
