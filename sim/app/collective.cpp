@@ -14,19 +14,20 @@ namespace po = boost::program_options;
 
 void describe(po::options_description& options) {
     options.add_options()  //
-        ("cluster", po::value<std::string>(), "configs/clusters, or a path")
-        ("op", po::value<std::string>(),
-         "all_reduce | all_gather | reduce_scatter | alltoall | broadcast | sendrecv")
-        ("gpus", po::value<std::int64_t>(), "the first N GPUs; default: all of one rack or box")
-        ("algorithm", po::value<std::string>()->default_value(""),
-         "ring | nvls | hierarchical ..., or one of its protocols; default: as NCCL's tuner")
-        ("begin,b", po::value<std::string>()->default_value("1M"), "smallest buffer")
-        ("end,e", po::value<std::string>()->default_value("1G"), "largest buffer")
-        ("factor,f", po::value<std::int64_t>(), "each buffer is this times the last; default 2")
-        ("step,i", po::value<std::string>(), "or so many bytes more")
-        ("datatype,d", po::value<std::string>()->default_value("float"), "as nccl-tests names it")
-        ("fidelity", po::value<std::string>()->default_value("activity"),
-         "activity | steps (rings, as single sends)");
+        ("cluster", po::value<std::string>(), "configs/clusters, or a path")(
+            "op", po::value<std::string>(),
+            "all_reduce | all_gather | reduce_scatter | alltoall | broadcast | sendrecv")(
+            "gpus", po::value<std::int64_t>(), "the first N GPUs; default: all of one rack or box")(
+            "algorithm", po::value<std::string>()->default_value(""),
+            "ring | nvls | hierarchical ..., or one of its protocols; default: as NCCL's tuner")(
+            "begin,b", po::value<std::string>()->default_value("1M"), "smallest buffer")(
+            "end,e", po::value<std::string>()->default_value("1G"), "largest buffer")(
+            "factor,f", po::value<std::int64_t>(), "each buffer is this times the last; default 2")(
+            "step,i", po::value<std::string>(), "or so many bytes more")(
+            "datatype,d", po::value<std::string>()->default_value("float"),
+            "as nccl-tests names it")("fidelity",
+                                      po::value<std::string>()->default_value("activity"),
+                                      "activity | steps (rings, as single sends)");
 }
 
 /// The choice behind --cluster, --gpus and KEY=VALUE words, keys as under `cluster:`.
@@ -77,8 +78,7 @@ CollectiveSweep sweep_of(po::variables_map const& options) {
     sweep.type = parse_test_type(options["datatype"].as<std::string>());
     auto const fidelity = options["fidelity"].as<std::string>();
     if (fidelity != "activity" && fidelity != "steps") {
-        throw ConfigError(
-            fmt::format("--fidelity: '{}' (expected activity | steps)", fidelity));
+        throw ConfigError(fmt::format("--fidelity: '{}' (expected activity | steps)", fidelity));
     }
     sweep.steps = fidelity == "steps";
     return sweep;

@@ -29,7 +29,8 @@ std::string nvls_obstacle(Choice const& choice) {
         return not_for(choice.op, "nvls");
     }
     if (!choice.section.nvls) return "this GPU's NVLink switches reduce nothing";
-    if (choice.shape.planes == 0) return "nvls needs NVLink switches, and the GPUs are wired directly";
+    if (choice.shape.planes == 0)
+        return "nvls needs NVLink switches, and the GPUs are wired directly";
     if (choice.bytes_per_element == 1 && choice.op != CollectiveOp::all_gather) {
         return "the NVLink switches reduce no 1-byte type";
     }

@@ -24,7 +24,7 @@ using TunerEstimate = double (*)(Choice const&);
 /// One algorithm with one protocol.
 struct AlgorithmRow {
     std::string_view name;
-    std::string_view family;   ///< what --algorithm also accepts: the tuner chooses among its rows
+    std::string_view family;  ///< what --algorithm also accepts: the tuner chooses among its rows
     std::string_view summary;
     CollectiveAlgorithm branch;
     /// "" when it can run, else why not.

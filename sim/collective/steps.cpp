@@ -42,8 +42,8 @@ struct RingRun {
     }
 
     void send_if_ready(std::uint32_t r) {
-        bool const ready = entered[r] != 0 && busy[r] == 0 && sent[r] < program.steps &&
-                           arrived[r] >= sent[r];
+        bool const ready =
+            entered[r] != 0 && busy[r] == 0 && sent[r] < program.steps && arrived[r] >= sent[r];
         if (!ready) return;
         busy[r] = 1;
         std::array const uses{Usage{links[r], 1}};
@@ -130,19 +130,21 @@ RingProgram ring_program(CollectiveSection const& section, Collective const& que
             rate = section.ring_simple.bandwidth;
             break;
         default:
-            throw ConfigError(fmt::format("fidelity steps: {} is no ring (expected a ring algorithm)",
-                                          name_of(algorithm_of(query))));
+            throw ConfigError(
+                fmt::format("fidelity steps: {} is no ring (expected a ring algorithm)",
+                            name_of(algorithm_of(query))));
     }
     if (query.op == CollectiveOp::broadcast) {
-        throw ConfigError("fidelity steps: broadcast is a pipeline (expected all_reduce | all_gather | reduce_scatter)");
+        throw ConfigError(
+            "fidelity steps: broadcast is a pipeline (expected all_reduce | all_gather | "
+            "reduce_scatter)");
     }
     auto const& shape = query.shape;
     auto const ranks = static_cast<std::size_t>(shape.ranks);
     double const wiring = shape.in_domain.count / section.nvlink.count;
     double const nics = shape.per_gpu_nic.count * shape.network_efficiency *
                         network.ring_efficiency * static_cast<double>(smallest_share(shape));
-    double const crossing =
-        payload * std::min(nics, network.ring_bandwidth_max.count);
+    double const crossing = payload * std::min(nics, network.ring_bandwidth_max.count);
     RingProgram program{static_cast<double>(query.size.count) / static_cast<double>(shape.ranks),
                         ring_steps(query.op, shape.ranks),
                         {},

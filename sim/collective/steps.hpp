@@ -7,13 +7,13 @@
 
 namespace nvl72 {
 
-/// A ring expanded into point-to-point sends: rank r sends `steps` chunks to rank r+1, one after the
-/// other; its send k+1 needs what rank r-1 sent as its k-th.
+/// A ring expanded into point-to-point sends: rank r sends `steps` chunks to rank r+1, one after
+/// the other; its send k+1 needs what rank r-1 sent as its k-th.
 struct RingProgram {
-    double chunk = 0;             ///< bytes of one send
-    std::int64_t steps = 0;       ///< sends of one rank
-    std::vector<double> rate;     ///< of the link from rank r to r+1, bytes per second
-    std::vector<Picoseconds> hop; ///< latency of that link
+    double chunk = 0;                ///< bytes of one send
+    std::int64_t steps = 0;          ///< sends of one rank
+    std::vector<double> rate;        ///< of the link from rank r to r+1, bytes per second
+    std::vector<Picoseconds> hop;    ///< latency of that link
     std::vector<Picoseconds> start;  ///< when rank r enters; all zero: together
 };
 

@@ -19,10 +19,12 @@ struct TypeRow {
     int bytes;
 };
 constexpr std::array types{
-    TypeRow{"int8", "char", 1},       TypeRow{"uint8", "", 1},          TypeRow{"int32", "int", 4},
-    TypeRow{"uint32", "", 4},         TypeRow{"int64", "", 8},          TypeRow{"uint64", "", 8},
-    TypeRow{"half", "float16", 2},    TypeRow{"float", "float32", 4},   TypeRow{"double", "float64", 8},
-    TypeRow{"bfloat16", "bf16", 2},   TypeRow{"fp8_e4m3", "f8e4m3", 1}, TypeRow{"fp8_e5m2", "f8e5m2", 1},
+    TypeRow{"int8", "char", 1},       TypeRow{"uint8", "", 1},
+    TypeRow{"int32", "int", 4},       TypeRow{"uint32", "", 4},
+    TypeRow{"int64", "", 8},          TypeRow{"uint64", "", 8},
+    TypeRow{"half", "float16", 2},    TypeRow{"float", "float32", 4},
+    TypeRow{"double", "float64", 8},  TypeRow{"bfloat16", "bf16", 2},
+    TypeRow{"fp8_e4m3", "f8e4m3", 1}, TypeRow{"fp8_e5m2", "f8e5m2", 1},
 };
 
 constexpr std::size_t rows_max = 100'000;
@@ -46,11 +48,14 @@ std::string_view reduction(CollectiveOp op) {
 }
 int root(CollectiveOp op) { return op == CollectiveOp::broadcast ? 0 : -1; }
 
-SweepRow row_of(CollectiveSweep const& sweep, Profile const& profile, GroupShape const& shape,
-                Bytes size, std::int64_t count) {
-    auto const plan = plan_collective(profile, sweep.op, size, shape, sweep.type.bytes,
-                                      sweep.steps && sweep.algorithm.empty() ? "ring"
-                                                                             : sweep.algorithm);
+SweepRow row_of(CollectiveSweep const& sweep,
+                Profile const& profile,
+                GroupShape const& shape,
+                Bytes size,
+                std::int64_t count) {
+    auto const plan =
+        plan_collective(profile, sweep.op, size, shape, sweep.type.bytes,
+                        sweep.steps && sweep.algorithm.empty() ? "ring" : sweep.algorithm);
     Cost const priced = cost(profile, plan.query, Load::burst);
     Picoseconds const time =
         sweep.steps ? collective_steps_time(*profile.collectives, plan.query) : priced.time;
@@ -58,8 +63,13 @@ SweepRow row_of(CollectiveSweep const& sweep, Profile const& profile, GroupShape
     auto const& row = collective_algorithms()[plan.query.algorithm];
     Basis basis = priced.basis;
     if (sweep.steps) basis = {BasisKind::extrapolated, "single sends built from the ring's branch"};
-    return {size,  count, time, algbw, algbw * bus_factor(sweep.op, shape.ranks),
-            std::string(row.name), std::move(basis)};
+    return {size,
+            count,
+            time,
+            algbw,
+            algbw * bus_factor(sweep.op, shape.ranks),
+            std::string(row.name),
+            std::move(basis)};
 }
 
 std::vector<Bytes> sizes_of(CollectiveSweep const& sweep) {
@@ -72,7 +82,8 @@ std::vector<Bytes> sizes_of(CollectiveSweep const& sweep) {
     for (Bytes size = sweep.begin; size <= sweep.end;) {
         sizes.push_back(size);
         if (sizes.size() > rows_max) {
-            throw ConfigError(fmt::format("-i: more than {} rows (expected a larger step)", rows_max));
+            throw ConfigError(
+                fmt::format("-i: more than {} rows (expected a larger step)", rows_max));
         }
         if (sweep.step.count > 0) {
             size += sweep.step;
@@ -95,10 +106,10 @@ void note_rows(SweepAnswer& answer) {
                answer.rows[end].basis.why == row.basis.why) {
             ++end;
         }
-        answer.notes.push_back(fmt::format(
-            "{} to {} bytes: {}, {}{}", row.size.count, answer.rows[end - 1].size.count,
-            row.algorithm, name_of(row.basis.kind),
-            row.basis.why.empty() ? "" : fmt::format(" ({})", row.basis.why)));
+        answer.notes.push_back(
+            fmt::format("{} to {} bytes: {}, {}{}", row.size.count, answer.rows[end - 1].size.count,
+                        row.algorithm, name_of(row.basis.kind),
+                        row.basis.why.empty() ? "" : fmt::format(" ({})", row.basis.why)));
         i = end;
     }
 }
@@ -144,8 +155,9 @@ TestType parse_test_type(std::string const& text) {
 
 SweepAnswer run_sweep(CollectiveSweep const& sweep, Profile const& profile, Fabric const& fabric) {
     if (fabric.gpus() < 2) throw ConfigError("--gpus: 1 (expected at least 2 for a collective)");
-    SweepAnswer answer{sweep, fabric.cluster().name, fabric.gpu().title,
-                       fabric.shape_of(0, 1, fabric.gpus()), {}, {}};
+    SweepAnswer answer{
+        sweep, fabric.cluster().name, fabric.gpu().title, fabric.shape_of(0, 1, fabric.gpus()), {},
+        {}};
     std::int64_t const ranks = answer.shape.ranks;
     Bytes left_out;
     std::set<std::int64_t> seen;
@@ -160,18 +172,20 @@ SweepAnswer run_sweep(CollectiveSweep const& sweep, Profile const& profile, Fabr
         answer.rows.push_back(row_of(sweep, profile, answer.shape, size, count));
     }
     if (answer.rows.empty()) {
-        throw ConfigError(fmt::format("-e: {} bytes leave nothing for each of {} ranks (expected more)",
-                                      sweep.end.count, ranks));
+        throw ConfigError(
+            fmt::format("-e: {} bytes leave nothing for each of {} ranks (expected more)",
+                        sweep.end.count, ranks));
     }
     if (left_out.count > 0) {
         answer.notes.push_back(fmt::format("sizes to {} left out: under {} bytes a rank",
-                                           left_out.count, counts_parts(sweep.op) ? 16 : sweep.type.bytes));
+                                           left_out.count,
+                                           counts_parts(sweep.op) ? 16 : sweep.type.bytes));
     }
     note_rows(answer);
     auto const& unit = fabric.cluster().unit;
     if (answer.shape.domains == 1) {
-        answer.notes.push_back(fmt::format("stays inside the {}: one NVLink domain of {} GPUs", unit,
-                                           fabric.gpus_per_domain()));
+        answer.notes.push_back(fmt::format("stays inside the {}: one NVLink domain of {} GPUs",
+                                           unit, fabric.gpus_per_domain()));
     } else {
         answer.notes.push_back(fmt::format("spans {} NVLink domains, {} GPUs of the fullest",
                                            answer.shape.domains, answer.shape.ranks_per_domain));
@@ -182,15 +196,18 @@ SweepAnswer run_sweep(CollectiveSweep const& sweep, Profile const& profile, Fabr
 std::string nccl_tests_text(SweepAnswer const& answer) {
     auto const& sweep = answer.sweep;
     std::string text = fmt::format(
-        "# nvl72sim: predicted, in the columns of nccl-tests; in-place is predicted as out-of-place\n"
-        "# nThread 1 nGpus 1 minBytes {} maxBytes {} step: {} warmup iters: 0 iters: 1 agg iters: 1 "
+        "# nvl72sim: predicted, in the columns of nccl-tests; in-place is predicted as "
+        "out-of-place\n"
+        "# nThread 1 nGpus 1 minBytes {} maxBytes {} step: {} warmup iters: 0 iters: 1 agg iters: "
+        "1 "
         "validation: 0 graph: 0\n#\n# Using devices\n#  Ranks 0 to {} on {}: {}\n#\n",
         sweep.begin.count, sweep.end.count,
         sweep.step.count > 0 ? fmt::format("{}(bytes)", sweep.step.count)
                              : fmt::format("{}(factor)", sweep.factor),
         answer.shape.ranks - 1, answer.cluster, answer.gpu);
     text +=
-        "#                                                              out-of-place                "
+        "#                                                              out-of-place               "
+        " "
         "       in-place          \n"
         "#       size         count      type   redop    root     time   algbw   busbw #wrong     "
         "time   algbw   busbw #wrong\n"
@@ -198,8 +215,9 @@ std::string nccl_tests_text(SweepAnswer const& answer) {
         "(us)  (GB/s)  (GB/s)       \n";
     double sum = 0;
     for (auto const& row : answer.rows) {
-        std::string const set = fmt::format("  {}  {:6.2f}  {:6.2f}    N/A",
-                                            time_text(to_microseconds(row.time)), row.algbw, row.busbw);
+        std::string const set =
+            fmt::format("  {}  {:6.2f}  {:6.2f}    N/A", time_text(to_microseconds(row.time)),
+                        row.algbw, row.busbw);
         text += fmt::format("{:12}  {:12}  {:>8}  {:>6}  {:6}{}{}\n", row.size.count, row.count,
                             sweep.type.name, reduction(sweep.op), root(sweep.op), set, set);
         sum += row.busbw;

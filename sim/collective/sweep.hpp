@@ -25,11 +25,11 @@ TestType parse_test_type(std::string const& text);
 struct CollectiveSweep {
     CollectiveOp op = CollectiveOp::all_reduce;
     std::string algorithm;  ///< "": the tuner's choice
-    Bytes begin, end;
+    Bytes begin{}, end{};
     std::int64_t factor = 2;
-    Bytes step;             ///< more than 0: adds instead of multiplying
+    Bytes step{};  ///< more than 0: adds instead of multiplying
     TestType type{"float", 4};
-    bool steps = false;     ///< fidelity: steps
+    bool steps = false;  ///< fidelity: steps
 };
 
 struct SweepRow {

@@ -17,9 +17,9 @@ struct Latencies {
 constexpr Latencies ll{6.6, 0.6, 2.7};
 constexpr Latencies ll128{14, 1.9, 4};
 constexpr Latencies simple{8.4, 3.4, 14};
-constexpr double nvls_latency = 25;       // NVLS and NVLSTree, inside a node
+constexpr double nvls_latency = 25;  // NVLS and NVLSTree, inside a node
 constexpr double tree_network_latency = 20.9;
-constexpr double network_overhead = 1;    // of a ring step, three times for Simple
+constexpr double network_overhead = 1;  // of a ring step, three times for Simple
 /// Inter-node graph speeds are the largest list entry below the NIC: 48 of 50 GB/s.
 constexpr double network_graph_speed = 0.96;
 
@@ -31,19 +31,23 @@ double ring_bandwidth(Choice const& choice) {
     double const wiring = std::min(1.0, shape.in_domain.count / choice.section.nvlink.count);
     double const inside = choice.section.tuner.ring_bandwidth.count * wiring;
     if (shape.domains == 1) return inside;
-    double const nics = network_graph_speed * shape.per_gpu_nic.count * number(smallest_share(shape));
+    double const nics =
+        network_graph_speed * shape.per_gpu_nic.count * number(smallest_share(shape));
     if (shape.ranks_per_domain == 1) return nics;
     // For two nodes NCCL counts the inside speed; for more, that of the graph over the NICs.
     return shape.domains == 2 ? inside : std::min(nics, choice.section.tuner.nvlink.count * wiring);
 }
 
-double ring_seconds(Choice const& choice, Latencies const& latency, double protocol_bandwidth,
+double ring_seconds(Choice const& choice,
+                    Latencies const& latency,
+                    double protocol_bandwidth,
                     double overhead) {
     auto const steps = ring_steps(choice.op, choice.shape.ranks);
     auto const crossings = ring_network_steps(choice.op, choice.shape.domains);
-    double const inside = choice.shape.domains > 1 ? std::max(latency.nvlink, overhead) : latency.nvlink;
-    double const us = latency.base + number(steps - crossings) * inside +
-                      number(crossings) * latency.network;
+    double const inside =
+        choice.shape.domains > 1 ? std::max(latency.nvlink, overhead) : latency.nvlink;
+    double const us =
+        latency.base + number(steps - crossings) * inside + number(crossings) * latency.network;
     return us * 1e-6 + ring_factor(choice.op, choice.shape.ranks) *
                            static_cast<double>(choice.size.count) / protocol_bandwidth;
 }

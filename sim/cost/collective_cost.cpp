@@ -30,8 +30,7 @@ struct Scene {
     GroupShape const& shape = query.shape;
     double n = number(query.shape.ranks);
     double size = number(query.size.count);
-    LinkLoad load =
-        link_load(algorithm_of(query), query.op, query.size, query.shape);
+    LinkLoad load = link_load(algorithm_of(query), query.op, query.size, query.shape);
 
     /// Stretch of a transfer over NVLink: measured capacity over the capacity here.
     [[nodiscard]] double nvlink_stretch() const {
@@ -161,10 +160,21 @@ CollectiveTerms sendrecv_terms(Scene const& scene) {
     return {latency, latency, std::max(transfer, scene.nic_seconds(network.sendrecv_efficiency))};
 }
 
+/// What the bytes need on their links alone, at full rate, rounded up.
+Picoseconds full_rate_time(Collective const& query) {
+    LinkLoad const load = link_load(algorithm_of(query), query.op, query.size, query.shape);
+    double seconds = 0;
+    if (load.nvlink > 0) seconds = load.nvlink / query.shape.in_domain.count;
+    if (load.nic > 0) seconds = std::max(seconds, load.nic / query.shape.per_gpu_nic.count);
+    return from_seconds(seconds) + Picoseconds{1};
+}
+
 /// How `regions` support a point: the best of those that span its ranks; where none does, the worse
 /// of its neighbours, and at best interpolated.
-Basis region_basis(std::string const& name, std::vector<MeasuredRegion> const& regions,
-                   std::int64_t ranks, std::int64_t bytes) {
+Basis region_basis(std::string const& name,
+                   std::vector<MeasuredRegion> const& regions,
+                   std::int64_t ranks,
+                   std::int64_t bytes) {
     std::optional<Basis> spanned;
     MeasuredRegion const* below = nullptr;
     MeasuredRegion const* above = nullptr;
@@ -211,8 +221,8 @@ Basis basis_of(CollectiveSection const& section, Collective const& query) {
     }
     bool const nvls = algorithm_of(query) == Algorithm::nvls;
     if (query.op == CollectiveOp::broadcast || (nvls && query.op != CollectiveOp::all_reduce)) {
-        return {BasisKind::extrapolated, fmt::format("{} {} from its other operations", name,
-                                                     name_of(query.op))};
+        return {BasisKind::extrapolated,
+                fmt::format("{} {} from its other operations", name, name_of(query.op))};
     }
     return region_basis(name, nvls ? section.nvls->measured : section.measured, shape.ranks,
                         query.size.count);
@@ -245,13 +255,16 @@ Cost collective_cost(CollectiveSection const& section, Collective const& query) 
     double const p = section.overlap_norm;
     // Scaled by the larger term, so that powers of microseconds do not underflow.
     double const larger = std::max(terms.latency, terms.transfer);
-    double const time = larger * std::pow(std::pow(terms.latency / larger, p) +
-                                              std::pow(terms.transfer / larger, p),
-                                          1 / p);
+    double const time =
+        larger *
+        std::pow(std::pow(terms.latency / larger, p) + std::pow(terms.transfer / larger, p), 1 / p);
     NVL72_EXPECT(std::isfinite(time) && time > 0 && time >= terms.latency_empty * (1 - 1e-12),
                  "a collective takes a positive, finite time");
-    double const moving = std::max(0.0, time - terms.latency_empty);
-    return {from_seconds(time), from_seconds(moving), basis_of(section, query)};
+    Picoseconds const whole = from_seconds(time);
+    Picoseconds const moving =
+        std::max(from_seconds(std::max(0.0, time - terms.latency_empty)), full_rate_time(query));
+    NVL72_EXPECT(moving <= whole, "no link carries more than its capacity");
+    return {whole, moving, basis_of(section, query)};
 }
 
 int collective_sms(CollectiveSection const& section, CollectiveAlgorithm algorithm) {

@@ -81,15 +81,15 @@ struct SendrecvBranch {
 
 /// Between NVLink domains: not of this GPU alone but of a typical fabric around it.
 struct NetworkBranch {
-    Seconds hop_ll;            ///< of one ring step, LL
+    Seconds hop_ll;  ///< of one ring step, LL
     Seconds hop_ll128;
     Seconds hop_simple;
-    double ring_efficiency = 0;  ///< of NIC line rate
+    double ring_efficiency = 0;         ///< of NIC line rate
     BytesPerSecond ring_bandwidth_max;  ///< of the ring's default channels, one domain
-    Seconds tree_step;           ///< one level of the tree over domains, there or back
-    double tree_loss = 0;        ///< share by which crossing domains slows NVLS
+    Seconds tree_step;                  ///< one level of the tree over domains, there or back
+    double tree_loss = 0;               ///< share by which crossing domains slows NVLS
     double alltoall_efficiency = 0;
-    Seconds alltoall_peer;       ///< start-up of one peer in another domain
+    Seconds alltoall_peer;  ///< start-up of one peer in another domain
     double sendrecv_efficiency = 0;
     Seconds sendrecv_base;
 };
@@ -100,10 +100,10 @@ struct TunerConstants {
     BytesPerSecond ll_max;
     BytesPerSecond ll128_max;
     double nvls_efficiency = 0;
-    BytesPerSecond nvlink;                  ///< what NCCL takes NVLink for, all links
+    BytesPerSecond nvlink;                    ///< what NCCL takes NVLink for, all links
     std::vector<BytesPerSecond> nvls_speeds;  ///< descending: of one NVLS channel
-    BytesPerSecond tree_channel_2;          ///< cap of one NVLSTree channel, 2 domains
-    BytesPerSecond tree_channel_3;          ///< the same, more domains
+    BytesPerSecond tree_channel_2;            ///< cap of one NVLSTree channel, 2 domains
+    BytesPerSecond tree_channel_3;            ///< the same, more domains
 };
 
 /// Collective times of one GPU. Each branch is T = (latency^p + transfer^p)^(1/p).
@@ -150,7 +150,8 @@ struct CollectiveTerms {
 CollectiveTerms collective_terms(CollectiveSection const& section, Collective const& query);
 
 /// Time of one collective alone, every rank starting at once. The bandwidth part is the time above
-/// that of an empty buffer. Throws ConfigError for a branch the GPU lacks.
+/// that of an empty buffer, and at least what the bytes need at the full rate of their links: a
+/// p-norm hides some of the transfer under latency. Throws ConfigError for a branch the GPU lacks.
 Cost collective_cost(CollectiveSection const& section, Collective const& query);
 
 /// SMs that the branch holds on every rank.

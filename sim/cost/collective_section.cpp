@@ -79,7 +79,8 @@ std::vector<Field<AlltoallSimpleBranch>> const& fields_of(AlltoallSimpleBranch c
         required("base", &AlltoallSimpleBranch::base, "latency"),
         required("bandwidth", &AlltoallSimpleBranch::bandwidth, "payload out of one GPU"),
         required("ramp", &AlltoallSimpleBranch::ramp, "more time per byte of small buffers"),
-        required("ramp_bytes", &AlltoallSimpleBranch::ramp_bytes, "buffer where half of it is gone"),
+        required("ramp_bytes", &AlltoallSimpleBranch::ramp_bytes,
+                 "buffer where half of it is gone"),
         required("copy", &AlltoallSimpleBranch::copy, "bytes copied inside the GPU, in blocks"),
         required("sms", &AlltoallSimpleBranch::sms, "SMs held"),
     };
@@ -167,7 +168,8 @@ void check_efficiency(Place const& place, char const* key, double value) {
 void check(CollectiveSection const& section) {
     Place const& place = section.place;
     if (!(section.overlap_norm >= 1)) fail(place, "overlap_norm below 1", "1 or more");
-    section::check_positive(place, "ring_simple.int8_reduction", section.ring_simple.int8_reduction);
+    section::check_positive(place, "ring_simple.int8_reduction",
+                            section.ring_simple.int8_reduction);
     check_regions(place, section.measured);
     if (section.nvls) check_regions(place, section.nvls->measured);
     auto const& network = section.network;

@@ -1,0 +1,101 @@
+#include "sim/collective/algorithms.hpp"
+
+#include "sim/base/error.hpp"
+#include "sim/cost/profile.hpp"
+#include "topology/fabric.hpp"
+
+#include <gtest/gtest.h>
+#include <string>
+
+namespace nvl72 {
+namespace {
+
+using namespace literals;
+
+struct Machine {
+    Fabric fabric;
+    Profile profile;
+
+    explicit Machine(std::string const& cluster, std::int64_t gpus) {
+        Library const library(NVL72_SOURCE_DIR "/configs");
+        ClusterChoice choice;
+        choice.name = cluster;
+        choice.gpus = gpus;
+        fabric = build_fabric(choice, library);
+        profile = load_profile(library, fabric.gpu().name);
+    }
+    [[nodiscard]] std::string chosen(CollectiveOp op,
+                                     Bytes size,
+                                     std::string_view forced = {},
+                                     int bytes_per_element = 2) const {
+        auto const plan = plan_collective(profile, op, size, fabric.shape_of(0, 1, fabric.gpus()),
+                                          bytes_per_element, forced);
+        return std::string(collective_algorithms()[plan.query.algorithm].name);
+    }
+};
+
+TEST(CollectiveChoice, EightHopperGpusTakeLowLatencyRingsThenTheSwitches) {
+    // NVIDIA (nccl-tests 309): ring to 1 MiB, then NVLS.
+    Machine const box("hgx-h100", 8);
+    EXPECT_EQ(box.chosen(CollectiveOp::all_reduce, 1_KiB), "ring-ll");
+    EXPECT_EQ(box.chosen(CollectiveOp::all_reduce, 1_MiB), "ring-ll");
+    EXPECT_EQ(box.chosen(CollectiveOp::all_reduce, 4_MiB), "nvls");
+    EXPECT_EQ(box.chosen(CollectiveOp::all_gather, 1_GiB), "ring-simple");
+}
+
+TEST(CollectiveChoice, OneByteReductionsStayOnRings) {
+    Machine const box("hgx-h100", 8);
+    EXPECT_EQ(box.chosen(CollectiveOp::all_reduce, 1_GiB, {}, 1), "ring-simple");
+    EXPECT_THROW(box.chosen(CollectiveOp::all_reduce, 1_GiB, "nvls", 1), ConfigError);
+}
+
+TEST(CollectiveChoice, TwoBoxesTakeTheTreeOverNvlsAndFourTheRing) {
+    EXPECT_EQ(Machine("hgx-h100-superpod", 16).chosen(CollectiveOp::all_reduce, 4_GiB),
+              "hierarchical");
+    EXPECT_EQ(Machine("hgx-h100-superpod", 32).chosen(CollectiveOp::all_reduce, 4_GiB),
+              "ring-simple");
+    EXPECT_EQ(Machine("gb200-nvl72-superpod", 216).chosen(CollectiveOp::all_reduce, 4_GiB),
+              "hierarchical");
+}
+
+TEST(CollectiveChoice, AmpereHasNoNvls) {
+    Machine const box("hgx-a100-80gb", 8);
+    EXPECT_EQ(box.chosen(CollectiveOp::all_reduce, 1_GiB), "ring-simple");
+    EXPECT_THROW(box.chosen(CollectiveOp::all_reduce, 1_GiB, "nvls"), ConfigError);
+}
+
+TEST(CollectiveChoice, AFamilyNameLeavesTheProtocolToTheTuner) {
+    Machine const rack("gb200-nvl72", 72);
+    EXPECT_EQ(rack.chosen(CollectiveOp::all_reduce, 1_GiB, "ring"), "ring-simple");
+    EXPECT_EQ(rack.chosen(CollectiveOp::all_reduce, 1_KiB, "ring"), "ring-ll");
+    EXPECT_EQ(rack.chosen(CollectiveOp::all_reduce, 1_GiB), "nvls");
+}
+
+TEST(CollectiveChoice, UnknownAlgorithmNamesTheNearest) {
+    Machine const rack("gb200-nvl72", 72);
+    try {
+        static_cast<void>(rack.chosen(CollectiveOp::all_reduce, 1_GiB, "nvsl"));
+        FAIL();
+    } catch (ConfigError const& error) {
+        EXPECT_NE(std::string(error.what()).find("did you mean nvls?"), std::string::npos);
+    }
+}
+
+TEST(CollectiveChoice, PlanHoldsTheSmsOfItsBranch) {
+    Machine const box("hgx-h100", 8);
+    auto const shape = box.fabric.shape_of(0, 1, 8);
+    EXPECT_EQ(plan_collective(box.profile, CollectiveOp::all_reduce, 1_GiB, shape).sms, 16);
+    EXPECT_EQ(plan_collective(box.profile, CollectiveOp::all_gather, 1_GiB, shape).sms, 24);
+}
+
+TEST(CollectiveNames, OperationsHaveTheirObviousAliases) {
+    EXPECT_EQ(parse_collective_op("allreduce"), CollectiveOp::all_reduce);
+    EXPECT_EQ(parse_collective_op("all_reduce_perf"), CollectiveOp::all_reduce);
+    EXPECT_EQ(parse_collective_op("AllGather"), CollectiveOp::all_gather);
+    EXPECT_EQ(parse_collective_op("all_to_all"), CollectiveOp::alltoall);
+    EXPECT_EQ(parse_collective_op("reduce-scatter"), CollectiveOp::reduce_scatter);
+    EXPECT_THROW(parse_collective_op("all_redcue"), ConfigError);
+}
+
+}  // namespace
+}  // namespace nvl72

@@ -1,0 +1,144 @@
+#include "sim/cost/collective_cost.hpp"
+
+#include "sim/base/error.hpp"
+
+#include <cmath>
+#include <gtest/gtest.h>
+
+namespace nvl72 {
+namespace {
+
+using namespace literals;
+
+/// Round numbers: 100 GB/s everywhere, no ramps, latencies and transfer simply add.
+CollectiveSection plain_section() {
+    CollectiveSection section;
+    section.nvlink = 100_GBps;
+    section.overlap_norm = 1;
+    section.ring_ll = {Seconds{5e-6}, Seconds{1e-6}, Seconds{0.5e-6}, 50_GBps, 0, 8};
+    section.ring_ll128 = {Seconds{2e-6}, 90_GBps, 8};
+    section.ring_simple = {Seconds{10e-6}, Seconds{2e-6}, 100_GBps, 0, 0, 0, 1_MiB, 1.5, 24};
+    section.nvls = NvlsBranch{Seconds{20e-6}, 80_GBps, 0, 1_MiB, 0.01, 16, {{{8}, {1, 1 << 30}}}};
+    section.alltoall_ll = {Seconds{5e-6}, 5_GBps, 32};
+    section.alltoall_simple = {Seconds{10e-6}, 100_GBps, 0, 1_MiB, 0, 32};
+    section.sendrecv = {Seconds{10e-6}, 100_GBps, 32};
+    section.network = {Seconds{5e-6},  Seconds{6e-6}, Seconds{7e-6}, 0.8,           1000_GBps,
+                       Seconds{50e-6}, 0.1,           0.9,           Seconds{3e-6}, 0.5,
+                       Seconds{20e-6}};
+    section.measured = {{{2, 4, 8}, {800'000, 1'000'000, 100'000'000}}};
+    return section;
+}
+
+Collective query_of(CollectiveAlgorithm algorithm,
+                    CollectiveOp op,
+                    std::int64_t size,
+                    std::int64_t ranks,
+                    std::int64_t domains = 1) {
+    GroupShape shape;
+    shape.ranks = ranks;
+    shape.domains = domains;
+    shape.ranks_per_domain = ranks / domains;
+    shape.planes = shape.planes_up = 18;
+    shape.in_domain = 100_GBps;
+    shape.per_gpu_nic = 10_GBps;
+    return {op, static_cast<std::uint8_t>(algorithm), Bytes{size}, 2, shape};
+}
+
+double us(CollectiveSection const& section, Collective const& query) {
+    return to_microseconds(collective_cost(section, query).time);
+}
+
+TEST(CollectiveCost, SimpleRingAddsStepsAndTransfer) {
+    // 10 + 14 x 2 us, and 14/8 of 8 MB at 100 GB/s = 140 us.
+    auto const query =
+        query_of(CollectiveAlgorithm::ring_simple, CollectiveOp::all_reduce, 8'000'000, 8);
+    auto const cost = collective_cost(plain_section(), query);
+    EXPECT_EQ(cost.time, 178_us);
+    EXPECT_EQ(cost.bandwidth_part, 140_us + 1_ps);  // at the links' full rate, which rounds up
+}
+
+TEST(CollectiveCost, LowLatencyHopGrowsWithItsChunk) {
+    // One step carries 2 KiB: half of hop_data. 5 + 7 x 1.25 us + 7 x 2 KiB / 50 GB/s.
+    auto const query =
+        query_of(CollectiveAlgorithm::ring_ll, CollectiveOp::all_gather, 8 * 2048, 8);
+    EXPECT_NEAR(us(plain_section(), query), 5 + 7 * 1.25 + 7 * 2048 / 50e3, 1e-6);
+}
+
+TEST(CollectiveCost, NvlsSlowsWithRanksBeyondEight) {
+    // (1 + 1/18) x 9 MB = 9.5 MB at 80 GB/s = 118.75 us, times 1.1 for ten ranks beyond 8.
+    auto const query = query_of(CollectiveAlgorithm::nvls, CollectiveOp::all_reduce, 9'000'000, 18);
+    EXPECT_NEAR(us(plain_section(), query), 20 + 118.75 * 1.1, 1e-6);
+}
+
+TEST(CollectiveCost, OneByteReductionsAreSlower) {
+    auto query = query_of(CollectiveAlgorithm::ring_simple, CollectiveOp::all_reduce, 8'000'000, 8);
+    query.bytes_per_element = 1;
+    EXPECT_NEAR(us(plain_section(), query), 38 + 140 * 1.5, 1e-6);
+    query.op = CollectiveOp::all_gather;  // nothing is reduced: 10 + 7 x 2, 70 us
+    EXPECT_NEAR(us(plain_section(), query), 24 + 70, 1e-6);
+}
+
+TEST(CollectiveCost, ALostPlaneCostsAnEighteenthOfTheBandwidthTerm) {
+    auto query = query_of(CollectiveAlgorithm::nvls, CollectiveOp::all_reduce, 8'000'000, 8);
+    auto const whole = collective_cost(plain_section(), query);
+    query.shape.in_domain = BytesPerSecond{100e9 * 17 / 18};
+    auto const cut = collective_cost(plain_section(), query);
+    EXPECT_NEAR(whole.bandwidth_part / cut.bandwidth_part, 17.0 / 18, 1e-9);
+    EXPECT_EQ(cut.basis.kind, BasisKind::extrapolated);
+}
+
+TEST(CollectiveCost, RingAcrossDomainsIsBoundByItsNics) {
+    // 2 domains of 4: 12 steps inside, 2 across = 10 + 24 + 14 us;
+    // 14/8 of 8 MB over 4 NICs of 10 GB/s at 80 %: 14 MB / 32 GB/s = 437.5 us.
+    auto const query =
+        query_of(CollectiveAlgorithm::ring_simple, CollectiveOp::all_reduce, 8'000'000, 8, 2);
+    auto const cost = collective_cost(plain_section(), query);
+    EXPECT_NEAR(to_microseconds(cost.time), 48 + 437.5, 1e-6);
+    EXPECT_EQ(cost.basis.kind, BasisKind::extrapolated);
+    EXPECT_NE(cost.basis.why.find("NIC count x line rate"), std::string::npos);
+}
+
+TEST(CollectiveCost, HierarchicalAddsTreeLevels) {
+    // 2 domains of 8, 8 MB: base 20 + 2 x 50 us; NVLS 9 MB / 80 GB/s x 1.1 = 123.75 us; NICs
+    // 8 MB / (8 x 10 x 0.8 GB/s) = 125 us bind.
+    auto const query =
+        query_of(CollectiveAlgorithm::hierarchical, CollectiveOp::all_reduce, 8'000'000, 16, 2);
+    EXPECT_NEAR(us(plain_section(), query), 120 + 125, 1e-6);
+}
+
+TEST(CollectiveCost, AllToAllAcrossDomainsStartsEachFarPeer) {
+    // 2 domains of 4: 4 far peers x 3 us; 4 MB over a NIC of 10 GB/s at 90 %.
+    auto const query =
+        query_of(CollectiveAlgorithm::alltoall_simple, CollectiveOp::alltoall, 8'000'000, 8, 2);
+    EXPECT_NEAR(us(plain_section(), query), 10 + 12 + 4000 / 9.0, 1e-6);
+}
+
+TEST(CollectiveCost, PNormLiesBetweenTheLargerTermAndTheSum) {
+    auto section = plain_section();
+    section.overlap_norm = 2;  // sqrt(38^2 + 140^2)
+    auto const query =
+        query_of(CollectiveAlgorithm::ring_simple, CollectiveOp::all_reduce, 8'000'000, 8);
+    EXPECT_NEAR(us(section, query), std::sqrt(38.0 * 38 + 140.0 * 140), 1e-6);
+}
+
+TEST(CollectiveCost, BasisNamesWhatWasMeasured) {
+    auto const kind = [](std::int64_t size, std::int64_t ranks) {
+        return collective_cost(plain_section(), query_of(CollectiveAlgorithm::ring_simple,
+                                                         CollectiveOp::all_reduce, size, ranks))
+            .basis.kind;
+    };
+    EXPECT_EQ(kind(1'000'000, 8), BasisKind::on_grid);
+    EXPECT_EQ(kind(2'000'000, 6), BasisKind::interpolated);
+    EXPECT_EQ(kind(1'000'000, 16), BasisKind::extrapolated);
+    EXPECT_EQ(kind(1'000, 8), BasisKind::extrapolated);
+}
+
+TEST(CollectiveCost, GpuWithoutNvlsRefusesIt) {
+    auto section = plain_section();
+    section.nvls.reset();
+    auto const query = query_of(CollectiveAlgorithm::nvls, CollectiveOp::all_reduce, 8'000'000, 8);
+    EXPECT_THROW(collective_cost(section, query), ConfigError);
+}
+
+}  // namespace
+}  // namespace nvl72
