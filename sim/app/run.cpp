@@ -37,6 +37,8 @@ std::string readable_answer(Experiment const& experiment, RunResult const& resul
     if (systems.size() == 2) {
         text += "\n" + ratio_sentence(*systems[0], *systems[1]) + "\n";
     }
+    if (!result.notes.empty()) text += "\n";
+    for (std::string const& note : result.notes) text += note + "\n";
     for (SweepRow const* row : systems) {
         text += fmt::format("\nmemory of the fullest GPU, {} on {} GPUs\n{}", row->system,
                             row->gpus, result.memory[static_cast<std::size_t>(row->point)].text());

@@ -177,9 +177,6 @@ std::vector<SimulatedPoint> simulate_all(std::vector<LoadedPoint> const& points,
                          static_cast<double>(points.size()));
                 };
                 done[i] = simulate_point(points[i], static_cast<std::int64_t>(i), inner);
-                bool const keep =
-                    options.trace == TraceLevel::ops && points[i].kind == PointKind::system;
-                if (!keep) done[i].step.execution.start.clear();
             } catch (...) {
                 failures[i] = std::current_exception();
             }
@@ -195,6 +192,20 @@ std::vector<SimulatedPoint> simulate_all(std::vector<LoadedPoint> const& points,
         if (failure) std::rethrow_exception(failure);
     }
     return done;
+}
+
+/// Which network a system's numbers rest on: the routing factor is stated, not simulated.
+std::string network_note(LoadedPoint const& point) {
+    Fabric const& fabric = point.fabric;
+    if (fabric.domains() == 1) {
+        return fmt::format("{}: {} GPUs stay inside one NVLink domain; no network is crossed",
+                           point.system.name, fabric.gpus());
+    }
+    return fmt::format(
+        "{}: {} GPUs in {} NVLink domains; routing {}, folded, at the stated {:.0f} % of "
+        "line rate where several switches are crossed",
+        point.system.name, fabric.gpus(), fabric.domains(), name_of(fabric.routing()),
+        100 * fabric.routing_factor());
 }
 
 std::vector<std::string> unique_names(std::vector<std::string> names) {
@@ -245,6 +256,7 @@ RunResult run_experiment(Experiment const& experiment,
     std::vector<std::string> profiles;
     std::vector<std::string> recipes;
     for (LoadedPoint const& point : points) {
+        if (point.kind == PointKind::system) result.notes.push_back(network_note(point));
         profiles.push_back(point.profile_name);
         recipes.push_back(point.recipe.name);
     }

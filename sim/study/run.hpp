@@ -34,7 +34,7 @@ struct RunOptions {
 struct RunResult {
     std::vector<SweepRow> rows;         ///< one per point, in the experiment's order
     std::vector<Table> memory;          ///< who owns each GiB, by point
-    std::vector<std::string> cautions;  ///< what the reader should know, one line each
+    std::vector<std::string> notes;   ///< what the numbers rest on, one line per system
     ResultFile file;
 };
 
