@@ -124,6 +124,14 @@ Value const* Value::find(std::string_view key) const {
     return nullptr;
 }
 
+bool same_content(Value const& a, Value const& b) {
+    return a.kind == b.kind && a.scalar == b.scalar &&
+           std::ranges::equal(a.items, b.items, same_content) &&
+           std::ranges::equal(a.entries, b.entries, [](NamedValue const& x, NamedValue const& y) {
+               return x.name == y.name && same_content(x.value, y.value);
+           });
+}
+
 void fail(Place const& place, std::string const& found, std::string const& expected) {
     throw ConfigError(fmt::format("{}: {}{}", place.text(), found,
                                   expected.empty() ? "" : fmt::format(" (expected {})", expected)));

@@ -42,6 +42,9 @@ struct NamedValue {
     Value value;
 };
 
+/// Equal content, wherever it was written and whatever its source.
+bool same_content(Value const& a, Value const& b);
+
 /// `place: found (expected)`, thrown as ConfigError.
 [[noreturn]] void fail(Place const& place, std::string const& found, std::string const& expected);
 

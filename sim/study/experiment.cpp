@@ -120,8 +120,27 @@ Value take(Value& map, std::string const& key) {
     return taken;
 }
 
+/// The systems of a file, each with the keys it inherits.
+std::vector<Value> complete_systems(Value& root) {
+    Value defaults;
+    for (char const* key : inherited) {
+        Value value = take(root, key);
+        if (value.kind != Value::Kind::null) defaults.entries.push_back({key, std::move(value)});
+    }
+    std::vector<Value> systems;
+    if (Value const* written = root.find("systems")) systems = written->items;
+    for (Value& system : systems) {
+        for (auto const& [key, value] : defaults.entries) {
+            if (system.find(key) == nullptr) system.entries.push_back({key, value});
+        }
+    }
+    return systems;
+}
+
 void add_points(Experiment& experiment, Value system, Value const& sweep) {
     Value const measured = take(system, "measured");
+    // A published figure belongs to the run as the file states it, not to a point of a sweep.
+    if (sweep.kind != Value::Kind::null) take(system, "published");
     auto const chosen = combinations(sweep);
     for (auto const& values : chosen) {
         Value point = system;
@@ -146,6 +165,7 @@ void add_points(Experiment& experiment, Value system, Value const& sweep) {
 
 Experiment load_experiment(std::string const& file, std::vector<std::string> const& overrides) {
     Value root = load_yaml(file);
+    Value as_written = root;
     Experiment experiment;
     experiment.file = file;
     experiment.config = file_text(file);
@@ -153,21 +173,19 @@ Experiment load_experiment(std::string const& file, std::vector<std::string> con
         apply_override(root, assignment);
         experiment.config += fmt::format("\n# override: {}", assignment);
     }
-    Value defaults;
-    for (char const* key : inherited) {
-        Value value = take(root, key);
-        if (value.kind != Value::Kind::null) defaults.entries.push_back({key, std::move(value)});
-    }
+    auto const systems = complete_systems(root);
+    auto const systems_as_written = complete_systems(as_written);
     auto const written = read_spec<ExperimentFile>(root, &experiment.trail);
     if (written.systems.empty()) fail(root.find("systems")->place, "no systems", "one or more");
     if (written.seed < 0) fail(root.find("seed")->place, std::to_string(written.seed), "0 or more");
     experiment.title = written.title;
     experiment.question = written.question;
     experiment.seed = static_cast<std::uint64_t>(written.seed);
-    for (Value system : written.systems) {
-        for (auto const& [key, value] : defaults.entries) {
-            if (system.find(key) == nullptr) system.entries.push_back({key, value});
-        }
+    for (std::size_t i = 0; i < systems.size(); ++i) {
+        Value system = systems[i];
+        bool const changed =
+            i >= systems_as_written.size() || !same_content(system, systems_as_written[i]);
+        if (changed) take(system, "published");  // it was another run's figure
         add_points(experiment, std::move(system), written.sweep);
     }
     return experiment;
