@@ -82,7 +82,7 @@ int run(Context const& context,
 Command const calibrate_command{
     "calibrate",
     "--from PATH... [--gpu NAME] -o PROFILE.yaml",
-    "Fits a GPU's calibration profile to measured kernel times",
+    "fits a GPU's calibration profile to measured kernel times",
     "nvl72sim calibrate --from configs/measurements/kernels --gpu h100 -o h100.yaml",
     describe,
     run,

@@ -70,6 +70,11 @@ std::string description_of(Library const& library,
         Value const* found = file.find(key);
         if (found != nullptr && found->is_scalar()) return found->scalar;
     }
+    std::string text = file.find("gemm") == nullptr ? "" : "fitted to measured kernels";
+    if (Value const* base = file.find("scaled_from"); base != nullptr && base->is_scalar()) {
+        text += (text.empty() ? "scaled from " : "; the rest scaled from ") + base->scalar;
+    }
+    if (!text.empty()) return text;
     return file.source;
 }
 

@@ -39,7 +39,6 @@ int run(Context const& context,
     std::vector<std::string> arguments{"/usr/bin/python3", "-m", "nvl72plots"};
     arguments.insert(arguments.end(), words.begin(), words.end());
     arguments.insert(arguments.end(), {"-o", options["output"].as<std::string>()});
-    if (context.quiet) arguments.emplace_back("--quiet");
     std::vector<char*> argv;
     for (std::string& argument : arguments) argv.push_back(argument.data());
     argv.push_back(nullptr);

@@ -39,10 +39,7 @@ std::string readable_answer(Experiment const& experiment, RunResult const& resul
     }
     if (!result.notes.empty()) text += "\n";
     for (std::string const& note : result.notes) text += note + "\n";
-    for (SweepRow const* row : systems) {
-        text += fmt::format("\nmemory of the fullest GPU, {} on {} GPUs\n{}", row->system,
-                            row->gpus, result.memory[static_cast<std::size_t>(row->point)].text());
-    }
+    if (!systems.empty()) text += "\n" + memory_summary(result.rows, result.memory).text();
     for (SweepRow const* row : systems) {
         text += fmt::format("\n[{}]\n{}\n", row->system, megatron_line(*row));
     }

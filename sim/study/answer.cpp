@@ -16,6 +16,11 @@ Cell known(double value) { return std::isnan(value) ? Cell{std::monostate{}} : C
 
 Cell percent(double share) { return known(std::isnan(share) ? share : 100 * share); }
 
+/// What the part is called in front of people: "compute", "exposed TP".
+std::string title_of(StepPart const& part) {
+    return fmt::format("{}{}", part.column.starts_with("exposed") ? "exposed " : "", part.title);
+}
+
 /// GPU-seconds per million tokens: what a part of the step costs, whatever the batch and size.
 double cost_of(SweepRow const& row, double seconds) {
     double const tokens = static_cast<double>(row.global_batch * row.sequence_length);
@@ -41,6 +46,27 @@ Table prediction_table(std::vector<SweepRow> const& rows) {
                    row.tokens_per_s_per_gpu, known(row.published_tokens_per_s_per_gpu),
                    percent(row.error), percent(row.mfu), row.memory_gib, row.basis});
     }
+    return table;
+}
+
+Table memory_summary(std::vector<SweepRow> const& rows, std::vector<Table> const& memory) {
+    std::vector<Column> columns{{"system", "memory of the fullest GPU (GiB)"},
+                                {"gpus", "GPUs"}};
+    std::vector<std::vector<Cell>> lines;
+    for (SweepRow const& row : rows) {
+        if (row.kind != "system") continue;
+        Table const& owners = memory[static_cast<std::size_t>(row.point)];
+        std::vector<Cell> line{row.system, row.gpus};
+        for (std::size_t r = 0; r < owners.rows(); ++r) {
+            auto const* owner = std::get_if<std::string>(&owners.at(r, 0));
+            NVL72_EXPECT(owner != nullptr, "the memory table is owner, GiB, ...");
+            if (lines.empty()) columns.push_back({*owner + "_gib", *owner, 1});
+            line.push_back(owners.at(r, 1));
+        }
+        lines.push_back(std::move(line));
+    }
+    Table table(columns);
+    for (auto& line : lines) table.add(std::move(line));
     return table;
 }
 
@@ -70,15 +96,15 @@ Table full_table(std::vector<SweepRow> const& rows) {
 }
 
 Table breakdown_table(std::vector<SweepRow> const& rows) {
-    std::vector<Column> columns{{"system", "where the step goes"}, {"gpus", "GPUs"}};
+    std::vector<Column> columns{
+        {"system", "where the step goes"}, {"gpus", "GPUs"}, {"global_batch", "batch"}};
     for (StepPart const& part : step_parts) {
-        bool const exposed = part.column.starts_with("exposed");
         columns.push_back({std::string(part.column.substr(0, part.column.size() - 2)) + "_percent",
-                           fmt::format("{}{}", exposed ? "exposed " : "", part.title), 1, "%"});
+                           title_of(part), 1, "%"});
     }
     Table table(columns);
     for (SweepRow const& row : rows) {
-        std::vector<Cell> cells{row.system, row.gpus};
+        std::vector<Cell> cells{row.system, row.gpus, row.global_batch};
         for (StepPart const& part : step_parts) {
             cells.emplace_back(100 * row.parts.*part.member / row.step_s);
         }
@@ -95,7 +121,7 @@ RatioExplained explain_ratio(SweepRow const& from, SweepRow const& to) {
     explained.ratio = before / after;
     double now = before;
     for (StepPart const& part : step_parts) {
-        RatioFactor factor{std::string(part.title), cost_of(from, from.parts.*part.member),
+        RatioFactor factor{title_of(part), cost_of(from, from.parts.*part.member),
                            cost_of(to, to.parts.*part.member), 1};
         double const next = now - factor.from_s + factor.to_s;
         factor.factor = now / next;

@@ -17,9 +17,13 @@ Table full_table(std::vector<SweepRow> const& rows);
 /// Where the step went, in percent of it.
 Table breakdown_table(std::vector<SweepRow> const& rows);
 
+/// Who owns the memory of the fullest GPU: a line per compared system. `memory` holds a
+/// memory_table per row, by its point.
+Table memory_summary(std::vector<SweepRow> const& rows, std::vector<Table> const& memory);
+
 /// One factor of a ratio: how much faster `to` is than `from` by this part of the step alone.
 struct RatioFactor {
-    std::string name;   ///< "compute", "TP", ...
+    std::string name;   ///< "compute", "exposed TP", ...
     double from_s = 0;  ///< GPU-seconds per million tokens
     double to_s = 0;
     double factor = 1;
