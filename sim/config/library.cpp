@@ -43,6 +43,7 @@ std::vector<std::string> Library::names(std::string const& kind) const {
 std::string Library::path(std::string const& kind,
                           std::string const& name,
                           Place const& asked) const {
+    auto const listing = kind.ends_with('s') ? kind : kind + "s";
     fs::path const given(name);
     std::error_code ignored;
     if (given.extension() == ".yaml" || given.extension() == ".json") {
@@ -51,7 +52,7 @@ std::string Library::path(std::string const& kind,
         if (given.is_relative() && fs::exists(beside, ignored)) return beside.string();
         if (fs::exists(given, ignored)) return given.string();
         fail(asked, fmt::format("no file '{}'", name),
-             "a file, or a name from nvl72sim list " + kind);
+             "a file, or a name from nvl72sim list " + listing);
     }
     for (char const* extension : {".yaml", ".json"}) {
         fs::path const file = fs::path(folder_) / kind / (name + extension);
@@ -60,7 +61,7 @@ std::string Library::path(std::string const& kind,
     auto const near = nearest_name(name, names(kind));
     throw ConfigError(fmt::format("{}: unknown '{}' ({}see nvl72sim list {})", asked.text(), name,
                                   near.empty() ? "" : fmt::format("did you mean {}? ", near),
-                                  kind));
+                                  listing));
 }
 
 }  // namespace nvl72

@@ -229,7 +229,12 @@ void apply_override(Value& root, std::string const& assignment) {
         }
     };
     rename(rename, value, path);
-    set_value(root, path, std::move(value));
+    // `show` and messages write systems[0].layout; that is systems.0.layout.
+    std::string dotted;
+    for (char const c : path) {
+        if (c != ']') dotted += c == '[' ? '.' : c;
+    }
+    set_value(root, dotted, std::move(value));
 }
 
 }  // namespace nvl72

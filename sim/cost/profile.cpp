@@ -159,7 +159,7 @@ Profile load(
         }
         profile = derive_profile(base, scale);
     }
-    profile.gpu = file.gpu;
+    profile.gpu = gpu.name;
     profile.sms = gpu.sms;
     bool const has_base = file.scaled_from.has_value();
     take(profile.sustained, file.sustained, has_base, file.place, "sustained");
