@@ -72,7 +72,8 @@ def main():
         refuse(f"{asked.output}: cannot be written: {why.strerror or why}")
     empty = [one.path for one, drawn in parts if not drawn]
     if empty:
-        print(f"nvl72plots: {empty[0]}: nothing to draw (no points, no ops)", file=sys.stderr)
+        print(f"nvl72plots: {empty[0]}: nothing to draw (no compared systems, no sweep over GPUs, "
+              "no published figures, no ops)", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -23,19 +23,25 @@ def curves(rows, model):
     return {system: line for system, line in lines.items() if len(line) > 1}, dropped
 
 
+def kept(line):
+    """Tokens/s per GPU at the end of a curve over that at its start."""
+    return line[-1]["tokens_per_s_per_gpu"] / line[0]["tokens_per_s_per_gpu"]
+
+
+def batches_of(rows):
+    low, high = min(row["global_batch"] for row in rows), max(row["global_batch"] for row in rows)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
 def answer(lines, measured):
-    said = []
-    for system, line in lines.items():
-        first, last = line[0], line[-1]
-        grown = (last["tokens_per_s_per_gpu"] * last["gpus"]
-                 / (first["tokens_per_s_per_gpu"] * first["gpus"]))
-        said.append(f"{system} {style.plain_number(grown)}x "
-                    f"({first['gpus']:,} to {last['gpus']:,} GPUs, "
-                    f"{style.plain_number(last['gpus'] / first['gpus'], 4)}x)")
-    text = "Tokens/s grow: " + "; ".join(said) + "."
-    if measured:
-        text += " Filled: published; hollow: predicted, each at its own batch."
-    return text
+    said = [f"{system} keeps {kept(line):.0%} of its tokens/s per GPU from {line[0]['gpus']:,} to "
+            f"{line[-1]['gpus']:,} GPUs" for system, line in lines.items()]
+    text = "; ".join(said) + "."
+    batch = batches_of([row for line in lines.values() for row in line])
+    if not measured:
+        return text + f" Batch {batch}."
+    return text + (f" Lines: predicted at batch {batch}. Filled: published, at batch "
+                   f"{batches_of(measured)}; hollow: predicted for those very runs.")
 
 
 def draw_panel(ax, lines, measured, value):
@@ -64,10 +70,10 @@ def gpu_axis(ax, gpus):
     low, high = math.floor(math.log2(min(gpus))), math.ceil(math.log2(max(gpus)))
     every = 1 if high - low <= 5 else 2
     ax.set_xticks([2 ** power for power in range(low, high + 1, every)])
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:.0f}"))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.set_xlabel("GPUs (log axis)")
-    ax.set_xlim(min(gpus) / 1.15, max(gpus) * 1.15)
+    ax.set_xlim(min(gpus) / 1.3, max(gpus) * 1.3)
 
 
 def label_lines(ax, labels, log):
@@ -96,6 +102,11 @@ def draw(result):
     measured = [row for row in sweep.where(sweep["kind"] == "measured").rows()
                 if row["model"] in models and math.isfinite(published_rate(row))]
     fig, (total, per_gpu) = style.figure(4.3, 2)
+    for line in lines.values():  # what no loss at all would give
+        ends = (line[0], line[-1])
+        total.plot([row["gpus"] for row in ends],
+                   [line[0]["tokens_per_s_per_gpu"] * row["gpus"] for row in ends],
+                   color="#999999", linewidth=1, linestyle=(0, (2, 2)))
     draw_panel(total, lines, measured, lambda row, rate: rate * row["gpus"])
     labels = draw_panel(per_gpu, lines, measured, lambda row, rate: rate)
     gpus = [row["gpus"] for line in lines.values() for row in line]
@@ -105,6 +116,8 @@ def draw(result):
     total.set_yscale("log")
     total.yaxis.set_major_formatter(FuncFormatter(style.short_number))
     total.yaxis.set_minor_formatter(NullFormatter())
+    total.text(0.97, 0.04, "dotted: without loss", transform=total.transAxes, ha="right",
+               fontsize=9, color="#777777")
     total.set_ylabel("tokens/s, all GPUs (log axis)")
     per_gpu.set_ylabel("tokens/s per GPU")
     per_gpu.yaxis.set_major_formatter(FuncFormatter(style.short_number))

@@ -25,11 +25,11 @@ DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (5, 1.5, 1, 1.5)))
 # Parts of a step, in result.PARTS' order: label, colour, hatch, colour of text on it.
 PARTS = (
     ("compute", "#44546a", "", "white"),
-    ("TP exposed", "#cc79a7", "", "black"),
-    ("CP exposed", "#56b4e9", "\\\\\\", "black"),
-    ("EP exposed", "#009e73", "...", "black"),
-    ("DP exposed", "#f0e442", "", "black"),
-    ("PP exposed", "#a6611a", "xxx", "white"),
+    ("exposed TP", "#cc79a7", "", "black"),
+    ("exposed CP", "#56b4e9", "\\\\\\", "black"),
+    ("exposed EP", "#009e73", "...", "black"),
+    ("exposed DP", "#f0e442", "", "black"),
+    ("exposed PP", "#a6611a", "xxx", "white"),
     ("bubble", "#c9c9c9", "///", "black"),
     ("idle", "#ffffff", "", "black"),
 )
@@ -93,6 +93,12 @@ def label_of(row, model):
 def lighter(colour, share):
     """`colour` mixed with white; share 0 leaves it."""
     return tuple(c + (1 - c) * share for c in matplotlib.colors.to_rgb(colour))
+
+
+def is_light(colour):
+    """Whether black text reads better on `colour` than white."""
+    red, green, blue = matplotlib.colors.to_rgb(colour)
+    return 0.299 * red + 0.587 * green + 0.114 * blue > 0.5
 
 
 def short_number(value, _position=None):

@@ -55,22 +55,41 @@ def names_of(result, point, classes):
     return [names.get(int(one), f"class {one}") for one in classes]
 
 
-def draw_row(ax, at, ops, found, window, lanes):
+def label_every(found, window, panels):
+    """(n, width of a number in ps): every n-th micro-batch of a row carries its number, so that
+    numbers do not run into each other; none (n 0) where boxes are too narrow for one."""
+    shown = [box for box in found if window[0] <= box[0] <= window[1] and box[3] >= 0]
+    gaps = sorted(b[0] - a[0] for a, b in zip(shown, shown[1:]))
+    if not gaps:
+        return 0, 0
+    digits = max(len(str(box[3])) for box in shown)
+    need = (0.005 + 0.0085 * digits) * panels * (window[1] - window[0])
+    widths = sorted(box[1] - box[0] for box in shown)
+    if widths[len(widths) // 2] < 0.7 * need:
+        return 0, need
+    every = 1
+    while every < 64 and every * gaps[len(gaps) // 2] < need:
+        every *= 2
+    return every, need
+
+
+def draw_row(ax, at, ops, found, window, lanes, labels):
     begin, end = window
-    width = end - begin
+    every, need = labels
     for start, stop, phase, micro_batch, chunk in found:
         if stop < begin or start > end:
             continue
         colour, text = PHASES.get(phase, OTHER_PHASE)
         if chunk > 0:  # later model chunks of the stage (virtual pipeline) are lighter
-            colour, text = style.lighter(colour, 0.55 * chunk / ax.chunk_max), "black"
+            colour = style.lighter(colour, 0.55 * chunk / ax.chunk_max)
+            text = "black" if style.is_light(colour) else "white"
         ax.barh(at - 0.14, (stop - start) / PICOSECONDS, left=start / PICOSECONDS, height=0.5,
                 color=colour, edgecolor="white", linewidth=0.5)
-        middle = (max(start, begin) + min(stop, end)) / 2
-        room = (min(stop, end) - max(start, begin)) / width / ax.share
-        if micro_batch >= 0 and room > 0.004 + 0.0065 * len(str(micro_batch)):
+        middle = (start + stop) / 2
+        inside = (begin + need / 2 <= middle <= end - need / 2) and stop - start > 0.6 * need
+        if every and inside and micro_batch >= 0 and micro_batch % every == 0:
             ax.text(middle / PICOSECONDS, at - 0.14, str(micro_batch), ha="center", va="center",
-                    fontsize=7, color=text)
+                    fontsize=7, color=text, clip_on=True)
     height = 0.34 / max(1, len(lanes))
     for lane, (dimension, part) in enumerate(lanes):
         mask = ((ops["dimension"] == dimension) & (ops["kind"] != "compute")
@@ -99,11 +118,10 @@ def answer(row, rows, end, shown, classes, all_classes):
     most = max({box[3] for found in rows for box in found}, default=-1) + 1
     text += f" Numbers count micro-batches (0 to {most - 1})." if most > 1 else ""
     if any(box[4] > 0 for found in rows for box in found):
-        text += " Lighter: later model chunks."
+        text += " Lighter: later model chunks. White: waiting."
     if len(shown) > 1:
-        first, last = ((b - a) / PICOSECONDS for a, b in shown)
-        text += (f" Shown: the first {first:.3g} s and the last {last:.3g} s of "
-                 f"{step} s.")
+        first = (shown[0][1] - shown[0][0]) / PICOSECONDS
+        text += f" Shown: the first and last {first:.2g} s of {step} s."
     if len(classes) < len(all_classes):
         text += f" The first {len(classes)} of {len(all_classes)} classes."
     return text
@@ -143,8 +161,10 @@ def draw_point(result, ops, point):
     for ax, window in zip(axes, shown):
         ax.chunk_max = chunk_max
         ax.share = len(shown)  # panels side by side: a box is that much narrower
-        for at, (some, found) in enumerate(zip(by_class, rows)):
-            draw_row(ax, at, some, found, window, lanes)
+        labels = [label_every(found, window, ax.share) for found in rows]
+        most = max(every for every, _ in labels)  # one rhythm in all rows
+        for at, (some, found, (every, need)) in enumerate(zip(by_class, rows, labels)):
+            draw_row(ax, at, some, found, window, lanes, (most if every else 0, need))
         ax.set_xlim(window[0] / PICOSECONDS, window[1] / PICOSECONDS)
         ax.set_ylim(len(classes) - 0.45, -0.5)
         ax.set_xlabel("seconds since the step began")
