@@ -50,8 +50,7 @@ Table prediction_table(std::vector<SweepRow> const& rows) {
 }
 
 Table memory_summary(std::vector<SweepRow> const& rows, std::vector<Table> const& memory) {
-    std::vector<Column> columns{{"system", "memory of the fullest GPU (GiB)"},
-                                {"gpus", "GPUs"}};
+    std::vector<Column> columns{{"system", "memory of the fullest GPU (GiB)"}, {"gpus", "GPUs"}};
     std::vector<std::vector<Cell>> lines;
     for (SweepRow const& row : rows) {
         if (row.kind != "system") continue;
