@@ -112,7 +112,13 @@ SimulatedPoint simulate_point(LoadedPoint const& point,
                               std::function<void(double)> const& progress) {
     StepSpec const spec{point.model,   point.parallel, point.fabric,
                         point.profile, point.recipe,   point.precision};
-    SimulatedPoint done{{}, simulate_step(spec, progress)};
+    SimulatedPoint done;
+    try {
+        done.step = simulate_step(spec, progress);
+    } catch (DoesNotFit const& error) {
+        throw DoesNotFit(fmt::format("{}: {} on {} GPUs: {}", point.system.place.text(),
+                                     point.system.name, point.fabric.gpus(), error.what()));
+    }
     StepResult const& step = done.step;
     Parallel const& parallel = point.parallel;
     double const tokens_per_gpu = static_cast<double>(parallel.global_batch * parallel.sequence) /
