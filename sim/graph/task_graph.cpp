@@ -111,13 +111,10 @@ std::string cycle_text(TaskGraph const& graph,
     while (!seen[at]) {
         seen[at] = true;
         path.emplace_back(at);
-        for (TaskId const needed : graph.needs(TaskId{at})) {
-            if (waiting[needed.value] != 0) {
-                at = needed.value;
-                break;
-            }
-        }
-        if (path.back().value == at) at = stream_before[at].value;
+        auto const needs = graph.needs(TaskId{at});
+        auto const unfinished = std::find_if(
+            needs.begin(), needs.end(), [&](TaskId needed) { return waiting[needed.value] != 0; });
+        at = unfinished != needs.end() ? unfinished->value : stream_before[at].value;
     }
     auto const first = std::find(path.begin(), path.end(), TaskId{at});
     std::string text = "the schedule is a cycle: ";
