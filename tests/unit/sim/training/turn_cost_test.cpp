@@ -1,0 +1,225 @@
+#include "sim/training/turn_cost.hpp"
+
+#include "sim/cost/profile.hpp"
+#include "topology/fabric.hpp"
+
+#include <gtest/gtest.h>
+#include <map>
+
+namespace nvl72 {
+namespace {
+
+using namespace literals;
+
+/// Prices made up for the hand: every GEMM 1000 ns, attention 500, elementwise kernels 100.
+struct Prices {
+    Picoseconds gemm = 1000_ns, attention = 500_ns, elementwise = 100_ns;
+    std::map<CollectiveOp, Picoseconds> collective{{CollectiveOp::all_gather, 7000_ns},
+                                                   {CollectiveOp::reduce_scatter, 11000_ns},
+                                                   {CollectiveOp::all_reduce, 13000_ns},
+                                                   {CollectiveOp::sendrecv, 17000_ns}};
+
+    Picoseconds operator()(Gemm const&) const { return gemm; }
+    Picoseconds operator()(Attention const&) const { return attention; }
+    Picoseconds operator()(MemoryTraffic const&) const { return elementwise; }
+    Picoseconds operator()(Collective const& query) const { return collective.at(query.op); }
+};
+
+/// One layer of a dense model: 4 GEMMs, attention, 6 elementwise operators.
+Architecture small_model() {
+    Architecture model;
+    model.layers = 1;
+    model.hidden = 1024;
+    model.heads = model.kv_heads = 8;
+    model.head_dim = 128;
+    model.ffn = 4096;
+    model.vocab = 4096;
+    return model;
+}
+
+Library library() { return Library(NVL72_SOURCE_DIR "/configs"); }
+
+/// A turn of the small model on H100 boxes.
+struct Bench {
+    Architecture model = small_model();
+    PrecisionPolicy precision;
+    Recipe recipe;
+    Profile profile = load_profile(library(), "h100");
+    Prices prices;
+    TurnShape shape;
+    ChunkContent chunk{1, false, false};
+
+    Bench(int tp, int cp) {
+        ClusterChoice choice;
+        choice.name = "hgx-h100-superpod";
+        choice.gpus = 8;
+        Fabric const fabric = build_fabric(choice, library());
+        shape.tp = tp;
+        shape.cp = cp;
+        shape.sequence_parallel = tp > 1;
+        shape.sequence = 4096;
+        shape.tp_group = fabric.shape_of(0, 1, tp);
+        shape.cp_group = fabric.shape_of(0, tp, cp);
+        overlap(false);
+    }
+    void overlap(bool on) { recipe.overlap.tp = recipe.overlap.cp = on; }
+    [[nodiscard]] TurnCost turn(bool forward) const {
+        CostBook book([this](Query const& query) {
+            Picoseconds const time = std::visit(prices, query);
+            return Cost{time, time, {BasisKind::on_grid, ""}};
+        });
+        TurnPricer const pricer(model, precision, recipe, profile, book);
+        return forward ? pricer.forward(chunk, shape) : pricer.backward(chunk, shape);
+    }
+};
+
+Picoseconds waited(TurnCost const& cost, ParallelDimension dimension) {
+    return cost.exposed.at(static_cast<std::size_t>(dimension)).cost.time;
+}
+
+/// Bytes sent under and beside the kernels.
+LinkLoad all_load(TurnCost const& cost) {
+    LinkLoad sum = cost.hidden_load;
+    for (auto const& exposed : cost.exposed) sum += exposed.load;
+    return sum;
+}
+
+}  // namespace
+
+// Forward: 4 GEMMs + attention + 6 elementwise = 4000 + 500 + 600. Backward: each GEMM twice.
+TEST(TurnCost, AddsUpItsKernels) {
+    Bench const bench(1, 1);
+    EXPECT_EQ(bench.turn(true).compute.time, 5100_ns);
+    EXPECT_EQ(bench.turn(false).compute.time, 9100_ns);
+}
+
+// The head adds its norm, its GEMM and the cross entropy; the embedding one copy.
+TEST(TurnCost, AddsTheEndsOfTheModel) {
+    Bench bench(1, 1);
+    bench.chunk = {2, true, true};
+    EXPECT_EQ(bench.turn(true).compute.time, 2 * 5100_ns + 100_ns + 1200_ns);
+    EXPECT_EQ(bench.turn(false).compute.time, 2 * 9100_ns + 100_ns + 2200_ns);
+}
+
+// Megatron's sequence parallelism. Forward: QKV and gate-up gather, projection and down scatter:
+// 2 x 7 + 2 x 11 us. Backward: the two row layers gather, the two column layers gather and scatter:
+// 4 x 7 + 2 x 11 us.
+TEST(TurnCost, WithoutOverlapWaitsForEveryTensorParallelCollective) {
+    Bench const bench(4, 1);
+    EXPECT_EQ(waited(bench.turn(true), ParallelDimension::tp), 36_us);
+    EXPECT_EQ(waited(bench.turn(false), ParallelDimension::tp), 50_us);
+    EXPECT_EQ(bench.turn(true).compute.time, 5100_ns) << "kernels run alone";
+    EXPECT_EQ(bench.turn(true).hidden_load.nvlink, 0);
+}
+
+// Without it, two all-reduces each way (Shoeybi et al. 2019).
+TEST(TurnCost, WithoutSequenceParallelismAllReduces) {
+    Bench bench(4, 1);
+    bench.shape.sequence_parallel = false;
+    EXPECT_EQ(waited(bench.turn(true), ParallelDimension::tp), 26_us);
+    EXPECT_EQ(waited(bench.turn(false), ParallelDimension::tp), 26_us);
+}
+
+// tp 4: 3 ring steps under quarters of a GEMM (250 ns). A gather of 600 ns has steps of 200:
+// hidden. A scatter of 600 ns waits for its last step: 200. Backward, all 600 ns fit under whole
+// GEMMs (1000 ns) but the row layers' gathers, which are pipelined, and are hidden too.
+TEST(TurnCost, WithOverlapWaitsForTheStepsThatOutlastTheirGemm) {
+    Bench bench(4, 1);
+    bench.overlap(true);
+    bench.prices.collective[CollectiveOp::all_gather] = 600_ns;
+    bench.prices.collective[CollectiveOp::reduce_scatter] = 600_ns;
+    EXPECT_EQ(waited(bench.turn(true), ParallelDimension::tp), 400_ns);
+    EXPECT_EQ(waited(bench.turn(false), ParallelDimension::tp), 0_ns);
+    // 1200 ns: steps of 400 outlast 250 by 150. Gather 3 x 150; scatter 400 + 2 x 150. Backward:
+    // row gathers 3 x 150 each; column gather and scatter 1200 - 1000 each.
+    bench.prices.collective[CollectiveOp::all_gather] = 1200_ns;
+    bench.prices.collective[CollectiveOp::reduce_scatter] = 1200_ns;
+    EXPECT_EQ(waited(bench.turn(true), ParallelDimension::tp), 2 * 450_ns + 2 * 700_ns);
+    EXPECT_EQ(waited(bench.turn(false), ParallelDimension::tp), 2 * 450_ns + 4 * 200_ns);
+}
+
+// Whatever the times, hiding never waits longer, and the same bytes cross the links.
+TEST(TurnCost, OverlapNeverWaitsLongerAndMovesTheSameBytes) {
+    for (std::int64_t ns = 10; ns < 1'000'000; ns *= 3) {
+        Bench bench(4, 2);
+        for (auto& [op, time] : bench.prices.collective) time = Picoseconds{1000 * ns};
+        for (bool const forward : {true, false}) {
+            bench.overlap(false);
+            TurnCost const shown = bench.turn(forward);
+            bench.overlap(true);
+            TurnCost const hidden = bench.turn(forward);
+            for (auto const dimension : {ParallelDimension::tp, ParallelDimension::cp}) {
+                EXPECT_LE(waited(hidden, dimension), waited(shown, dimension)) << ns << " ns";
+            }
+            EXPECT_GT(all_load(shown).nvlink, 0);
+            EXPECT_NEAR(all_load(hidden).nvlink, all_load(shown).nvlink,
+                        1e-9 * all_load(shown).nvlink);
+            EXPECT_EQ(hidden.compute.time, shown.compute.time) << "tp_sms is 0";
+        }
+    }
+}
+
+// As above with 600 ns: hidden are 2 x 600 (gathers) and 2 x 400 (scatters). On 33 of 132 SMs their
+// GEMMs lose a quarter of that time: 500 ns. Backward hides 4 x 600 and 2 x 600: 900 ns.
+TEST(TurnCost, HiddenCollectivesTakeTheirSmsFromTheGemm) {
+    Bench bench(4, 1);
+    ASSERT_EQ(bench.profile.sms, 132);
+    bench.overlap(true);
+    bench.recipe.overlap.tp_sms = 33;
+    bench.prices.collective[CollectiveOp::all_gather] = 600_ns;
+    bench.prices.collective[CollectiveOp::reduce_scatter] = 600_ns;
+    EXPECT_EQ(bench.turn(true).compute.time, 5100_ns + 500_ns);
+    EXPECT_EQ(bench.turn(false).compute.time, 9100_ns + 900_ns);
+    bench.overlap(false);
+    EXPECT_EQ(bench.turn(true).compute.time, 5100_ns) << "nothing is hidden";
+}
+
+// The layer's forward runs again, with its communication; the model's ends do not.
+TEST(TurnCost, RecomputeAddsExactlyTheLayersForward) {
+    Bench bench(4, 2);
+    bench.chunk = {3, true, true};
+    TurnCost const plain = bench.turn(false);
+    bench.chunk = {3, false, false};
+    TurnCost const layers = bench.turn(true);
+    bench.chunk = {3, true, true};
+    bench.recipe.full_recompute = true;
+    TurnCost const again = bench.turn(false);
+    EXPECT_EQ(again.compute.time, plain.compute.time + layers.compute.time);
+    for (auto const dimension : {ParallelDimension::tp, ParallelDimension::cp}) {
+        EXPECT_EQ(waited(again, dimension), waited(plain, dimension) + waited(layers, dimension));
+    }
+    EXPECT_EQ(bench.turn(true).compute.time, layers.compute.time + 1300_ns) << "forward as before";
+}
+
+TEST(TurnCost, WithoutParallelismWaitsForNothing) {
+    Bench const bench(1, 1);
+    for (bool const forward : {true, false}) {
+        TurnCost const cost = bench.turn(forward);
+        for (auto const& exposed : cost.exposed) EXPECT_EQ(exposed.cost.time, 0_ps);
+        EXPECT_EQ(all_load(cost).nvlink, 0);
+        EXPECT_EQ(all_load(cost).nic, 0);
+    }
+}
+
+// Ring attention over 4 ranks: the own block and 3 others (500 ns each), 3 exchanges of 17 us.
+// Hidden, each exchange outlasts its block by 16.5 us.
+TEST(TurnCost, RingAttentionExchangesKeysOnceForEveryOtherRank) {
+    Bench bench(1, 4);
+    EXPECT_EQ(waited(bench.turn(true), ParallelDimension::cp), 51_us);
+    EXPECT_EQ(waited(bench.turn(true), ParallelDimension::tp), 0_ps);
+    EXPECT_EQ(bench.turn(true).compute.time, 5100_ns + 3 * 500_ns);
+    bench.overlap(true);
+    EXPECT_EQ(waited(bench.turn(true), ParallelDimension::cp), 3 * 16'500_ns);
+    bench.prices.collective[CollectiveOp::sendrecv] = 500_ns;
+    EXPECT_EQ(waited(bench.turn(true), ParallelDimension::cp), 0_ps);
+}
+
+// 2 x kv heads x 128 x 2 B of 1024 tokens, 3 times; backward also the gradients: twice the bytes.
+TEST(TurnCost, RingAttentionMovesKeysAndValues) {
+    Bench const bench(1, 4);
+    double const once = 2.0 * 8 * 128 * 2 * 1024;
+    EXPECT_DOUBLE_EQ(all_load(bench.turn(true)).nvlink, 3 * once);
+    EXPECT_DOUBLE_EQ(all_load(bench.turn(false)).nvlink, 6 * once);
+}
+
+}  // namespace nvl72
