@@ -2,8 +2,10 @@
 
 #include "tests/support/small_experiment.hpp"
 
+#include <algorithm>
 #include <fstream>
 #include <gtest/gtest.h>
+#include <map>
 #include <set>
 #include <sstream>
 #include <string>
@@ -129,6 +131,54 @@ TEST(RunExperiment, AMeasuredRunIsPredictedWithItsOwnSettings) {
     EXPECT_NEAR(measured.error, 2.5 / measured.step_s - 1, 1e-12);
     EXPECT_EQ(measured.published_step_low_s, 2);
     EXPECT_EQ(measured.published_step_high_s, 3);
+}
+
+// /classes sums to the step, /memory to the row's figure, and no link is above its capacity.
+TEST(RunExperiment, ItsTablesAgree) {
+    auto const result = run(text());
+    auto const reals = [&](char const* table, char const* column) {
+        return std::get<std::vector<double>>(result.file.find(table)->find(column)->values);
+    };
+    auto const counts = [&](char const* table, char const* column) {
+        return std::get<std::vector<std::int64_t>>(result.file.find(table)->find(column)->values);
+    };
+    auto const points = counts("classes", "point");
+    for (std::size_t c = 0; c < points.size(); ++c) {
+        double sum = 0;
+        for (StepPart const& part : step_parts) {
+            sum += reals("classes", std::string(part.column).c_str())[c];
+        }
+        double const step = result.rows[static_cast<std::size_t>(points[c])].step_s;
+        EXPECT_NEAR(sum, step, 1e-9 * step);
+    }
+    auto const owners = counts("memory", "point");
+    auto const stages = counts("memory", "class");
+    auto const gib = reals("memory", "gib");
+    for (SweepRow const& row : result.rows) {
+        std::map<std::int64_t, double> by_stage;
+        for (std::size_t i = 0; i < owners.size(); ++i) {
+            if (owners[i] == row.point) by_stage[stages[i]] += gib[i];
+        }
+        double fullest = 0;
+        for (auto const& [stage, held] : by_stage) fullest = std::max(fullest, held);
+        EXPECT_NEAR(fullest, row.memory_gib, 1e-9 * row.memory_gib);
+    }
+    auto const links = counts("links", "point");
+    for (std::size_t i = 0; i < links.size(); ++i) {
+        double const step = result.rows[static_cast<std::size_t>(links[i])].step_s;
+        double const used = reals("links", "utilisation")[i];
+        EXPECT_DOUBLE_EQ(used, reals("links", "bytes")[i] / (reals("links", "capacity")[i] * step));
+        EXPECT_LE(used, 1 + 1e-9);
+    }
+    std::vector<std::int64_t> const tasks = counts("ops", "start_ps");
+    std::vector<std::int64_t> const ends = counts("ops", "end_ps");
+    std::vector<std::int64_t> const of = counts("ops", "point");
+    std::int64_t last = 0;
+    for (std::size_t i = 0; i < tasks.size(); ++i) {
+        EXPECT_LT(tasks[i], ends[i]);
+        if (of[i] == 0) last = std::max(last, ends[i]);
+    }
+    EXPECT_NEAR(static_cast<double>(last) * 1e-12, result.rows[0].step_s, 1e-12);
 }
 
 // A trace is written or not; the predictions are the same.

@@ -5,6 +5,9 @@
 
 #include <gtest/gtest.h>
 #include <map>
+#include <set>
+#include <utility>
+#include <variant>
 
 namespace nvl72 {
 namespace {
@@ -71,6 +74,18 @@ struct Bench {
         TurnPricer const pricer(model, precision, recipe, profile, book);
         return forward ? pricer.forward(chunk, shape) : pricer.backward(chunk, shape);
     }
+    /// Every distinct query of a turn.
+    [[nodiscard]] std::set<Query> queries(bool forward) const {
+        std::set<Query> asked;
+        CostBook book([&](Query const& query) {
+            asked.insert(query);
+            Picoseconds const time = std::visit(prices, query);
+            return Cost{time, time, {BasisKind::on_grid, ""}};
+        });
+        TurnPricer const pricer(model, precision, recipe, profile, book);
+        (void)(forward ? pricer.forward(chunk, shape) : pricer.backward(chunk, shape));
+        return asked;
+    }
 };
 
 Picoseconds waited(TurnCost const& cost, ParallelDimension dimension) {
@@ -136,6 +151,66 @@ TEST(TurnCost, WithOverlapWaitsForTheStepsThatOutlastTheirGemm) {
     bench.prices.collective[CollectiveOp::reduce_scatter] = 1200_ns;
     EXPECT_EQ(waited(bench.turn(true), ParallelDimension::tp), 2 * 450_ns + 2 * 700_ns);
     EXPECT_EQ(waited(bench.turn(false), ParallelDimension::tp), 2 * 450_ns + 4 * 200_ns);
+}
+
+// What is asked of the price book, on one of tp 4 x cp 2 ranks with 2048 of 4096 tokens.
+//   QKV 3 x 1024 of 1024 -> 768 x 1024; projection 1024 of 1024 -> 1024 x 256
+//   gate and up 2 x 4096 of 1024 -> 2048 x 1024; down 1024 of 4096 -> 1024 x 1024
+// Attention: 2 of 8 heads over the own block, then half of the other rank's (zigzag halves).
+TEST(TurnCost, AsksForTheShareOfOneRank) {
+    Bench const bench(4, 2);
+    auto const asked = bench.queries(true);
+    for (Gemm const& gemm : {Gemm{Precision::bf16, 2048, 768, 1024},
+                             {Precision::bf16, 2048, 1024, 256},
+                             {Precision::bf16, 2048, 2048, 1024},
+                             {Precision::bf16, 2048, 1024, 1024}}) {
+        EXPECT_TRUE(asked.contains(gemm)) << gemm.n << " x " << gemm.k;
+    }
+    Attention attention{Precision::bf16, 1, 2048, 2048, 2, 2, 128, true, false};
+    EXPECT_TRUE(asked.contains(attention));
+    attention.causal = false;
+    attention.kv_tokens = 1024;
+    EXPECT_TRUE(asked.contains(attention));
+    // Norms: 2 passes of 1024 x 2 B over a quarter of 2048 tokens. Rotary positions: Q and K in and
+    // out, 2 heads of 128 each, 2 kernels. SwiGLU: 3 widths of 1024.
+    EXPECT_TRUE(asked.contains(MemoryTraffic{Bytes{512 * 2 * 2048}, 1}));
+    EXPECT_TRUE(asked.contains(MemoryTraffic{Bytes{2048 * 2 * 2 * (256 + 256)}, 2}));
+    EXPECT_TRUE(asked.contains(MemoryTraffic{Bytes{2048 * 3 * 2 * 1024}, 1}));
+    // A whole tensor of 2048 x 1024 is gathered or scattered; keys and values of 2 heads go round.
+    std::set<std::pair<CollectiveOp, std::int64_t>> collectives;
+    for (Query const& query : asked) {
+        auto const* collective = std::get_if<Collective>(&query);
+        if (collective != nullptr) collectives.emplace(collective->op, collective->size.count);
+    }
+    std::int64_t const tensor = 2048 * 1024 * 2;
+    std::set<std::pair<CollectiveOp, std::int64_t>> const wanted{
+        {CollectiveOp::all_gather, tensor},
+        {CollectiveOp::reduce_scatter, tensor},
+        {CollectiveOp::sendrecv, 2048 * 2 * 256 * 2}};
+    EXPECT_EQ(collectives, wanted);
+}
+
+// The data gradient swaps outputs and inputs; the weight gradient sums over the tokens.
+TEST(TurnCost, AsksForBothGradientsOfEachGemm) {
+    Bench const bench(4, 2);
+    auto const asked = bench.queries(false);
+    EXPECT_TRUE(asked.contains(Gemm{Precision::bf16, 2048, 1024, 768}));
+    EXPECT_TRUE(asked.contains(Gemm{Precision::bf16, 768, 1024, 2048}));
+    EXPECT_TRUE(asked.contains(Attention{Precision::bf16, 1, 2048, 2048, 2, 2, 128, true, true}));
+    EXPECT_TRUE(asked.contains(MemoryTraffic{Bytes{512 * 3 * 2048}, 1})) << "norm: 3 passes";
+}
+
+// The head's GEMM keeps its precision: the output layer stays BF16 where blocks run FP8.
+TEST(TurnCost, RunsTheHeadInItsOwnPrecision) {
+    Bench bench(1, 1);
+    bench.precision.linear = Precision::fp8;
+    bench.chunk = {1, false, true};
+    for (Query const& query : bench.queries(true)) {
+        auto const* gemm = std::get_if<Gemm>(&query);
+        if (gemm == nullptr) continue;
+        bool const head = gemm->n == 4096 && gemm->k == 1024;
+        EXPECT_EQ(gemm->precision, head ? Precision::bf16 : Precision::fp8) << gemm->n;
+    }
 }
 
 // Whatever the times, hiding never waits longer, and the same bytes cross the links.
