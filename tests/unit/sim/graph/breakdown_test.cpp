@@ -103,7 +103,8 @@ TEST(BreakdownByHand, OfTwoStagesAndTwoMicroBatches) {
     chunk.forward = turn(100_ps);
     chunk.backward = turn(200_ps);
     std::vector<StagePlan> stages{stage(0, chunk), stage(1, chunk)};
-    for (StagePlan& each : stages) each.send = plan(10);
+    stages[0].send = plan(10);
+    stages[1].send = plan(77);  // to stage 0's next chunk; a backward send crosses stage 0's link
     Ran const ran({2, 1, 2}, stages, {});
 
     EXPECT_EQ(ran.when(0, forward_turn, 0), Span(0, 100));
@@ -195,6 +196,39 @@ TEST(BreakdownByHand, OfACollectiveThatTakesSmsFromKernels) {
     EXPECT_EQ(ran.execution.makespan, 725_ps);
     EXPECT_EQ(ran.parts[0].compute, 665_ps);
     EXPECT_EQ(ran.exposed(0, ParallelDimension::dp), 60_ps);
+}
+
+// A chunk's gradients are whole after its last backward: F0 B0 F1 B1, then the reduce at 600.
+TEST(BreakdownByHand, OfAReduceThatWaitsForTheLastMicroBatch) {
+    StageChunk chunk;
+    chunk.forward = turn(100_ps);
+    chunk.backward = turn(200_ps);
+    chunk.gradient_reduce = plan(60);
+    Ran const ran({1, 1, 2}, {stage(0, chunk)}, {});
+    EXPECT_EQ(ran.when(0, backward_turn, 1), Span(400, 600));
+    EXPECT_EQ(ran.when(0, 4, -1, 0), Span(600, 660));
+    EXPECT_EQ(ran.execution.makespan, 710_ps);
+}
+
+// Each of 2 micro-batches is sent forward and back: 4 x 70 B of NIC and 4 x 30 B of NVLink pass at
+// either end, the sender's and the receiver's. 30 + 70 B in 10 ps leave both links room.
+TEST(StepGraph, SendsLoadTheLinksOfBothEnds) {
+    StageChunk chunk;
+    chunk.forward = turn(100_ps);
+    chunk.backward = turn(200_ps);
+    std::vector<StagePlan> stages{stage(0, chunk), stage(1, chunk)};
+    for (StagePlan& each : stages) {
+        each.send = plan(10);
+        each.send.load = {30, 70};
+        each.nvlink = BytesPerSecond{1e15};
+        each.nic = BytesPerSecond{1e15};
+    }
+    Ran const ran({2, 1, 2}, stages, {});
+    EXPECT_EQ(ran.execution.makespan, 970_ps) << "as without traffic";
+    for (std::size_t s = 0; s < 2; ++s) {
+        EXPECT_NEAR(ran.execution.carried.at(3 * s), 120, 1e-9) << "NVLink of stage " << s;
+        EXPECT_NEAR(ran.execution.carried.at(3 * s + 1), 280, 1e-9) << "NIC of stage " << s;
+    }
 }
 
 }  // namespace nvl72

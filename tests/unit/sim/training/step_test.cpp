@@ -73,4 +73,85 @@ TEST(SimulatePoint, FiguresOfARowAgree) {
     EXPECT_TRUE(row.error != row.error) << "nothing was published";
 }
 
+// Lost links slow the whole stage, whichever of its two tensor-parallel groups has them.
+TEST(SimulateStep, KeepsThePaceOfTheSlowestGroup) {
+    auto const step_s = [](std::vector<std::string> const& overrides) {
+        auto const point =
+            load_point(small_experiment(overrides).points.at(0), shipped_library(), {});
+        return simulate_point(point, 0).row.step_s;
+    };
+    double const whole = step_s({});
+    double const first = step_s({"systems.0.cluster.faults.links=[gpu 1 link 2, gpu 1 link 3]"});
+    double const last = step_s({"systems.0.cluster.faults.links=[gpu 6 link 2, gpu 6 link 3]"});
+    EXPECT_GT(first, whole);
+    EXPECT_DOUBLE_EQ(first, last);
+}
+
+// 96 GPUs, 48 a stage: GPU 0 sends to GPU 48 in its rack, GPU 24 to GPU 72 in the next. The stage
+// goes by the slower, so its sends load the NIC; nothing else of stage 0 leaves the rack.
+TEST(SimulateStep, SendsAtThePaceOfTheSlowestPair) {
+    auto const point = load_point(
+        small_experiment({"systems.0.cluster.name=gb200-nvl72-superpod",
+                          "systems.0.cluster.gpus=96", "systems.0.layout.vp=1", "global_batch=48"})
+            .points.at(0),
+        shipped_library(), {});
+    auto const done = simulate_point(point, 0);
+    ASSERT_EQ(done.step.links.at(1).name, "stage 0 nic");
+    // 4 micro-batches, forward and back, of 2048 tokens x 4096 / 4 x 2 B.
+    EXPECT_NEAR(done.step.links.at(1).bytes, 4 * 2 * 2048.0 * 1024 * 2, 1e-3);
+}
+
+// Of 16 GPUs with two NICs each, GPU 13 (stage 1) has lost one; the two GPUs of its tray share the
+// 3 that are left, and the stage goes by them.
+TEST(SimulateStep, HasTheLinksOfTheWorstGpuOfAStage) {
+    support::TemporaryFile const cluster(
+        "base: hgx-h100-superpod\ngpus_per_tray: 2\nnics: {per_gpu: 2, line_rate: 200 Gb/s}\n",
+        ".yaml");
+    auto const point =
+        load_point(small_experiment({"systems.0.cluster.name=" + cluster.path(),
+                                     "systems.0.cluster.faults.nics=[gpu 13 nic 0]",
+                                     "systems.0.cluster.faults.links=[gpu 3 link 5]"})
+                       .points.at(0),
+                   shipped_library(), {});
+    auto const links = simulate_point(point, 0).step.links;
+    ASSERT_EQ(links.size(), 4U);
+    EXPECT_DOUBLE_EQ(links[0].capacity, 17 * 25e9) << links[0].name;
+    EXPECT_DOUBLE_EQ(links[1].capacity, 50e9) << links[1].name;
+    EXPECT_DOUBLE_EQ(links[2].capacity, 18 * 25e9) << links[2].name;
+    EXPECT_DOUBLE_EQ(links[3].capacity, 1.5 * 25e9) << links[3].name;
+}
+
+// Two layers over two stages and 64 x 2048 tokens: the last stage's FP32 logits alone are
+// 131072 x 128256 x 4 B = 67 GB; the first stage would fit.
+TEST(StepMemory, ChecksTheFullestStage) {
+    LoadedPoint point =
+        load_point(small_experiment({"systems.0.layout.tp=1", "systems.0.layout.vp=1",
+                                     "systems.0.layout.micro_batch=1"})
+                       .points.at(0),
+                   shipped_library(), {});
+    point.model.layers = 2;
+    point.system.layout.micro_batch = 64;
+    point.parallel = check_layout(point.system.layout, 16, point.model, 512, 2048);
+    try {
+        (void)simulate_point(point, 0);
+        FAIL() << "it fits";
+    } catch (DoesNotFit const& error) {
+        EXPECT_NE(std::string(error.what()).find("stage 1"), std::string::npos) << error.what();
+    }
+}
+
+// tp 2 x pp 4 x cp 2 leave dp 1, but gradients are summed over context-parallel ranks too.
+TEST(SimulateStep, ReducesGradientsOverContextParallelRanks) {
+    auto const point =
+        load_point(small_experiment(
+                       {"systems.0.layout.tp=2", "systems.0.layout.pp=4", "systems.0.layout.cp=2"})
+                       .points.at(0),
+                   shipped_library(), {});
+    ASSERT_EQ(point.parallel.dp, 1);
+    int reduces = 0;
+    auto const done = simulate_point(point, 0);
+    for (Task const& task : done.step.graph.tasks()) reduces += task.phase == 4 ? 1 : 0;
+    EXPECT_EQ(reduces, 4 * 2) << "one a chunk of each stage";
+}
+
 }  // namespace nvl72
