@@ -69,17 +69,21 @@ std::set<std::string> const published_columns{
 }  // namespace
 
 TEST(RunExperiment, GivesTheSameBytesTwiceAndOnAnyNumberOfThreads) {
-    std::string const config = text() + "sweep: {global_batch: [16, 32]}\n";
+    // The first points are the longest, so that later ones overtake them.
+    std::string const config = text() + "sweep: {global_batch: [1024, 32]}\n";
     auto const once = run(config);
     auto const again = run(config);
     auto const threads = run(config, 2);
+    auto const more = run(config, 5);
     ASSERT_EQ(once.rows.size(), 5U);
     EXPECT_EQ(once.file.digest(), again.file.digest());
     EXPECT_EQ(once.file.digest(), threads.file.digest());
+    EXPECT_EQ(once.file.digest(), more.file.digest());
     std::string const bytes = bytes_of(once);
     EXPECT_GT(bytes.size(), 1000U);
     EXPECT_TRUE(bytes == bytes_of(again)) << "twice";
     EXPECT_TRUE(bytes == bytes_of(threads)) << "two threads";
+    EXPECT_TRUE(bytes == bytes_of(more)) << "a thread a point";
 }
 
 TEST(RunExperiment, AnotherNumberIsAnotherDigest) {

@@ -73,6 +73,14 @@ TEST(SimulatePoint, FiguresOfARowAgree) {
     EXPECT_TRUE(row.error != row.error) << "nothing was published";
 }
 
+TEST(SimulatePoint, MfuIsOfThePeakOfTheBlocksPrecision) {
+    LoadedPoint const point =
+        load_point(small_experiment({"precision=fp8"}).points.at(0), shipped_library(), {});
+    SweepRow const row = simulate_point(point, 0).row;
+    EXPECT_NEAR(row.mfu, row.model_tflops_per_gpu * 1e12 / point.fabric.gpu().peak.fp8->count,
+                1e-12);
+}
+
 // Lost links slow the whole stage, whichever of its two tensor-parallel groups has them.
 TEST(SimulateStep, KeepsThePaceOfTheSlowestGroup) {
     auto const step_s = [](std::vector<std::string> const& overrides) {
