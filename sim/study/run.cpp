@@ -177,11 +177,13 @@ std::vector<SimulatedPoint> simulate_all(std::vector<LoadedPoint> const& points,
                          static_cast<double>(points.size()));
                 };
                 done[i] = simulate_point(points[i], static_cast<std::int64_t>(i), inner);
+                ++finished;
+                tell(static_cast<double>(finished) / static_cast<double>(points.size()));
             } catch (...) {
+                // Points are begun in order, so the first that fails is among those begun.
                 failures[i] = std::current_exception();
+                next = points.size();
             }
-            ++finished;
-            tell(static_cast<double>(finished) / static_cast<double>(points.size()));
         }
     };
     std::vector<std::jthread> workers;
