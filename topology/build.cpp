@@ -56,9 +56,9 @@ std::optional<std::vector<std::int64_t>> numbers_after(std::string const& text,
 void apply_overrides(ClusterSpec& cluster, ClusterChoice const& choice) {
     if (choice.fabric.resiliency) cluster.resiliency = *choice.fabric.resiliency;
     if (choice.nic_line_rate) {
-        Place place = choice.place;
-        place.key = place.key.empty() ? "nic_line_rate" : place.key + ".nic_line_rate";
-        if (!(choice.nic_line_rate->count > 0)) fail(place, "zero", "more than 0");
+        if (!(choice.nic_line_rate->count > 0)) {
+            fail(choice.nic_line_rate_place, "zero", "more than 0");
+        }
         cluster.nics.line_rate = *choice.nic_line_rate;
     }
     if (choice.oversubscription) {

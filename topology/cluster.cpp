@@ -230,7 +230,8 @@ std::vector<Field<ClusterChoice>> const& fields_of(ClusterChoice const*) {
         optional("fabric", &ClusterChoice::fabric, "", "NVLink fabric settings"),
         optional("faults", &ClusterChoice::faults, "", "what is broken"),
         optional("routing", &ClusterChoice::routing, "", "absent: adaptive"),
-        optional("nic_line_rate", &ClusterChoice::nic_line_rate, "", "replaces the cluster's"),
+        placed("nic_line_rate", &ClusterChoice::nic_line_rate, &ClusterChoice::nic_line_rate_place,
+               "", "replaces the cluster's"),
         placed("oversubscription", &ClusterChoice::oversubscription,
                &ClusterChoice::oversubscription_place, "", "replaces the cluster's"),
     };

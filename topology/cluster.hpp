@@ -138,7 +138,7 @@ struct ClusterChoice {
     std::optional<BytesPerSecond> nic_line_rate;  ///< replaces the cluster's
     std::optional<double> oversubscription;       ///< replaces the cluster's
 
-    Place name_place, gpus_place, nvlink_domain_place, oversubscription_place;
+    Place name_place, gpus_place, nvlink_domain_place, nic_line_rate_place, oversubscription_place;
 };
 std::vector<Field<ClusterChoice>> const& fields_of(ClusterChoice const*);
 

@@ -90,16 +90,34 @@ std::vector<std::vector<NamedValue>> combinations(Value const& sweep) {
     return all;
 }
 
+// Past this a count is a slip of the hand, and products could leave 64 bits.
+constexpr std::int64_t count_max = 1'000'000'000;
+
+void check_count(Placed<std::int64_t> const& count) {
+    if (count.value >= 1 && count.value <= count_max) return;
+    fail(count.place, std::to_string(count.value), fmt::format("1 to {}", count_max));
+}
+
+void check_published(Published const& published, Place place) {
+    auto const positive = [&place](bool holds, Place const& at) {
+        if (!holds) fail(at, "zero or less", "more than 0");
+    };
+    if (auto const& rate = published.tokens_per_s_per_gpu) positive(rate->value > 0, rate->place);
+    if (auto const& step = published.step) positive(step->value.count > 0, step->place);
+    std::string const prefix = place.key.empty() ? "" : place.key + ".";
+    for (auto const& [key, time] :
+         {std::pair{"step_p10", published.step_p10}, std::pair{"step_p90", published.step_p90}}) {
+        place.key = prefix + "published." + key;
+        positive(!time || time->count > 0, place);
+    }
+}
+
 SystemSpec read_system(Value const& value, Trail* trail) {
     auto system = read_spec<SystemSpec>(value, trail);
     system.name = system.label.value_or(system.cluster.name);
-    if (system.sequence_length.value < 1) {
-        fail(system.sequence_length.place, std::to_string(system.sequence_length.value),
-             "1 or more");
-    }
-    if (system.global_batch.value < 1) {
-        fail(system.global_batch.place, std::to_string(system.global_batch.value), "1 or more");
-    }
+    check_count(system.sequence_length);
+    check_count(system.global_batch);
+    check_published(system.published, system.place);
     return system;
 }
 
@@ -110,11 +128,11 @@ std::string file_text(std::string const& file) {
     return text.str();
 }
 
-/// Takes `key` out of a map; null when it is not there.
-Value take(Value& map, std::string const& key) {
+/// Takes `key` out of a map; nothing when it is not there.
+std::optional<Value> take(Value& map, std::string const& key) {
     auto const found = std::ranges::find_if(
         map.entries, [&](NamedValue const& entry) { return entry.name == key; });
-    if (found == map.entries.end()) return {};
+    if (found == map.entries.end()) return std::nullopt;
     Value taken = std::move(found->value);
     map.entries.erase(found);
     return taken;
@@ -124,8 +142,10 @@ Value take(Value& map, std::string const& key) {
 std::vector<Value> complete_systems(Value& root) {
     Value defaults;
     for (char const* key : inherited) {
-        Value value = take(root, key);
-        if (value.kind != Value::Kind::null) defaults.entries.push_back({key, std::move(value)});
+        auto value = take(root, key);
+        if (!value) continue;
+        if (value->kind == Value::Kind::null) fail(value->place, "nothing", "a value");
+        defaults.entries.push_back({key, std::move(*value)});
     }
     std::vector<Value> systems;
     if (Value const* written = root.find("systems")) systems = written->items;
@@ -137,24 +157,49 @@ std::vector<Value> complete_systems(Value& root) {
     return systems;
 }
 
-void add_points(Experiment& experiment, Value system, Value const& sweep) {
-    Value const measured = take(system, "measured");
-    // A published figure belongs to the run as the file states it, not to a point of a sweep.
-    if (sweep.kind != Value::Kind::null) take(system, "published");
-    auto const chosen = combinations(sweep);
-    for (auto const& values : chosen) {
-        Value point = system;
-        for (auto const& [key, value] : values) set_value(point, key, value);
+/// `system` with the dotted keys of `values` replaced.
+Value with(Value system, std::vector<NamedValue> const& values) {
+    for (auto const& [key, value] : values) set_value(system, key, value);
+    return system;
+}
+
+/// A system's job, and the figures that stand beside it.
+struct Job {
+    Value keys;
+    std::optional<Value> published;
+    std::optional<Value> measured;
+};
+
+Job job_of(Value system) {
+    auto published = take(system, "published");
+    auto measured = take(system, "measured");
+    return {std::move(system), std::move(published), std::move(measured)};
+}
+
+/// `as_written` is the system before overrides: a figure stands only beside the very run it is of,
+/// never beside a changed one or a point of a sweep.
+void add_points(Experiment& experiment,
+                Value const& system,
+                Value const& as_written,
+                Value const& sweep) {
+    Job const job = job_of(system);
+    Value const original = job_of(as_written).keys;
+    for (auto const& values : combinations(sweep)) {
+        Value point = with(job.keys, values);
+        bool const as_published = values.empty() && same_content(point, original);
+        if (job.published && as_published) point.entries.push_back({"published", *job.published});
         PointKind const kind = values.empty() ? PointKind::system : PointKind::sweep;
         experiment.points.push_back({kind, read_system(point, &experiment.trail)});
     }
-    if (measured.kind == Value::Kind::null) return;
-    if (!measured.is_list()) fail(measured.place, "no list", "a list of {set, published}");
-    for (Value const& item : measured.items) {
+    if (!job.measured) return;
+    if (!job.measured->is_list())
+        fail(job.measured->place, "no list", "a list of {set, published}");
+    for (Value const& item : job.measured->items) {
         auto const run = read_spec<MeasuredRun>(item, nullptr);
-        Value point = system;
+        check_published(run.published, run.place);
         if (!run.set.is_map()) fail(run.set.place, "no map", "KEY: VALUE lines");
-        for (auto const& [key, value] : run.set.entries) set_value(point, key, value);
+        Value const point = with(job.keys, run.set.entries);
+        if (!same_content(point, with(original, run.set.entries))) continue;
         SystemSpec measured_system = read_system(point, nullptr);
         measured_system.published = run.published;
         experiment.points.push_back({PointKind::measured, std::move(measured_system)});
@@ -182,11 +227,8 @@ Experiment load_experiment(std::string const& file, std::vector<std::string> con
     experiment.question = written.question;
     experiment.seed = static_cast<std::uint64_t>(written.seed);
     for (std::size_t i = 0; i < systems.size(); ++i) {
-        Value system = systems[i];
-        bool const changed =
-            i >= systems_as_written.size() || !same_content(system, systems_as_written[i]);
-        if (changed) take(system, "published");  // it was another run's figure
-        add_points(experiment, std::move(system), written.sweep);
+        bool const added = i >= systems_as_written.size();
+        add_points(experiment, systems[i], added ? Value{} : systems_as_written[i], written.sweep);
     }
     return experiment;
 }

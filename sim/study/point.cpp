@@ -7,6 +7,7 @@
 #include <cmath>
 #include <fmt/format.h>
 #include <limits>
+#include <stdexcept>
 
 namespace nvl72 {
 
@@ -78,6 +79,32 @@ void fill_published(SweepRow& row, Published const& published, double tokens_per
     row.error = row.tokens_per_s_per_gpu / row.published_tokens_per_s_per_gpu - 1;
 }
 
+/// A simulated step keeps about 2 kB per micro-batch and chunk; more would exhaust this machine.
+constexpr std::int64_t turns_max = 2'000'000;
+
+void check_turns(SystemSpec const& system, Parallel const& parallel) {
+    std::int64_t const chunks = std::int64_t{parallel.pp} * parallel.vp;
+    if (parallel.micro_batches <= turns_max / chunks) return;
+    fail(system.global_batch.place,
+         fmt::format("{} micro-batches through {} chunks", parallel.micro_batches, chunks),
+         fmt::format("a batch of at most {} micro-batches a replica, or a larger micro_batch",
+                     turns_max / chunks));
+}
+
+StepResult simulate(LoadedPoint const& point, std::function<void(double)> const& progress) {
+    StepSpec const spec{point.model,   point.parallel, point.fabric,
+                        point.profile, point.recipe,   point.precision};
+    try {
+        return simulate_step(spec, progress);
+    } catch (DoesNotFit const& error) {
+        throw DoesNotFit(fmt::format("{}: {} on {} GPUs: {}", point.system.place.text(),
+                                     point.system.name, point.fabric.gpus(), error.what()));
+    } catch (std::overflow_error const&) {
+        fail(point.system.place, "a step of more than 106 days, where simulated time ends",
+             "faster links or smaller sizes");
+    }
+}
+
 }  // namespace
 
 LoadedPoint load_point(Point const& point,
@@ -104,21 +131,14 @@ LoadedPoint load_point(Point const& point,
     peak_of(loaded.fabric.gpu(), loaded.precision.linear, system.precision.place);
     loaded.parallel = check_layout(system.layout, loaded.fabric.gpus(), loaded.model,
                                    system.global_batch.value, system.sequence_length.value);
+    check_turns(system, loaded.parallel);
     return loaded;
 }
 
 SimulatedPoint simulate_point(LoadedPoint const& point,
                               std::int64_t index,
                               std::function<void(double)> const& progress) {
-    StepSpec const spec{point.model,   point.parallel, point.fabric,
-                        point.profile, point.recipe,   point.precision};
-    SimulatedPoint done;
-    try {
-        done.step = simulate_step(spec, progress);
-    } catch (DoesNotFit const& error) {
-        throw DoesNotFit(fmt::format("{}: {} on {} GPUs: {}", point.system.place.text(),
-                                     point.system.name, point.fabric.gpus(), error.what()));
-    }
+    SimulatedPoint done{{}, simulate(point, progress)};
     StepResult const& step = done.step;
     Parallel const& parallel = point.parallel;
     double const tokens_per_gpu = static_cast<double>(parallel.global_batch * parallel.sequence) /
