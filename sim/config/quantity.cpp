@@ -65,6 +65,12 @@ bool written(Unit const& unit) {
            unit.name.find('i') == std::string_view::npos;
 }
 
+/// 010 is 8 to YAML and 10 to a person, so it is neither.
+bool leads_with_zero(std::string_view text) {
+    if (text.starts_with('-')) text.remove_prefix(1);
+    return text.size() > 1 && text[0] == '0' && text[1] >= '0' && text[1] <= '9';
+}
+
 std::string shown(Value const& value) {
     switch (value.kind) {
         case Value::Kind::scalar: return fmt::format("'{}'", value.scalar);
@@ -79,6 +85,7 @@ std::string shown(Value const& value) {
 
 std::optional<double> parse_quantity(std::string_view text, Dimension dimension) {
     text = trimmed(text);
+    if (leads_with_zero(text)) return std::nullopt;
     double number = 0;
     auto const [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
     if (error != std::errc{} || !std::isfinite(number)) return std::nullopt;
@@ -127,7 +134,7 @@ double read_quantity(Value const& value, Dimension dimension) {
 
 double read_positive(Value const& value, Dimension dimension) {
     double const number = read_quantity(value, dimension);
-    if (number < 0) fail(value.place, shown(value), "not negative");
+    if (number < 0) fail(value.place, shown(value), "0 or more");
     return number;
 }
 
@@ -135,6 +142,9 @@ std::int64_t read_integer(Value const& value) {
     std::string_view const text = trimmed(value.scalar);
     std::int64_t number = 0;
     auto const [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (value.is_scalar() && leads_with_zero(text)) {
+        fail(value.place, shown(value), "a whole number without leading zeros");
+    }
     if (!value.is_scalar() || error != std::errc{} || end != text.data() + text.size()) {
         fail(value.place, shown(value), "a whole number");
     }
@@ -171,6 +181,12 @@ int ValueType<int>::read(Value const& value) {
         fail(value.place, shown(value), "a whole number of at most 2147483647");
     }
     return static_cast<int>(number);
+}
+
+Picoseconds ValueType<Picoseconds>::read(Value const& value) {
+    double const seconds = detail::read_positive(value, Dimension::seconds);
+    if (seconds >= 9.2e6) fail(value.place, shown(value), "less than 9.2e6 s (106 days)");
+    return from_seconds(seconds);
 }
 
 Bytes ValueType<Bytes>::read(Value const& value) {

@@ -91,9 +91,7 @@ struct ValueType<Bytes> {
 template <>
 struct ValueType<Picoseconds> {
     static std::string expects() { return expected_quantity(Dimension::seconds); }
-    static Picoseconds read(Value const& value) {
-        return from_seconds(detail::read_quantity(value, Dimension::seconds));
-    }
+    static Picoseconds read(Value const& value);
     static std::string write(Picoseconds value) {
         return format_quantity(to_seconds(value), Dimension::seconds);
     }

@@ -78,7 +78,7 @@ void check_source(Value const& source) {
             return source.scalar.starts_with(kind);
         });
     if (!known) {
-        fail(source.place, fmt::format("'{}'", source.scalar),
+        fail(source.place, source.is_scalar() ? fmt::format("'{}'", source.scalar) : "no text",
              "a text that begins with measured, published, fitted, assumed or derived");
     }
 }
@@ -101,6 +101,7 @@ void settle_sources(Value& value, std::string const& inherited) {
             Value leaf = *inner;
             leaf.place.key = value.place.key;
             value = std::move(leaf);
+            return settle_sources(value, source);  // it may carry a source of its own
         }
     }
     value.source = source;
@@ -142,8 +143,9 @@ Value parse_yaml(std::string const& text, std::string const& file) {
     try {
         documents = YAML::LoadAll(text);
     } catch (YAML::Exception const& error) {
-        // Deep nesting surfaces as "bad file" with no mark.
-        std::string const why = error.mark.line < 0 ? "nested too deep" : error.msg;
+        // Deep nesting surfaces as "bad file", at times with no mark.
+        bool const deep = error.mark.line < 0 || error.msg == YAML::ErrorMsg::BAD_FILE;
+        std::string const why = deep ? "nested too deep" : error.msg;
         throw ConfigError(
             fmt::format("{}:{}: not YAML: {}", file, std::max(0, error.mark.line) + 1, why));
     }
@@ -202,14 +204,36 @@ Value& child(Value& parent, std::string const& name, Place const& place) {
     return parent.entries.emplace_back(NamedValue{name, std::move(added)}).value;
 }
 
+/// Gives a value, and all in it, keys that begin with `key`.
+void rename(Value& value, std::string const& key) {
+    value.place.key = key;
+    for (std::size_t i = 0; i < value.items.size(); ++i) {
+        rename(value.items[i], fmt::format("{}[{}]", key, i));
+    }
+    for (auto& [name, entry] : value.entries) rename(entry, fmt::format("{}.{}", key, name));
+}
+
+/// Says of a value, and all in it, that it was given at `place`.
+void stand(Value& value, Place const& place) {
+    value.place = place;
+    for (auto& item : value.items) stand(item, place);
+    for (auto& [name, entry] : value.entries) stand(entry, place);
+}
+
 }  // namespace
 
 void set_value(Value& root, std::string const& path, Value value) {
     Value* target = &root;
-    for (auto const& name : split(path, '.')) target = &child(*target, name, value.place);
+    for (auto const& name : split(path, '.')) {
+        if (trimmed(name).empty()) {
+            fail(value.place, fmt::format("an empty name in '{}'", path),
+                 "names joined by dots, such as systems.0.cluster.gpus");
+        }
+        target = &child(*target, name, value.place);
+    }
     std::string const key = target->place.key;
     *target = std::move(value);
-    target->place.key = key;
+    rename(*target, key);
 }
 
 void apply_override(Value& root, std::string const& assignment) {
@@ -218,17 +242,10 @@ void apply_override(Value& root, std::string const& assignment) {
     Place const place{"command line", 0, path};
     if (equals == std::string::npos || equals == 0) fail(place, "no value", "KEY=VALUE");
     // Parsed as a file would be, so that lists and maps work; {value: X} folds to X.
-    Value value = parse_yaml(fmt::format("value: {}", assignment.substr(equals + 1)), place.file);
-    auto const rename = [&](auto const& self, Value& renamed, std::string const& key) -> void {
-        renamed.place = {place.file, 0, key};
-        for (std::size_t i = 0; i < renamed.items.size(); ++i) {
-            self(self, renamed.items[i], fmt::format("{}[{}]", key, i));
-        }
-        for (auto& [name, entry] : renamed.entries) {
-            self(self, entry, fmt::format("{}.{}", key, name));
-        }
-    };
-    rename(rename, value, path);
+    std::string const text = assignment.substr(equals + 1);
+    if (text.find_first_of("\r\n") != std::string::npos) fail(place, "several lines", "one line");
+    Value value = parse_yaml("value: " + text, place.text());
+    stand(value, place);
     // `show` and messages write systems[0].layout; that is systems.0.layout.
     std::string dotted;
     for (char const c : path) {
