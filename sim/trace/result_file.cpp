@@ -6,9 +6,12 @@
 #include "sim/trace/layout.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <fstream>
 #include <limits>
 #include <set>
+#include <string_view>
 
 namespace nvl72 {
 
@@ -132,7 +135,19 @@ std::string ResultFile::digest() const {
     return digest.hex();
 }
 
-void check_result_path(std::string const& path) { check_writable(path); }
+void check_result_path(std::string const& path) {
+    check_writable(path);
+    // A slip such as `-o config.yaml` must not cost the user that file.
+    std::ifstream there(path, std::ios::binary);
+    std::array<char, 8> first{};
+    there.read(first.data(), first.size());
+    bool const other = there.gcount() > 0 &&
+                       std::string_view(first.data(), first.size()) != "\x89HDF\r\n\x1a\n";
+    if (other) {
+        throw ConfigError(path + ": holds something else than a result" +
+                          " (expected a new name, or a result file to replace)");
+    }
+}
 
 void write_result(ResultFile const& result, std::string const& path) {
     check_result(result);

@@ -44,7 +44,7 @@ struct ResultFile {
 };
 
 /// Throws ConfigError unless `path` names a file that could be written now: its folder exists and
-/// is writable, and nothing but a regular file stands there. Call it before a long run.
+/// is writable, and nothing but a result file stands there. Call it before a long run.
 void check_result_path(std::string const& path);
 
 /// Writes the file whole or not at all: to a temporary name beside `path`, fsynced, then renamed.
