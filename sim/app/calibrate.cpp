@@ -1,11 +1,10 @@
 #include "sim/study/calibrate.hpp"
 #include "sim/app/command.hpp"
 #include "sim/base/error.hpp"
+#include "sim/trace/atomic_file.hpp"
 
 #include <cstdio>
-#include <filesystem>
 #include <fmt/format.h>
-#include <fstream>
 
 namespace nvl72 {
 
@@ -43,20 +42,6 @@ Table table_of(std::vector<SectionFit> const& fits) {
     return table;
 }
 
-/// The file is whole or absent: written under another name beside it, then renamed.
-void write_whole(std::string const& path, std::string const& text) {
-    auto const partial = path + ".part";
-    {
-        std::ofstream out(partial, std::ios::binary);
-        out << text;
-        out.close();
-        if (!out) throw ConfigError(fmt::format("-o: {} cannot be written", path));
-    }
-    std::error_code error;
-    std::filesystem::rename(partial, path, error);
-    if (error) throw ConfigError(fmt::format("-o: {}: {}", path, error.message()));
-}
-
 int run(Context const& context,
         po::variables_map const& options,
         std::vector<std::string> const& words) {
@@ -66,12 +51,16 @@ int run(Context const& context,
         throw ConfigError(fmt::format("calibrate: '{}' (expected only options)", words[0]));
     if (!from) throw ConfigError("--from: missing (expected a table of measurements, or a folder)");
     if (!output) throw ConfigError("-o: missing (expected the profile to write)");
+    if (!output->ends_with(".yaml")) {
+        throw ConfigError(fmt::format("-o: '{}' (expected a name that ends in .yaml)", *output));
+    }
+    check_writable(*output);
     auto const data = read_kernel_data(*from, option<std::string>(options, "gpu").value_or(""));
     if (!context.quiet) {
         for (auto const& note : data.notes) fmt::print(stderr, "{}\n", note);
     }
     auto const calibration = calibrate_kernels(data, context.library, true);
-    write_whole(*output, calibration.text);
+    write_whole(*output, {calibration.text.begin(), calibration.text.end()});
     fmt::print("{}", table_of(calibration.fits).print(context.format));
     if (!context.quiet) fmt::print(stderr, "wrote {}\n", *output);
     return 0;

@@ -36,8 +36,7 @@ ClusterChoice choice_of(po::variables_map const& options, std::vector<std::strin
     if (!cluster) {
         throw ConfigError("--cluster: missing (expected a name; see nvl72sim list clusters)");
     }
-    Value root;
-    apply_override(root, "name=" + *cluster);
+    Value root = named("--cluster", *cluster);
     for (std::string word : words) {
         if (word.starts_with("cluster.")) word.erase(0, 8);
         apply_override(root, word);
@@ -74,6 +73,7 @@ CollectiveSweep sweep_of(po::variables_map const& options) {
             throw ConfigError("-i and -f: both given (expected one of them)");
         }
         sweep.step = parse_test_size("-i", *step);
+        if (sweep.step.count < 1) throw ConfigError("-i: 0 (expected at least 1 byte)");
     }
     sweep.type = parse_test_type(options["datatype"].as<std::string>());
     auto const fidelity = options["fidelity"].as<std::string>();

@@ -57,6 +57,18 @@ std::optional<T> option(boost::program_options::variables_map const& options,
     return options.at(name).as<T>();
 }
 
+/// The map `name: TEXT`, as `option` gives it.
+inline Value named(std::string const& option, std::string const& text) {
+    Value name;
+    name.kind = Value::Kind::scalar;
+    name.scalar = text;
+    name.place = {option, 0, ""};
+    Value root;
+    root.kind = Value::Kind::map;
+    root.entries.push_back({"name", std::move(name)});
+    return root;
+}
+
 /// An option whose words are those of an enum; an unknown word names the nearest.
 template <class Enum>
 Enum choice(boost::program_options::variables_map const& options, std::string const& name) {

@@ -108,7 +108,10 @@ constexpr std::array listings{
 Listing const& listing_of(std::vector<std::string> const& words) {
     std::vector<std::string> names;
     for (auto const& listing : listings) {
-        if (words.size() == 1 && words.front() == listing.word) return listing;
+        // One of them will do: messages name the folder, `list calibration`.
+        bool const named = words.size() == 1 && (words.front() == listing.word ||
+                                                 words.front() + "s" == listing.word);
+        if (named) return listing;
         names.emplace_back(listing.word);
     }
     if (words.size() != 1) {

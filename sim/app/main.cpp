@@ -8,6 +8,8 @@
 #include <exception>
 #include <fmt/format.h>
 #include <new>
+#include <sstream>
+#include <stdexcept>
 
 namespace nvl72 {
 namespace {
@@ -49,7 +51,7 @@ po::options_description common_options() {
          "profile(s) to use instead of the shipped ones of the same GPU")  //
         ("threads", po::value<int>()->default_value(1),
          "worker threads; results do not depend on it")                     //
-        ("seed", po::value<std::uint64_t>(), "replaces the config's seed")  //
+        ("seed", po::value<std::int64_t>(), "replaces the config's seed")  //
         ("quiet,q", "no progress on stderr")("version", "prints the version");
     return options;
 }
@@ -72,12 +74,16 @@ Context context_of(std::string const& program, po::variables_map const& options)
                     parse_table_format(options["format"].as<std::string>()),
                     {},
                     options["threads"].as<int>(),
-                    option<std::uint64_t>(options, "seed"),
+                    {},
                     options.count("quiet") > 0,
                     program,
                     NVL72_RESULTS_DIR};
     if (context.threads < 1 || context.threads > 1024) {
         throw ConfigError(fmt::format("--threads: {} (expected 1 to 1024)", context.threads));
+    }
+    if (auto const seed = option<std::int64_t>(options, "seed")) {
+        if (*seed < 0) throw ConfigError(fmt::format("--seed: {} (expected 0 or more)", *seed));
+        context.seed = static_cast<std::uint64_t>(*seed);
     }
     if (options.count("calibration") > 0) {
         context.calibrations = options["calibration"].as<std::vector<std::string>>();
@@ -95,6 +101,30 @@ Command const& find_command(std::string const& name) {
     throw ConfigError(fmt::format("unknown command '{}' ({}expected {})", name,
                                   near.empty() ? "" : fmt::format("did you mean {}? ", near),
                                   join(names, " | ")));
+}
+
+/// What Boost found wrong, in the words of our other messages.
+[[noreturn]] void fail_option(po::error const& error, po::options_description const& known) {
+    if (auto const* unknown = dynamic_cast<po::unknown_option const*>(&error)) {
+        std::vector<std::string> names;
+        for (auto const& option : known.options()) names.push_back("--" + option->long_name());
+        std::string name = unknown->get_option_name();
+        auto const near = nearest_name(name, names);
+        throw ConfigError(fmt::format("{}: unknown option ({}see --help)", name,
+                                      near.empty() ? "" : fmt::format("did you mean {}? ", near)));
+    }
+    if (auto const* invalid = dynamic_cast<po::invalid_option_value const*>(&error)) {
+        // Every option but words takes a whole number.
+        std::string const found = invalid->what();
+        auto const begin = found.find('\'');
+        auto const end = found.find("')", begin);
+        throw ConfigError(fmt::format("{}: {} (expected a whole number)",
+                                      invalid->get_option_name(),
+                                      begin == std::string::npos || end == std::string::npos
+                                          ? found
+                                          : found.substr(begin, end + 1 - begin)));
+    }
+    throw ConfigError(fmt::format("{} (see --help)", error.what()));
 }
 
 int dispatch(std::string const& program, std::vector<std::string> arguments) {
@@ -122,13 +152,17 @@ int dispatch(std::string const& program, std::vector<std::string> arguments) {
     po::variables_map options;
     namespace style = po::command_line_style;
     auto const chosen = style::unix_style & ~style::allow_guessing;
-    po::store(po::command_line_parser(arguments)
-                  .options(hidden)
-                  .positional(positional)
-                  .style(chosen)
-                  .run(),
-              options);
-    po::notify(options);
+    try {
+        po::store(po::command_line_parser(arguments)
+                      .options(hidden)
+                      .positional(positional)
+                      .style(chosen)
+                      .run(),
+                  options);
+        po::notify(options);
+    } catch (po::error const& error) {
+        fail_option(error, all);
+    }
     if (options.count("help") > 0) {
         print(stdout, help_of(command, own));
         return 0;
@@ -148,8 +182,9 @@ int guarded(std::string const& program, std::vector<std::string> arguments) {
     } catch (Error const& error) {
         print(stderr, fmt::format("nvl72sim: {}\n", error.what()));
         return static_cast<int>(error.code());
-    } catch (po::error const& error) {
-        print(stderr, fmt::format("nvl72sim: {} (see --help)\n", error.what()));
+    } catch (std::overflow_error const& error) {
+        print(stderr, fmt::format("nvl72sim: {} (expected faster links or smaller sizes)\n",
+                                  error.what()));
         return static_cast<int>(ExitCode::bad_input);
     } catch (std::bad_alloc const&) {
         print(stderr,

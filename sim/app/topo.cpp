@@ -26,8 +26,7 @@ ClusterChoice choice_of(Context const& context,
                         std::vector<std::string> const& words) {
     if (words.empty())
         throw ConfigError("topo: no cluster (expected a name; see nvl72sim list clusters)");
-    Value root;
-    apply_override(root, "name=" + words.front());
+    Value root = named("topo", words.front());
     bool sized = false;
     for (std::size_t i = 1; i < words.size(); ++i) {
         std::string word = words[i];

@@ -131,7 +131,7 @@ AlgorithmRow const& quickest(Choice const& choice, std::vector<AlgorithmRow cons
         }
     }
     auto const near = nearest_name(text, names);
-    throw ConfigError(fmt::format("unknown algorithm '{}' ({}expected {})", text,
+    throw ConfigError(fmt::format("--algorithm: unknown '{}' ({}expected {})", text,
                                   near.empty() ? "" : fmt::format("did you mean {}? ", near),
                                   join(names, " | ")));
 }
@@ -198,7 +198,7 @@ CollectiveOp parse_collective_op(std::string_view text) {
     }
     if (word == "a2a") return CollectiveOp::alltoall;
     auto const near = nearest_name(text, names);
-    throw ConfigError(fmt::format("unknown collective '{}' ({}expected {})", text,
+    throw ConfigError(fmt::format("--op: unknown collective '{}' ({}expected {})", text,
                                   near.empty() ? "" : fmt::format("did you mean {}? ", near),
                                   join(names, " | ")));
 }
