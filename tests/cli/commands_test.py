@@ -1,0 +1,163 @@
+"""Every command as a user starts it: help and its example, what goes to stdout and to stderr, the
+columns of csv and json, interrupts, kills, other working directories, and the same bytes twice."""
+
+import csv
+import io
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+PROGRAM = os.environ["NVL72SIM"]
+SOURCE = os.environ["NVL72_SOURCE_DIR"]
+EXAMPLE = "llama405b-hopper-vs-nvl72"
+COMMANDS = ["run", "show", "compare", "collective", "topo", "calibrate", "report", "list"]
+SWEEP_START = ["point", "kind", "system", "cluster", "gpu"]
+
+COLUMNS = {
+    "show": ["key", "value", "source", "from"],
+    "collective": ["size_bytes", "count", "type", "redop", "root", "time_us", "algbw_GBps",
+                   "busbw_GBps", "algorithm", "basis"],
+    "topo": ["fact", "value", "unit", "how", "title"],
+    "list": ["name", "title", "gpu", "gpus_max", "nvlink_domain", "nvlink", "nic", "network",
+             "source"],
+}
+TABLES = {
+    "run": ["run", EXAMPLE, "-o", "run.h5"],
+    "show": ["show", EXAMPLE],
+    "collective": ["collective", "--cluster", "gb200-nvl72", "--op", "all_reduce"],
+    "topo": ["topo", "gb200-nvl72"],
+    "list": ["list", "clusters"],
+    "compare": ["compare", "example.h5"],
+}
+# Long enough to be interrupted, small enough for memory.
+LONG = ["run", EXAMPLE, "global_batch=24576", "-o", "long.h5", "--quiet"]
+
+
+class Commands(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, self.folder)
+
+    def start(self, *words, folder=None, **environment):
+        return subprocess.run([PROGRAM, *words], cwd=folder or self.folder, capture_output=True,
+                              text=True, timeout=300, check=False,
+                              env={**os.environ, **environment})
+
+    def good(self, *words, **more):
+        result = self.start(*words, **more)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        return result
+
+    def test_version_is_one_line(self):
+        self.assertRegex(self.good("--version").stdout, r"\Anvl72sim \d+\.\d+\.\d+\n\Z")
+
+    def test_help_names_every_command(self):
+        text = self.good("--help").stdout
+        for command in COMMANDS:
+            self.assertRegex(text, r"(?m)^  %s +\S" % command)
+
+    def test_every_example_runs(self):
+        for name in ["configs", "results"]:
+            os.symlink(os.path.join(SOURCE, name), os.path.join(self.folder, name))
+        self.good("run", EXAMPLE, "--quiet")
+        for command in COMMANDS:
+            text = self.good(command, "--help").stdout
+            example = re.search(r"example:\n  nvl72sim (.*)\n", text)
+            self.assertIsNotNone(example, text)
+            if command == "report" and not self.can_plot():
+                continue
+            result = subprocess.run("%s %s" % (PROGRAM, example.group(1)), shell=True,
+                                    cwd=self.folder, capture_output=True, text=True, timeout=300,
+                                    check=False)
+            self.assertEqual(result.returncode, 0, command + ": " + result.stderr)
+
+    @staticmethod
+    def can_plot():
+        return subprocess.run(["/usr/bin/python3", "-c", "import h5py, matplotlib"],
+                              capture_output=True, check=False).returncode == 0
+
+    def test_csv_and_json_hold_the_same_table_and_nothing_else(self):
+        self.good("run", EXAMPLE, "-o", "example.h5", "--quiet")
+        for name, words in TABLES.items():
+            with self.subTest(name):
+                rows = list(csv.reader(io.StringIO(self.good(*words, "--format", "csv").stdout)))
+                objects = json.loads(self.good(*words, "--format", "json").stdout)
+                self.assertEqual({len(row) for row in rows}, {len(rows[0])})
+                self.assertEqual(len(objects), len(rows) - 1)
+                self.assertEqual(list(objects[0]), rows[0])
+                if name in COLUMNS:
+                    self.assertEqual(rows[0], COLUMNS[name])
+                if name == "run":
+                    self.assertEqual(rows[0][:5], SWEEP_START)
+                    for column in ["step_s", "tokens_per_s_per_gpu", "mfu", "gpus", "basis"]:
+                        self.assertIn(column, rows[0])
+
+    def test_quiet_says_nothing_on_stderr(self):
+        self.assertEqual(self.good("run", EXAMPLE, "--quiet", "-o", "x.h5").stderr, "")
+        self.assertIn("wrote x.h5", self.good("run", EXAMPLE, "-o", "x.h5").stderr)
+
+    def test_output_goes_where_it_was_told_and_nowhere_else(self):
+        os.mkdir(self.folder + "/out")
+        self.good("run", EXAMPLE, "-o", "out/mine.h5", "--quiet")
+        self.assertEqual(os.listdir(self.folder), ["out"])
+        self.assertEqual(os.listdir(self.folder + "/out"), ["mine.h5"])
+
+    def bytes_of(self, *words):
+        result = self.good("run", EXAMPLE, "--quiet", "-o", "same.h5", *words)
+        with open(self.folder + "/same.h5", "rb") as file:
+            return result.stdout, file.read()
+
+    def test_two_runs_and_two_threads_give_the_same_bytes(self):
+        once = self.bytes_of()
+        self.assertEqual(once, self.bytes_of())
+        self.assertEqual(once, self.bytes_of("--threads", "2"))
+
+    def test_a_relative_config_is_found_from_where_the_program_runs(self):
+        os.makedirs(self.folder + "/a/b")
+        shutil.copy("%s/configs/experiments/%s.yaml" % (SOURCE, EXAMPLE), self.folder + "/a/e.yaml")
+        self.good("show", "../e.yaml", folder=self.folder + "/a/b")
+
+    def test_the_configs_folder_can_be_chosen(self):
+        os.makedirs(self.folder + "/mine/models")
+        shutil.copy(SOURCE + "/configs/models/phi-4.json", self.folder + "/mine/models/only.json")
+        text = self.good("list", "models", "--format", "csv", NVL72SIM_CONFIGS="mine").stdout
+        self.assertEqual([row[0] for row in csv.reader(io.StringIO(text))], ["name", "only"])
+        wrong = self.start("list", "models", NVL72SIM_CONFIGS="nowhere")
+        self.assertEqual((wrong.returncode, wrong.stderr),
+                         (2, "nvl72sim: NVL72SIM_CONFIGS: nowhere is no folder\n"))
+
+    def end_early(self, how, *words):
+        with subprocess.Popen([PROGRAM, *LONG, *words], cwd=self.folder, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True) as process:
+            time.sleep(1)
+            self.assertIsNone(process.poll(), "the run is too short to be interrupted")
+            process.send_signal(how)
+            out, error = process.communicate(timeout=120)
+        return process.returncode, out, error
+
+    def test_an_interrupt_leaves_nothing_behind(self):
+        for words in [[], ["--threads", "2"]]:
+            code, out, error = self.end_early(signal.SIGINT, *words)
+            self.assertEqual((code, out), (130, ""))
+            self.assertEqual(error, "nvl72sim: interrupted; nothing was written\n")
+            self.assertEqual(os.listdir(self.folder), [])
+
+    def test_a_kill_leaves_the_old_file(self):
+        self.good("run", EXAMPLE, "-o", "long.h5", "--quiet")
+        with open(self.folder + "/long.h5", "rb") as file:
+            old = file.read()
+        self.end_early(signal.SIGKILL)
+        with open(self.folder + "/long.h5", "rb") as file:
+            self.assertEqual(file.read(), old)
+        self.assertEqual(os.listdir(self.folder), ["long.h5"])
+
+
+if __name__ == "__main__":
+    sys.exit(unittest.main())
