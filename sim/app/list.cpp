@@ -109,8 +109,8 @@ Listing const& listing_of(std::vector<std::string> const& words) {
     std::vector<std::string> names;
     for (auto const& listing : listings) {
         // One of them will do: messages name the folder, `list calibration`.
-        bool const named = words.size() == 1 && (words.front() == listing.word ||
-                                                 words.front() + "s" == listing.word);
+        bool const named = words.size() == 1 &&
+                           (words.front() == listing.word || words.front() + "s" == listing.word);
         if (named) return listing;
         names.emplace_back(listing.word);
     }

@@ -50,7 +50,7 @@ po::options_description common_options() {
         ("calibration", po::value<std::vector<std::string>>(),
          "profile(s) to use instead of the shipped ones of the same GPU")  //
         ("threads", po::value<int>()->default_value(1),
-         "worker threads; results do not depend on it")                     //
+         "worker threads; results do not depend on it")                    //
         ("seed", po::value<std::int64_t>(), "replaces the config's seed")  //
         ("quiet,q", "no progress on stderr")("version", "prints the version");
     return options;
@@ -183,8 +183,8 @@ int guarded(std::string const& program, std::vector<std::string> arguments) {
         print(stderr, fmt::format("nvl72sim: {}\n", error.what()));
         return static_cast<int>(error.code());
     } catch (std::overflow_error const& error) {
-        print(stderr, fmt::format("nvl72sim: {} (expected faster links or smaller sizes)\n",
-                                  error.what()));
+        print(stderr,
+              fmt::format("nvl72sim: {} (expected faster links or smaller sizes)\n", error.what()));
         return static_cast<int>(ExitCode::bad_input);
     } catch (std::bad_alloc const&) {
         print(stderr,

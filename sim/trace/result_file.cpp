@@ -141,8 +141,8 @@ void check_result_path(std::string const& path) {
     std::ifstream there(path, std::ios::binary);
     std::array<char, 8> first{};
     there.read(first.data(), first.size());
-    bool const other = there.gcount() > 0 &&
-                       std::string_view(first.data(), first.size()) != "\x89HDF\r\n\x1a\n";
+    bool const other =
+        there.gcount() > 0 && std::string_view(first.data(), first.size()) != "\x89HDF\r\n\x1a\n";
     if (other) {
         throw ConfigError(path + ": holds something else than a result" +
                           " (expected a new name, or a result file to replace)");
