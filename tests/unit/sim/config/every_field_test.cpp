@@ -143,8 +143,8 @@ Value shipped(std::string const& name) {
 
 TEST(RequiredField, IsMissedByName) {
     expect_required<GpuSpec>(shipped("gpus/h100"));
-    expect_required<Recipe>(shipped("recipes/nemo-25.04"));
-    expect_required<MemoryReserve>(*shipped("recipes/nemo-25.04").find("reserve"));
+    expect_required<Recipe>(shipped("recipes/megatron-bridge-26.06"));
+    expect_required<MemoryReserve>(*shipped("recipes/megatron-bridge-26.06").find("reserve"));
     expect_required<ProfileFile>(shipped("calibration/h100"));
     auto const cluster = shipped("clusters/hgx-h100");
     expect_required<ClusterSpec>(cluster);
