@@ -184,11 +184,12 @@ private:
 std::vector<LinkUse> link_uses(TaskGraph const& graph,
                                std::vector<StagePlan> const& stages,
                                Execution const& execution) {
-    // Resources come in threes per class (step_graph): nvlink, nic, SMs.
+    // Resources come in fives per class (step_graph): NVLink and NIC out, then in, then SMs.
+    constexpr std::size_t per_class = 5;
     std::vector<LinkUse> links;
     for (std::size_t s = 0; s < stages.size(); ++s) {
         for (std::size_t kind = 0; kind < 2; ++kind) {
-            std::size_t const resource = 3 * s + kind;
+            std::size_t const resource = per_class * s + kind;
             double const capacity = (kind == 0 ? stages[s].nvlink : stages[s].nic).count;
             if (capacity <= 0) continue;
             links.push_back({graph.classes()[s].name + (kind == 0 ? " nvlink" : " nic"), capacity,

@@ -24,14 +24,17 @@ constexpr TaskId no_task{UINT32_MAX};
 struct TurnIds {
     TurnCost const* cost = nullptr;
     CostId compute;
-    std::array<std::optional<CostId>, parallel_dimensions> exposed;
+    std::array<std::optional<CostId>, parallel_dimensions> hidden, exposed;
 };
 
-/// Tasks of one turn that others wait for.
+/// Tasks of one turn that wait for others, and that others wait for.
 struct TurnTasks {
-    TaskId first = no_task;
-    TaskId last = no_task;
+    std::vector<TaskId> first;
+    std::vector<TaskId> last;
 };
+
+/// Communication that runs inside a turn.
+constexpr std::array turn_dimensions{ParallelDimension::cp, ParallelDimension::tp};
 
 class StepBuilder {
 public:
@@ -60,7 +63,7 @@ private:
     struct StageIds {
         ClassId who;
         StreamId compute, tp, cp, dp, send[2];
-        ResourceId nvlink, nic, sms;
+        ResourceId nvlink_out, nvlink_in, nic_out, nic_in, sms;
         std::vector<TurnIds> forward, backward;
         std::vector<std::optional<CostId>> reduce, gather;
         CostId send_cost, optimizer;
@@ -75,10 +78,15 @@ private:
     }
 
     TurnIds intern(TurnCost const& cost) {
-        TurnIds ids{&cost, book_.add(cost.compute), {}};
+        TurnIds ids{&cost, book_.add(cost.compute), {}, {}};
         for (std::size_t d = 0; d < parallel_dimensions; ++d) {
-            PricedCost const& exposed = cost.exposed[d].cost;
-            if (exposed.time.count > 0) ids.exposed[d] = book_.add(exposed);
+            auto const& communication = cost.communication[d];
+            // Hidden time stands on no basis of its own: it is not part of the step.
+            Picoseconds const hidden = communication.hidden;
+            if (hidden.count > 0) ids.hidden[d] = book_.add({hidden, hidden, {}});
+            if (communication.exposed.time.count > 0) {
+                ids.exposed[d] = book_.add(communication.exposed);
+            }
         }
         return ids;
     }
@@ -100,8 +108,13 @@ private:
         ids.send[0] = builder_.add_stream({ids.who, "pp forward"});
         ids.send[1] = builder_.add_stream({ids.who, "pp backward"});
         // A resource nobody can use still needs a positive capacity; no traffic will name it.
-        ids.nvlink = builder_.add_resource({plan.nvlink.count > 0 ? plan.nvlink.count : 1, 1});
-        ids.nic = builder_.add_resource({plan.nic.count > 0 ? plan.nic.count : 1, 1});
+        // Links are full duplex: what a GPU sends does not slow what it receives.
+        double const nvlink = plan.nvlink.count > 0 ? plan.nvlink.count : 1;
+        double const nic = plan.nic.count > 0 ? plan.nic.count : 1;
+        ids.nvlink_out = builder_.add_resource({nvlink, 1});
+        ids.nic_out = builder_.add_resource({nic, 1});
+        ids.nvlink_in = builder_.add_resource({nvlink, 1});
+        ids.nic_in = builder_.add_resource({nic, 1});
         ids.sms = builder_.add_resource({picoseconds_per_second, 1});
         for (StageChunk const& chunk : plan.chunks) {
             ids.forward.push_back(intern(chunk.forward));
@@ -125,8 +138,22 @@ private:
         return static_cast<double>(book_.cost(cost).bandwidth_part.count);
     }
 
-    [[nodiscard]] std::vector<Traffic> link_traffic(int s, LinkLoad const& load) const {
-        return {{ids_[s].nvlink, load.nvlink}, {ids_[s].nic, load.nic}};
+    using TrafficList = std::vector<Traffic>;
+
+    void add_sent(TrafficList& traffic, int s, LinkLoad const& load) const {
+        if (load.nvlink > 0) traffic.push_back({ids_[s].nvlink_out, load.nvlink});
+        if (load.nic > 0) traffic.push_back({ids_[s].nic_out, load.nic});
+    }
+    void add_received(TrafficList& traffic, int s, LinkLoad const& load) const {
+        if (load.nvlink > 0) traffic.push_back({ids_[s].nvlink_in, load.nvlink});
+        if (load.nic > 0) traffic.push_back({ids_[s].nic_in, load.nic});
+    }
+    /// A collective inside the class: every rank receives what it sends.
+    [[nodiscard]] TrafficList collective_traffic(int s, LinkLoad const& load) const {
+        TrafficList traffic;
+        add_sent(traffic, s, load);
+        add_received(traffic, s, load);
+        return traffic;
     }
 
     /// A data-parallel collective of one chunk; it holds its SMs while it moves data.
@@ -135,48 +162,57 @@ private:
                              std::optional<CostId> cost,
                              Phase phase,
                              int chunk,
-                             TaskId after) {
+                             std::vector<TaskId> const& after) {
         if (!cost) return no_task;
         StageIds const& ids = ids_[s];
-        auto traffic = link_traffic(s, plan.load);
+        auto traffic = collective_traffic(s, plan.load);
         traffic.push_back({ids.sms, work_of(*cost) * plan.sms / stages_[s].sms});
         return add({TaskKind::collective, ParallelDimension::dp, ids.dp, *cost, phase, -1, chunk},
-                   {after}, traffic);
+                   after, traffic);
     }
 
     void add_gathers(int s) {
         for (int chunk = 0; chunk < pipeline_.chunks; ++chunk) {
             ids_[s].gathered[chunk] =
                 add_data_parallel(s, stages_[s].chunks[chunk].parameter_gather,
-                                  ids_[s].gather[chunk], gather, chunk, no_task);
+                                  ids_[s].gather[chunk], gather, chunk, {});
         }
     }
 
-    void add_reduce(int s, int chunk, TaskId after) {
+    void add_reduce(int s, int chunk, std::vector<TaskId> const& after) {
         ids_[s].reduced[chunk] = add_data_parallel(s, stages_[s].chunks[chunk].gradient_reduce,
                                                    ids_[s].reduce[chunk], reduce, chunk, after);
     }
 
-    /// Kernels, then what is waited for of each communication, in a chain.
-    TurnTasks add_turn(int s, Turn const& turn, std::vector<TaskId> needs) {
+    /// Kernels with the communication under them, then what is waited for, in a chain.
+    TurnTasks add_turn(int s, Turn const& turn, std::vector<TaskId> const& needs) {
         StageIds& ids = ids_[s];
         TurnIds const& costs = (turn.forward ? ids.forward : ids.backward)[turn.chunk];
         auto const phase = turn.forward ? forward : backward;
-        auto traffic = link_traffic(s, costs.cost->hidden_load);
-        traffic.push_back({ids.sms, work_of(costs.compute)});
-        TurnTasks tasks;
-        tasks.first = add({TaskKind::compute, ParallelDimension::none, ids.compute, costs.compute,
-                           phase, turn.micro_batch, turn.chunk},
-                          std::move(needs), traffic);
-        tasks.last = tasks.first;
-        for (auto const dimension : {ParallelDimension::cp, ParallelDimension::tp}) {
-            auto const d = static_cast<std::size_t>(dimension);
-            auto const& cost = costs.exposed[d];
-            if (!cost) continue;
+        auto const communicate = [&](ParallelDimension dimension, CostId cost, LinkLoad const& load,
+                                     std::vector<TaskId> const& after) {
             StreamId const stream = dimension == ParallelDimension::cp ? ids.cp : ids.tp;
-            tasks.last = add({TaskKind::collective, dimension, stream, *cost, phase,
-                              turn.micro_batch, turn.chunk},
-                             {tasks.last}, link_traffic(s, costs.cost->exposed[d].load));
+            return add({TaskKind::collective, dimension, stream, cost, phase, turn.micro_batch,
+                        turn.chunk},
+                       after, collective_traffic(s, load));
+        };
+        TaskId const compute = add({TaskKind::compute, ParallelDimension::none, ids.compute,
+                                    costs.compute, phase, turn.micro_batch, turn.chunk},
+                                   needs, {{ids.sms, work_of(costs.compute)}});
+        TurnTasks tasks{{compute}, {compute}};
+        for (auto const dimension : turn_dimensions) {
+            auto const d = static_cast<std::size_t>(dimension);
+            if (!costs.hidden[d]) continue;
+            LinkLoad const& load = costs.cost->communication[d].hidden_load;
+            TaskId const hidden = communicate(dimension, *costs.hidden[d], load, needs);
+            tasks.first.push_back(hidden);
+            tasks.last.push_back(hidden);
+        }
+        for (auto const dimension : turn_dimensions) {
+            auto const d = static_cast<std::size_t>(dimension);
+            if (!costs.exposed[d]) continue;
+            LinkLoad const& load = costs.cost->communication[d].exposed_load;
+            tasks.last = {communicate(dimension, *costs.exposed[d], load, tasks.last)};
         }
         return tasks;
     }
@@ -186,22 +222,22 @@ private:
         PipelineShape const shape = pipeline_;
         std::vector<int> backwards_left(static_cast<std::size_t>(pipeline_.chunks),
                                         pipeline_.micro_batches);
-        TaskId previous = no_task;
+        std::vector<TaskId> previous;
         add_gathers(s);
         // Without overlap, no turn starts before every parameter is there.
-        if (!overlap_.dp) previous = ids.gathered.back();
+        if (!overlap_.dp) previous = {ids.gathered.back()};
         for (Turn const& turn : schedule_for(shape).turns(shape, s)) {
-            std::vector<TaskId> needs{previous};
+            std::vector<TaskId> needs = previous;
             if (turn.forward) needs.push_back(ids.gathered[turn.chunk]);
-            TurnTasks const tasks = add_turn(s, turn, std::move(needs));
+            TurnTasks const tasks = add_turn(s, turn, needs);
             previous = tasks.last;
             int const global = turn.chunk * pipeline_.stages + s;
             auto& all = turn.forward ? forwards_ : backwards_;
             TurnTasks& placed = all[turn_index(global, turn.micro_batch)];
             placed = tasks;
             if (TaskId const sent = add_send(s, turn, global, tasks.last); sent != no_task) {
-                placed.last = sent;
-                if (!overlap_.pp) previous = sent;
+                placed.last = {sent};
+                if (!overlap_.pp) previous = {sent};
             }
             if (!turn.forward && --backwards_left[static_cast<std::size_t>(turn.chunk)] == 0 &&
                 overlap_.dp) {
@@ -212,14 +248,14 @@ private:
             for (int chunk = pipeline_.chunks; chunk-- > 0;) add_reduce(s, chunk, previous);
         }
         std::vector<TaskId> needs = ids.reduced;
-        needs.push_back(previous);
+        needs.insert(needs.end(), previous.begin(), previous.end());
         add({TaskKind::compute, ParallelDimension::none, ids.compute, ids.optimizer, optimizer},
             std::move(needs), {});
     }
 
     /// Sends a turn's result to the stage that holds the neighbouring chunk; no_task where the
     /// chunk is the model's end, or the neighbour is this very stage.
-    TaskId add_send(int s, Turn const& turn, int global, TaskId after) {
+    TaskId add_send(int s, Turn const& turn, int global, std::vector<TaskId> const& after) {
         int const next = turn.forward ? global + 1 : global - 1;
         if (next < 0 || next >= global_chunks() || pipeline_.stages == 1) return no_task;
         int const peer = next % pipeline_.stages;
@@ -227,12 +263,13 @@ private:
         int const owner = turn.forward ? s : peer;
         StageIds const& ids = ids_[owner];
         LinkLoad const& load = stages_[owner].send.load;
-        auto traffic = link_traffic(s, load);
-        for (Traffic const& arriving : link_traffic(peer, load)) traffic.push_back(arriving);
+        TrafficList traffic;
+        add_sent(traffic, s, load);
+        add_received(traffic, peer, load);
         return add({TaskKind::transfer, ParallelDimension::pp, ids_[s].send[turn.forward ? 0 : 1],
                     ids.send_cost, turn.forward ? send_forward : send_backward, turn.micro_batch,
                     turn.chunk},
-                   {after}, traffic);
+                   after, traffic);
     }
 
     /// Turns wait for their neighbours' sends; the last chunk's backward waits for its forward.
@@ -240,14 +277,16 @@ private:
         for (int m = 0; m < pipeline_.micro_batches; ++m) {
             for (int g = 0; g < global_chunks(); ++g) {
                 TurnTasks const& own_forward = forwards_[turn_index(g, m)];
-                TurnTasks const& own_backward = backwards_[turn_index(g, m)];
-                if (g > 0)
-                    builder_.add_need(own_forward.first, forwards_[turn_index(g - 1, m)].last);
-                TaskId const before = g + 1 < global_chunks()
-                                          ? backwards_[turn_index(g + 1, m)].last
-                                          : own_forward.last;
-                builder_.add_need(own_backward.first, before);
+                if (g > 0) connect(own_forward, forwards_[turn_index(g - 1, m)]);
+                connect(backwards_[turn_index(g, m)],
+                        g + 1 < global_chunks() ? backwards_[turn_index(g + 1, m)] : own_forward);
             }
+        }
+    }
+
+    void connect(TurnTasks const& waiting, TurnTasks const& needed) {
+        for (TaskId const task : waiting.first) {
+            for (TaskId const before : needed.last) builder_.add_need(task, before);
         }
     }
 

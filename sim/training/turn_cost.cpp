@@ -118,16 +118,17 @@ struct TurnPricer::Pass {
               std::int64_t count) {
         double const shown = waited / full.cost.time;
         auto const times = static_cast<double>(count);
-        cost.hidden_load += full.load * (times * (1 - shown));
-        if (dimension == ParallelDimension::tp)
-            slow_gemm(full.cost, full.cost.time - waited, count);
+        auto& communication = cost.communication[static_cast<std::size_t>(dimension)];
+        Picoseconds const hidden = full.cost.time - waited;
+        communication.hidden += hidden * count;
+        communication.hidden_load += full.load * (times * (1 - shown));
+        if (dimension == ParallelDimension::tp) slow_gemm(full.cost, hidden, count);
         if (waited.count <= 0) return;
-        TurnCost::Exposed& exposed = cost.exposed[static_cast<std::size_t>(dimension)];
         Cost visible = full.cost;
         visible.time = waited;
         visible.bandwidth_part = std::min(waited, full.cost.bandwidth_part);
-        exposed.cost.add(visible, count);
-        exposed.load += full.load * (times * shown);
+        communication.exposed.add(visible, count);
+        communication.exposed_load += full.load * (times * shown);
     }
 
     Planned plan(CollectiveOp op, Bytes size, GroupShape const& group) {

@@ -33,16 +33,19 @@ struct TurnShape {
     [[nodiscard]] std::int64_t tokens() const { return micro_batch * sequence / cp; }
 };
 
-/// The cost of one turn: kernels on the compute stream with the bytes sent under them, and of each
-/// dimension's communication what is waited for.
-struct TurnCost {
-    struct Exposed {
-        PricedCost cost;
-        LinkLoad load;
-    };
-    PricedCost compute;
+/// Communication of one parallel dimension in a turn: what runs under the kernels, and what is
+/// waited for after them.
+struct TurnCommunication {
+    Picoseconds hidden;
     LinkLoad hidden_load;
-    std::array<Exposed, parallel_dimensions> exposed;
+    PricedCost exposed;
+    LinkLoad exposed_load;
+};
+
+/// The cost of one turn: kernels on the compute stream, and the communication around them.
+struct TurnCost {
+    PricedCost compute;
+    std::array<TurnCommunication, parallel_dimensions> communication;
 };
 
 /// Prices turns of one job. With overlap, a collective that is pipelined with its GEMM in ring

@@ -28,8 +28,7 @@ PricedCost kernels(Picoseconds time) { return {time, time, {}}; }
 TurnCost turn(Picoseconds time, Picoseconds tp = 0_ps) {
     TurnCost cost;
     cost.compute = kernels(time);
-    auto& exposed = cost.exposed[static_cast<std::size_t>(ParallelDimension::tp)];
-    exposed.cost = kernels(tp);
+    cost.communication[static_cast<std::size_t>(ParallelDimension::tp)].exposed = kernels(tp);
     return cost;
 }
 

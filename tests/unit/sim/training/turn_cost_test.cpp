@@ -98,13 +98,16 @@ struct Bench {
 };
 
 Picoseconds waited(TurnCost const& cost, ParallelDimension dimension) {
-    return cost.exposed.at(static_cast<std::size_t>(dimension)).cost.time;
+    return cost.communication.at(static_cast<std::size_t>(dimension)).exposed.time;
 }
 
 /// Bytes sent under and beside the kernels.
 LinkLoad all_load(TurnCost const& cost) {
-    LinkLoad sum = cost.hidden_load;
-    for (auto const& exposed : cost.exposed) sum += exposed.load;
+    LinkLoad sum;
+    for (auto const& communication : cost.communication) {
+        sum += communication.hidden_load;
+        sum += communication.exposed_load;
+    }
     return sum;
 }
 
@@ -133,7 +136,9 @@ TEST(TurnCost, WithoutOverlapWaitsForEveryTensorParallelCollective) {
     EXPECT_EQ(waited(bench.turn(true), ParallelDimension::tp), 36_us);
     EXPECT_EQ(waited(bench.turn(false), ParallelDimension::tp), 50_us);
     EXPECT_EQ(bench.turn(true).compute.time, 5100_ns) << "kernels run alone";
-    EXPECT_EQ(bench.turn(true).hidden_load.nvlink, 0);
+    for (auto const& communication : bench.turn(true).communication) {
+        EXPECT_EQ(communication.hidden, 0_ps);
+    }
 }
 
 // Without it, two all-reduces each way (Shoeybi et al. 2019).
@@ -279,7 +284,9 @@ TEST(TurnCost, WithoutParallelismWaitsForNothing) {
     Bench const bench(1, 1);
     for (bool const forward : {true, false}) {
         TurnCost const cost = bench.turn(forward);
-        for (auto const& exposed : cost.exposed) EXPECT_EQ(exposed.cost.time, 0_ps);
+        for (auto const& communication : cost.communication) {
+            EXPECT_EQ(communication.exposed.time, 0_ps);
+        }
         EXPECT_EQ(all_load(cost).nvlink, 0);
         EXPECT_EQ(all_load(cost).nic, 0);
     }
