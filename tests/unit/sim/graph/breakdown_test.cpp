@@ -209,8 +209,8 @@ TEST(BreakdownByHand, OfAReduceThatWaitsForTheLastMicroBatch) {
     EXPECT_EQ(ran.execution.makespan, 710_ps);
 }
 
-// Each of 2 micro-batches is sent forward and back: 4 x 70 B of NIC and 4 x 30 B of NVLink pass at
-// either end, the sender's and the receiver's. 30 + 70 B in 10 ps leave both links room.
+// Each of 2 micro-batches is sent forward and back: either stage sends 2 x 70 B by its NIC and 2 x 30 B
+// by NVLink, and receives as much, each way on its own half of a full-duplex link.
 TEST(StepGraph, SendsLoadTheLinksOfBothEnds) {
     StageChunk chunk;
     chunk.forward = turn(100_ps);
@@ -225,8 +225,11 @@ TEST(StepGraph, SendsLoadTheLinksOfBothEnds) {
     Ran const ran({2, 1, 2}, stages, {});
     EXPECT_EQ(ran.execution.makespan, 970_ps) << "as without traffic";
     for (std::size_t s = 0; s < 2; ++s) {
-        EXPECT_NEAR(ran.execution.carried.at(3 * s), 120, 1e-9) << "NVLink of stage " << s;
-        EXPECT_NEAR(ran.execution.carried.at(3 * s + 1), 280, 1e-9) << "NIC of stage " << s;
+        // Per class: NVLink and NIC out, NVLink and NIC in, SMs.
+        EXPECT_NEAR(ran.execution.carried.at(5 * s), 60, 1e-9) << "NVLink out of stage " << s;
+        EXPECT_NEAR(ran.execution.carried.at(5 * s + 1), 140, 1e-9) << "NIC out of stage " << s;
+        EXPECT_NEAR(ran.execution.carried.at(5 * s + 2), 60, 1e-9) << "NVLink into stage " << s;
+        EXPECT_NEAR(ran.execution.carried.at(5 * s + 3), 140, 1e-9) << "NIC into stage " << s;
     }
 }
 

@@ -105,8 +105,8 @@ TEST(SimulateStep, SendsAtThePaceOfTheSlowestPair) {
         shipped_library(), {});
     auto const done = simulate_point(point, 0);
     ASSERT_EQ(done.step.links.at(1).name, "stage 0 nic");
-    // 4 micro-batches, forward and back, of 2048 tokens x 4096 / 4 x 2 B.
-    EXPECT_NEAR(done.step.links.at(1).bytes, 4 * 2 * 2048.0 * 1024 * 2, 1e-3);
+    // 4 micro-batches forward, of 2048 tokens x 4096 / 4 x 2 B; what comes back is received.
+    EXPECT_NEAR(done.step.links.at(1).bytes, 4 * 2048.0 * 1024 * 2, 1e-3);
 }
 
 // Of 16 GPUs with two NICs each, GPU 13 (stage 1) has lost one; the two GPUs of its tray share the
