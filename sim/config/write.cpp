@@ -24,10 +24,16 @@ std::string scalar_text(std::string const& text) {
     return quoted + '"';
 }
 
-/// A leaf or a list of leaves, on one line.
+/// A leaf or a list, on one line; a map in a list has no sources of its own.
 std::string inline_text(Value const& value) {
     if (value.is_scalar()) return scalar_text(value.scalar);
     std::vector<std::string> items;
+    if (value.is_map()) {
+        for (auto const& entry : value.entries) {
+            items.push_back(entry.name + ": " + inline_text(entry.value));
+        }
+        return "{" + join(items) + "}";
+    }
     for (auto const& item : value.items) items.push_back(inline_text(item));
     return "[" + join(items) + "]";
 }

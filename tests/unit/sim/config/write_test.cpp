@@ -44,5 +44,18 @@ TEST(YamlText, ASourceNeverReachesALeafWithoutOne) {
     expect_same(root, parse_yaml(yaml_text(root), "t.yaml"));
 }
 
+TEST(YamlText, AListOfMapsReadsBack) {
+    Value region, list, root;
+    put(region, "ranks", leaf_list({"2", "4"}));
+    put(region, "sizes", leaf_list({"512"}));
+    list.kind = Value::Kind::list;
+    list.items = {region, region};
+    put(root, "measured", list);
+    EXPECT_EQ(yaml_text(root),
+              "measured: [{ranks: [2, 4], sizes: [512]}, {ranks: [2, 4], sizes: [512]}]\n");
+    Value const read = parse_yaml(yaml_text(root), "x.yaml");
+    EXPECT_EQ(read.find("measured")->items.at(1).find("ranks")->items.at(1).scalar, "4");
+}
+
 }  // namespace
 }  // namespace nvl72
