@@ -2,6 +2,8 @@
 
 #include "sim/base/error.hpp"
 #include "sim/base/text.hpp"
+#include "sim/collective/algorithms.hpp"
+#include "sim/training/schedule.hpp"
 #include "topology/cluster.hpp"
 
 #include <array>
@@ -86,6 +88,22 @@ Table list_files(Library const& library) {
     return table;
 }
 
+Table list_collectives(Library const&) {
+    Table table({{"name", "name"}, {"family", "family"}, {"summary", "summary"}});
+    for (auto const& row : collective_algorithms()) {
+        table.add({std::string(row.name), std::string(row.family), std::string(row.summary)});
+    }
+    return table;
+}
+
+Table list_schedules(Library const&) {
+    Table table({{"name", "name"}, {"summary", "summary"}});
+    for (auto const& row : pipeline_schedules) {
+        table.add({std::string(row.name), std::string(row.summary)});
+    }
+    return table;
+}
+
 constexpr char models[] = "models";
 constexpr char recipes[] = "recipes";
 constexpr char experiments[] = "experiments";
@@ -103,6 +121,8 @@ constexpr std::array listings{
     Listing{"recipes", list_files<recipes>},
     Listing{"experiments", list_files<experiments>},
     Listing{"calibrations", list_files<calibrations>},
+    Listing{"collectives", list_collectives},
+    Listing{"schedules", list_schedules},
 };
 
 Listing const& listing_of(std::vector<std::string> const& words) {
@@ -140,8 +160,8 @@ int run(Context const& context, po::variables_map const&, std::vector<std::strin
 
 Command const list_command{
     "list",
-    "clusters | gpus | models | recipes | experiments | calibrations",
-    "the shipped configs of one kind",
+    "clusters | gpus | models | recipes | experiments | calibrations | collectives | schedules",
+    "the shipped configs of one kind, or the built-in algorithms",
     "nvl72sim list clusters",
     describe,
     run,
