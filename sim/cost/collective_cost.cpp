@@ -93,7 +93,7 @@ CollectiveTerms ring_simple_terms(Scene const& scene) {
     double const slower =
         reduces(op) && scene.query.bytes_per_element == 1 ? ring.int8_reduction : 1;
     double const inside = (ring_factor(op, scene.shape.ranks) + copied) * slower *
-                          ramped(scene.size, ring.ramp, number(ring.ramp_bytes.count)) /
+                          ramped(scene.size, ring.ramp, ring.ramp_bytes.count) /
                           ring.bandwidth.count;
     return {latency, latency,
             std::max(inside * scene.nvlink_stretch(), ring_network_seconds(scene, 1))};
@@ -105,7 +105,7 @@ CollectiveTerms nvls_terms(Scene const& scene, std::int64_t ranks) {
         throw ConfigError("this GPU's profile has no nvls branch (expected a ring algorithm)");
     }
     auto const& nvls = *scene.section.nvls;
-    double const knee = number(nvls.ramp_bytes_per_rank.count) * number(ranks);
+    double const knee = nvls.ramp_bytes_per_rank.count * number(ranks);
     double const crowd = 1 + nvls.rank_loss * number(std::max<std::int64_t>(0, ranks - 8));
     double const bytes = scene.load.nvlink / scene.size * ramped(scene.size, nvls.ramp, knee);
     return {nvls.base.count, nvls.base.count,
@@ -143,7 +143,7 @@ CollectiveTerms alltoall_ll_terms(Scene const& scene) {
 CollectiveTerms alltoall_simple_terms(Scene const& scene) {
     auto const& branch = scene.section.alltoall_simple;
     double const latency = alltoall_start(scene, branch.base.count);
-    double const size = ramped(scene.size, branch.ramp, number(branch.ramp_bytes.count));
+    double const size = ramped(scene.size, branch.ramp, branch.ramp_bytes.count);
     double const share = scene.load.nvlink / scene.size;
     double const inside = (share + branch.copy / scene.n) * size / branch.bandwidth.count;
     return {latency, latency,
@@ -250,14 +250,18 @@ CollectiveTerms collective_terms(CollectiveSection const& section, Collective co
     return {};
 }
 
-Cost collective_cost(CollectiveSection const& section, Collective const& query) {
-    CollectiveTerms const terms = collective_terms(section, query);
+double collective_seconds(CollectiveSection const& section, CollectiveTerms const& terms) {
     double const p = section.overlap_norm;
     // Scaled by the larger term, so that powers of microseconds do not underflow.
     double const larger = std::max(terms.latency, terms.transfer);
-    double const time =
-        larger *
-        std::pow(std::pow(terms.latency / larger, p) + std::pow(terms.transfer / larger, p), 1 / p);
+    return larger *
+           std::pow(std::pow(terms.latency / larger, p) + std::pow(terms.transfer / larger, p),
+                    1 / p);
+}
+
+Cost collective_cost(CollectiveSection const& section, Collective const& query) {
+    CollectiveTerms const terms = collective_terms(section, query);
+    double const time = collective_seconds(section, terms);
     NVL72_EXPECT(std::isfinite(time) && time > 0 && time >= terms.latency_empty * (1 - 1e-12),
                  "a collective takes a positive, finite time");
     Picoseconds const whole = from_seconds(time);

@@ -10,6 +10,11 @@
 
 namespace nvl72 {
 
+/// A buffer size that is fitted, and no whole number of bytes before it is written.
+using BufferSize = Quantity<struct BufferSizeTag, double>;
+template <>
+struct ValueType<BufferSize> : RealQuantityType<BufferSize, Dimension::bytes> {};
+
 /// Sizes measured at certain numbers of ranks.
 struct MeasuredRegion {
     section::Grid ranks;
@@ -42,7 +47,7 @@ struct RingSimpleBranch {
     double local = 0;              ///< bytes copied inside the GPU, in shards of the buffer
     double out_of_place_copy = 0;  ///< the same, more, for all_gather and reduce_scatter
     double ramp = 0;
-    Bytes ramp_bytes;
+    BufferSize ramp_bytes;
     double int8_reduction = 1;  ///< time of 1-byte reductions over that of 2-byte ones
     int sms = 0;
 };
@@ -52,7 +57,7 @@ struct NvlsBranch {
     Seconds base;
     BytesPerSecond bandwidth;  ///< of (1 + 1/n) buffers, in a box
     double ramp = 0;
-    Bytes ramp_bytes_per_rank;
+    BufferSize ramp_bytes_per_rank;
     double rank_loss = 0;  ///< time per byte grows by this for each rank beyond 8
     int sms = 0;
     std::vector<MeasuredRegion> measured;
@@ -68,7 +73,7 @@ struct AlltoallSimpleBranch {
     Seconds base;
     BytesPerSecond bandwidth;
     double ramp = 0;
-    Bytes ramp_bytes;
+    BufferSize ramp_bytes;
     double copy = 0;  ///< bytes copied inside the GPU, in blocks of one peer
     int sms = 0;
 };
@@ -148,6 +153,9 @@ struct CollectiveTerms {
 /// On another wiring than the measured one the transfer scales by the smallest capacity ratio over
 /// the links the traffic uses; the latency counts network steps apart.
 CollectiveTerms collective_terms(CollectiveSection const& section, Collective const& query);
+
+/// Their p-norm in seconds, unrounded: what a fit compares.
+double collective_seconds(CollectiveSection const& section, CollectiveTerms const& terms);
 
 /// Time of one collective alone, every rank starting at once. The bandwidth part is the time above
 /// that of an empty buffer, and at least what the bytes need at the full rate of their links: a

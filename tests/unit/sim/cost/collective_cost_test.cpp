@@ -17,10 +17,12 @@ CollectiveSection plain_section() {
     section.overlap_norm = 1;
     section.ring_ll = {Seconds{5e-6}, Seconds{1e-6}, Seconds{0.5e-6}, 50_GBps, 0, 8};
     section.ring_ll128 = {Seconds{2e-6}, 90_GBps, 8};
-    section.ring_simple = {Seconds{10e-6}, Seconds{2e-6}, 100_GBps, 0, 0, 0, 1_MiB, 1.5, 24};
-    section.nvls = NvlsBranch{Seconds{20e-6}, 80_GBps, 0, 1_MiB, 0.01, 16, {{{8}, {1, 1 << 30}}}};
+    section.ring_simple = {Seconds{10e-6},     Seconds{2e-6}, 100_GBps, 0, 0, 0,
+                           BufferSize{0x1p20}, 1.5,           24};
+    section.nvls =
+        NvlsBranch{Seconds{20e-6}, 80_GBps, 0, BufferSize{0x1p20}, 0.01, 16, {{{8}, {1, 1 << 30}}}};
     section.alltoall_ll = {Seconds{5e-6}, 5_GBps, 32};
-    section.alltoall_simple = {Seconds{10e-6}, 100_GBps, 0, 1_MiB, 0, 32};
+    section.alltoall_simple = {Seconds{10e-6}, 100_GBps, 0, BufferSize{0x1p20}, 0, 32};
     section.sendrecv = {Seconds{10e-6}, 100_GBps, 32};
     section.network = {Seconds{5e-6},  Seconds{6e-6}, Seconds{7e-6}, 0.8,           1000_GBps,
                        Seconds{50e-6}, 0.1,           0.9,           Seconds{3e-6}, 0.5,
