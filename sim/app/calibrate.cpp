@@ -15,14 +15,14 @@ namespace po = boost::program_options;
 void describe(po::options_description& options) {
     options.add_options()  //
         ("from", po::value<std::vector<std::string>>()->composing()->multitoken(),
-         "measurement tables (CSV), or folders of them")                                          //
-        ("gpu", po::value<std::string>(), "whose kernels they are, where the tables do not say")  //
+         "measurement tables (CSV), or folders of them")                                 //
+        ("gpu", po::value<std::string>(), "whose profile, where the tables do not say")  //
         ("output,o", po::value<std::string>(), "the profile to write");
 }
 
 Table table_of(std::vector<SectionFit> const& fits) {
     Table table({{"section", "section"},
-                 {"precision", "precision"},
+                 {"part", "part"},
                  {"rows", "rows"},
                  {"constants", "constants"},
                  {"median", "median", 1, "%"},
@@ -55,12 +55,16 @@ int run(Context const& context,
         throw ConfigError(fmt::format("-o: '{}' (expected a name that ends in .yaml)", *output));
     }
     check_writable(*output);
-    auto const data = read_kernel_data(*from, option<std::string>(options, "gpu").value_or(""));
+    auto const data = read_measured_data(*from, option<std::string>(options, "gpu").value_or(""));
     if (!context.quiet) {
         for (auto const& note : data.notes) fmt::print(stderr, "{}\n", note);
     }
-    auto const calibration = calibrate_kernels(data, context.library, true);
+    auto const calibration = calibrate_profile(data, context.library, true);
     write_whole(*output, {calibration.text.begin(), calibration.text.end()});
+    for (auto const& branch : calibration.kept) {
+        if (context.quiet) break;
+        fmt::print(stderr, "collectives: too few rows of {}, which stays as shipped\n", branch);
+    }
     fmt::print("{}", table_of(calibration.fits).print(context.format));
     if (!context.quiet) fmt::print(stderr, "wrote {}\n", *output);
     return 0;
@@ -71,8 +75,8 @@ int run(Context const& context,
 Command const calibrate_command{
     "calibrate",
     "--from PATH... [--gpu NAME] -o PROFILE.yaml",
-    "fits a GPU's calibration profile to measured kernel times",
-    "nvl72sim calibrate --from configs/measurements/kernels --gpu h100 -o h100.yaml",
+    "fits a GPU's calibration profile to measured kernels and collectives",
+    "nvl72sim calibrate --from configs/measurements --gpu h100 -o h100.yaml",
     describe,
     run,
 };

@@ -17,7 +17,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Files as given, and the CSV files of folders in order of their names.
+/// Files as given, and the CSV files in and under folders in order of their paths.
 std::vector<fs::path> tables_in(std::vector<std::string> const& paths) {
     std::vector<fs::path> files;
     for (auto const& path : paths) {
@@ -27,7 +27,7 @@ std::vector<fs::path> tables_in(std::vector<std::string> const& paths) {
             continue;
         }
         std::vector<fs::path> inside;
-        for (auto const& entry : fs::directory_iterator(path)) {
+        for (auto const& entry : fs::recursive_directory_iterator(path)) {
             if (entry.path().extension() == ".csv") inside.push_back(entry.path());
         }
         if (inside.empty()) throw ConfigError(path + ": no .csv file in this folder");
@@ -105,6 +105,86 @@ KeptSections kept_sections(Library const& library,
     return kept;
 }
 
+/// Collectives of one GPU: what its given.yaml says, and the GPUs fitted together with it.
+struct CollectiveGiven {
+    Value section;
+    std::set<std::string> gpus;
+};
+
+/// `section` with the entries of `own` in place of its own, map by map.
+void replace(Value& section, Value const& own) {
+    for (auto const& entry : own.entries) {
+        auto const found = std::find_if(section.entries.begin(), section.entries.end(),
+                                        [&](auto const& old) { return old.name == entry.name; });
+        if (found == section.entries.end()) {
+            put(section, entry.name, entry.value);
+        } else if (found->value.is_map() && entry.value.is_map()) {
+            replace(found->value, entry.value);
+        } else {
+            found->value = entry.value;
+        }
+    }
+}
+
+/// A GPU without an entry is alone, and given what its sister is.
+CollectiveGiven collective_given(Library const& library, std::string const& gpu) {
+    Value const file = load_yaml(library.folder() + "/measurements/collectives/given.yaml");
+    Value const* gpus = file.find("gpus");
+    Value const* families = file.find("families");
+    auto const family_of = [](Value const& entry) {
+        Value const* family = entry.find("family");
+        return family == nullptr ? std::string() : family->scalar;
+    };
+    std::string known = gpu;
+    while (gpus == nullptr || gpus->find(known) == nullptr) {
+        GpuSpec const spec = load_gpu(library, known, {"--gpu", 0, ""});
+        if (!spec.sister) fail(file.place, "nothing of " + known, "gpus." + known);
+        known = *spec.sister;
+    }
+    Value own = *gpus->find(known);
+    auto const family = family_of(own);
+    Value const* shared = families == nullptr ? nullptr : families->find(family);
+    if (shared == nullptr) fail(own.place, "no family '" + family + "'", "a key of families");
+    CollectiveGiven given{*shared, {gpu}};
+    own.entries.erase(std::remove_if(own.entries.begin(), own.entries.end(),
+                                     [](auto const& entry) { return entry.name == "family"; }),
+                      own.entries.end());
+    replace(given.section, own);
+    if (known != gpu) return given;
+    for (auto const& entry : gpus->entries) {
+        if (family_of(entry.value) == family) given.gpus.insert(entry.name);
+    }
+    return given;
+}
+
+/// The collectives of the shipped profile of a GPU, or of the first sister that has some.
+Value shipped_collectives(Library const& library, std::string name) {
+    while (true) {
+        auto const path = fs::path(library.folder()) / "calibration" / (name + ".yaml");
+        if (fs::exists(path)) {
+            Value const shipped = load_yaml(path.string());
+            if (Value const* section = shipped.find("collectives")) return *section;
+        }
+        GpuSpec const spec = load_gpu(library, name, {"--gpu", 0, ""});
+        if (!spec.sister) return {};
+        name = *spec.sister;
+    }
+}
+
+FittedCollectives fit_own_collectives(MeasuredData const& data,
+                                      Library const& library,
+                                      bool left_out) {
+    if (data.collectives.empty()) return {};
+    auto const given = collective_given(library, data.gpu);
+    std::vector<CollectiveSample> samples;
+    for (auto const& sample : data.collectives) {
+        if (given.gpus.count(sample.gpu) > 0) samples.push_back(sample);
+    }
+    CollectiveSetting setting{data.gpu, given.section, {}, data.collective_origin, left_out};
+    setting.shipped = shipped_collectives(library, data.gpu);
+    return fit_collectives(samples, setting);
+}
+
 /// Elementwise kernels move data as memory-bound GEMMs do, until some are measured.
 Value memory_of(Value const& gemm, std::string const& origin) {
     auto const source = "fitted: HBM rate and BF16 launch of the GEMMs of " + origin;
@@ -118,19 +198,26 @@ Value memory_of(Value const& gemm, std::string const& origin) {
 
 }  // namespace
 
-KernelData read_kernel_data(std::vector<std::string> const& paths, std::string const& gpu) {
-    KernelData data;
+MeasuredData read_measured_data(std::vector<std::string> const& paths, std::string const& gpu) {
+    MeasuredData data;
     std::set<std::string> gpus;
     std::vector<std::pair<std::string, KernelTable>> tables;
-    auto const files = tables_in(paths);
-    for (auto const& file : files) {
+    for (auto const& file : tables_in(paths)) {
         auto const csv = CsvTable::load(file.string());
-        bool const asked = std::find(paths.begin(), paths.end(), file.string()) != paths.end();
-        if (!asked && !is_kernel_table(csv)) {
-            data.notes.push_back(file.string() + ": no kernel table, left aside");
+        auto const name = file.filename().string();
+        if (is_collective_table(csv)) {
+            auto const samples = read_collective_table(csv, gpu);
+            for (auto const& sample : samples) gpus.insert(sample.gpu);
+            append_name(data.collective_origin, name);
+            data.collectives.insert(data.collectives.end(), samples.begin(), samples.end());
             continue;
         }
-        tables.emplace_back(file.filename().string(), read_kernel_table(csv, gpu));
+        bool const asked = std::find(paths.begin(), paths.end(), file.string()) != paths.end();
+        if (!asked && !is_kernel_table(csv)) {
+            data.notes.push_back(file.string() + ": no table of measurements, left aside");
+            continue;
+        }
+        tables.emplace_back(name, read_kernel_table(csv, gpu));
         auto const& table = tables.back().second;
         if (table.skipped > 0) {
             data.notes.push_back(
@@ -140,12 +227,18 @@ KernelData read_kernel_data(std::vector<std::string> const& paths, std::string c
         for (auto const& sample : table.samples) gpus.insert(sample.gpu);
     }
     std::vector<std::string> const names(gpus.begin(), gpus.end());
-    if (names.empty()) throw ConfigError("--from: no GEMM or context attention rows");
+    if (names.empty()) {
+        throw ConfigError("--from: no GEMM, context attention or collective rows");
+    }
     if (gpu.empty() && names.size() > 1) {
         throw ConfigError(
             fmt::format("--from: rows of {} (expected one GPU, or --gpu NAME)", join(names)));
     }
     data.gpu = gpu.empty() ? names.front() : gpu;
+    if (gpus.count(data.gpu) == 0) {
+        throw ConfigError(
+            fmt::format("--gpu: no rows of {} (they are of {})", data.gpu, join(names)));
+    }
     for (auto const& entry : tables) {
         std::vector<KernelSample> own;
         for (auto const& sample : entry.second.samples) {
@@ -155,14 +248,10 @@ KernelData read_kernel_data(std::vector<std::string> const& paths, std::string c
         if (any_of_kind<Attention>(own)) append_name(data.attention_origin, entry.first);
         data.samples.insert(data.samples.end(), own.begin(), own.end());
     }
-    if (data.samples.empty()) {
-        throw ConfigError(
-            fmt::format("--gpu: no rows of {} (they are of {})", data.gpu, join(names)));
-    }
     return data;
 }
 
-Calibration calibrate_kernels(KernelData const& data, Library const& library, bool left_out) {
+Calibration calibrate_profile(MeasuredData const& data, Library const& library, bool left_out) {
     FitSetting setting;
     setting.gpu = load_gpu(library, data.gpu, {"--gpu", 0, ""});
     setting.given = load_yaml(library.folder() + "/measurements/kernels/given.yaml");
@@ -174,9 +263,12 @@ Calibration calibrate_kernels(KernelData const& data, Library const& library, bo
     setting.origin = data.attention_origin;
     auto attention = fit_attention(data.samples, setting);
 
+    auto collectives = fit_own_collectives(data, library, left_out);
+
     std::set<std::string> sections;
     if (gemm.yaml.is_map()) sections.insert({"gemm", "memory"});
     if (attention.yaml.is_map()) sections.insert("attention");
+    if (collectives.section.yaml.is_map()) sections.insert("collectives");
     auto const kept = kept_sections(library, data.gpu, sections);
     sections.insert(kept.names.begin(), kept.names.end());
     bool const complete = sections.count("gemm") > 0 && sections.count("attention") > 0;
@@ -190,10 +282,16 @@ Calibration calibrate_kernels(KernelData const& data, Library const& library, bo
     if (attention.yaml.is_map()) put(root, "attention", attention.yaml);
     if (gemm.yaml.is_map()) put(root, "memory", memory_of(gemm.yaml, data.gemm_origin));
     result.fits = std::move(gemm.fits);
+    result.kept = std::move(collectives.kept);
     result.fits.insert(result.fits.end(), attention.fits.begin(), attention.fits.end());
+    auto const& own_fits = collectives.section.fits;
+    result.fits.insert(result.fits.end(), own_fits.begin(), own_fits.end());
+    Value last;
+    if (collectives.section.yaml.is_map()) put(last, "collectives", collectives.section.yaml);
+    auto const fitted_collectives = last.is_map() ? yaml_text(last) : std::string();
     result.text = fmt::format(
-        "# Written by nvl72sim calibrate from measured kernels; a new fit replaces it.\n{}{}",
-        yaml_text(root), kept.text);
+        "# Written by nvl72sim calibrate from measurements; a new fit replaces it.\n{}{}{}",
+        yaml_text(root), kept.text, fitted_collectives);
     return result;
 }
 

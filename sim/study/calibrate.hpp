@@ -1,32 +1,35 @@
 #pragma once
 
-#include "sim/study/fit_kernels.hpp"
+#include "sim/study/fit_collectives.hpp"
 
 #include <string>
 #include <vector>
 
 namespace nvl72 {
 
-/// Kernel measurements and where they come from.
-struct KernelData {
+/// Measurements and where they come from.
+struct MeasuredData {
     std::string gpu;
     std::vector<KernelSample> samples;          ///< all of `gpu`
     std::string gemm_origin, attention_origin;  ///< names of the files, for the sources
-    std::vector<std::string> notes;             ///< what was left aside, for stderr
+    std::vector<CollectiveSample> collectives;  ///< of any GPU: a family is fitted together
+    std::string collective_origin;
+    std::vector<std::string> notes;  ///< what was left aside, for stderr
 };
 
 /// Reads the tables in files and folders; `gpu` chooses where they hold several, and names the GPU
 /// of tables without the column.
-KernelData read_kernel_data(std::vector<std::string> const& paths, std::string const& gpu);
+MeasuredData read_measured_data(std::vector<std::string> const& paths, std::string const& gpu);
 
 /// A calibration profile as text, and how well its sections fit.
 struct Calibration {
     std::string text;
     std::vector<SectionFit> fits;
+    std::vector<std::string> kept;  ///< collective branches with too few rows: as shipped
 };
 
 /// Fits a GPU's profile. Sections without rows stay as the shipped profile of that GPU has them;
 /// where it has none, its sister's fill them.
-Calibration calibrate_kernels(KernelData const& data, Library const& library, bool left_out);
+Calibration calibrate_profile(MeasuredData const& data, Library const& library, bool left_out);
 
 }  // namespace nvl72

@@ -52,8 +52,8 @@ std::string invented_gemms() {
 TEST(Calibrate, ATableOfAUsersOwnBecomesAProfileThatTheSisterCompletes) {
     auto const path = folder("own-table", {{"mine.csv", invented_gemms()}});
     Library const library(NVL72_SOURCE_DIR "/configs");
-    auto const data = read_kernel_data({path + "/mine.csv"}, "h200");
-    auto const calibration = calibrate_kernels(data, library, false);
+    auto const data = read_measured_data({path + "/mine.csv"}, "h200");
+    auto const calibration = calibrate_profile(data, library, false);
     auto const file = path + "/h200.yaml";
     std::ofstream(file) << calibration.text;
     auto const profile = load_profile(library, file);
@@ -67,9 +67,9 @@ TEST(Calibrate, ATableOfAUsersOwnBecomesAProfileThatTheSisterCompletes) {
 TEST(Calibrate, SectionsWithoutRowsStayAsShipped) {
     auto const path = folder("gemm-only", {{"mine.csv", invented_gemms()}});
     Library const library(NVL72_SOURCE_DIR "/configs");
-    auto const data = read_kernel_data({path + "/mine.csv"}, "h100");
+    auto const data = read_measured_data({path + "/mine.csv"}, "h100");
     auto const file = path + "/h100.yaml";
-    std::ofstream(file) << calibrate_kernels(data, library, false).text;
+    std::ofstream(file) << calibrate_profile(data, library, false).text;
     auto const mine = load_profile(library, file);
     auto const shipped = load_profile(library, "h100");
     EXPECT_EQ(mine.gemm.precisions.size(), 1U);
@@ -82,11 +82,11 @@ TEST(Calibrate, SectionsWithoutRowsStayAsShipped) {
 TEST(Calibrate, AFolderLeavesOtherTablesAsideAndSaysSo) {
     auto const path = folder(
         "mixed", {{"a.csv", invented_gemms()}, {"b.csv", "city,people\nBern,1\n"}, {"c.txt", ""}});
-    auto const data = read_kernel_data({path}, "h100");
+    auto const data = read_measured_data({path}, "h100");
     EXPECT_EQ(data.samples.size(), 36U);
     EXPECT_EQ(data.gemm_origin, "a.csv");
     ASSERT_EQ(data.notes.size(), 1U);
-    EXPECT_NE(data.notes[0].find("b.csv: no kernel table, left aside"), std::string::npos);
+    EXPECT_NE(data.notes[0].find("b.csv: no table of measurements, left aside"), std::string::npos);
 }
 
 TEST(Calibrate, BadInputSaysWhatIsMissing) {
@@ -96,19 +96,19 @@ TEST(Calibrate, BadInputSaysWhatIsMissing) {
                                      {"empty.csv", "dtype,m,n,k,time_us\n"}});
     auto const empty = folder("empty", {});
     auto const file = [&](char const* name) { return std::vector<std::string>{path + "/" + name}; };
-    EXPECT_EQ(message_of([&] { (void)read_kernel_data({empty}, ""); }),
+    EXPECT_EQ(message_of([&] { (void)read_measured_data({empty}, ""); }),
               empty + ": no .csv file in this folder");
-    EXPECT_EQ(message_of([&] { (void)read_kernel_data({"/no/such"}, ""); }),
+    EXPECT_EQ(message_of([&] { (void)read_measured_data({"/no/such"}, ""); }),
               "/no/such: no such file");
-    EXPECT_EQ(message_of([&] { (void)read_kernel_data(file("empty.csv"), "h100"); }),
-              "--from: no GEMM or context attention rows");
-    EXPECT_EQ(message_of([&] { (void)read_kernel_data(file("two.csv"), ""); }),
+    EXPECT_EQ(message_of([&] { (void)read_measured_data(file("empty.csv"), "h100"); }),
+              "--from: no GEMM, context attention or collective rows");
+    EXPECT_EQ(message_of([&] { (void)read_measured_data(file("two.csv"), ""); }),
               "--from: rows of b200, h100 (expected one GPU, or --gpu NAME)");
-    EXPECT_EQ(message_of([&] { (void)read_kernel_data(file("two.csv"), "gb200"); }),
+    EXPECT_EQ(message_of([&] { (void)read_measured_data(file("two.csv"), "gb200"); }),
               "--gpu: no rows of gb200 (they are of b200, h100)");
     Library const library(NVL72_SOURCE_DIR "/configs");
     EXPECT_EQ(message_of([&] {
-                  (void)calibrate_kernels(read_kernel_data(file("two.csv"), "h100"), library,
+                  (void)calibrate_profile(read_measured_data(file("two.csv"), "h100"), library,
                                           false);
               }),
               "two.csv: 1 gemm rows for 8 constants (expected at least 24)");

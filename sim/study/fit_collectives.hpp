@@ -1,0 +1,31 @@
+#pragma once
+
+#include "sim/interchange/collective_table.hpp"
+#include "sim/study/fit_kernels.hpp"
+
+#include <string>
+#include <vector>
+
+namespace nvl72 {
+
+/// What a collective section is fitted from, besides the samples.
+struct CollectiveSetting {
+    std::string gpu;
+    Value given;         ///< what no row tells: a partial section, with sources
+    Value shipped;       ///< a whole section for what neither rows nor `given` hold; may be null
+    std::string origin;  ///< the tables' names
+    bool left_out = false;
+};
+
+/// A fitted section, and the branches that had too few rows and stay as shipped.
+struct FittedCollectives {
+    FittedSection section;
+    std::vector<std::string> kept;
+};
+
+/// Fits the branches that the tuner chooses for the rows, in two steps: all of one NVLink domain
+/// together, then what domains add. A branch is fitted where it has three rows a constant.
+FittedCollectives fit_collectives(std::vector<CollectiveSample> const& samples,
+                                  CollectiveSetting const& setting);
+
+}  // namespace nvl72

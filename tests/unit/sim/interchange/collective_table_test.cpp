@@ -1,0 +1,79 @@
+#include "sim/interchange/collective_table.hpp"
+
+#include "sim/base/error.hpp"
+
+#include <gtest/gtest.h>
+
+namespace nvl72 {
+namespace {
+
+std::string error_of_collectives(std::string const& text) {
+    try {
+        (void)read_collective_table(CsvTable::parse(text, "x.csv"), "");
+        return "no error";
+    } catch (ConfigError const& error) {
+        return error.what();
+    }
+}
+
+TEST(CollectiveTable, ReadsAiconfiguratorsHeader) {
+    auto const csv = CsvTable::parse(
+        "gpu,nccl,collective,dtype,gpus,message_bytes,time_us\n"
+        "H100-SXM,2.29.2,all_gather,half,8,1048576,42.5\n",
+        "x.csv");
+    ASSERT_TRUE(is_collective_table(csv));
+    auto const samples = read_collective_table(csv, "");
+    ASSERT_EQ(samples.size(), 1U);
+    EXPECT_EQ(samples[0].gpu, "h100");
+    EXPECT_EQ(samples[0].query.op, CollectiveOp::all_gather);
+    EXPECT_EQ(samples[0].query.size, Bytes{1048576});
+    EXPECT_EQ(samples[0].query.bytes_per_element, 2);
+    EXPECT_EQ(samples[0].query.shape.ranks, 8);
+    EXPECT_EQ(samples[0].query.shape.ranks_per_domain, 8);
+    EXPECT_DOUBLE_EQ(samples[0].seconds, 42.5e-6);
+}
+
+/// 400 Gb/s a GPU are 50 GB/s; 16 GPUs in 2 domains are 8 each. An all-reduce is the same in place
+/// and counts twice; an all-gather copies more out of place. The last row states no time.
+TEST(CollectiveTable, ReadsLogsInAndOutOfPlace) {
+    auto const samples = read_collective_table(
+        CsvTable::parse("gpu,collective,gpus,domains,nic_gbps,type,bytes,out_of_place_us,"
+                        "in_place_us\n"
+                        "h100,all_reduce,16,2,400,float,1024,10,9\n"
+                        "h100,all_gather,16,2,400,float,1024,8,7\n"
+                        "h100,all_gather,16,2,400,float,2048,,19\n"
+                        "h100,all_reduce,16,2,400,float,4096,,\n",
+                        "x.csv"),
+        "");
+    ASSERT_EQ(samples.size(), 4U);
+    EXPECT_DOUBLE_EQ(samples[0].seconds, 10e-6);
+    EXPECT_DOUBLE_EQ(samples[1].seconds, 9e-6);
+    EXPECT_DOUBLE_EQ(samples[2].seconds, 8e-6);
+    EXPECT_DOUBLE_EQ(samples[3].seconds, 19e-6);
+    EXPECT_EQ(samples[0].query.shape.domains, 2);
+    EXPECT_EQ(samples[0].query.shape.ranks_per_domain, 8);
+    EXPECT_DOUBLE_EQ(samples[0].query.shape.per_gpu_nic.count, 50e9);
+}
+
+TEST(CollectiveTable, IsToldFromKernelTables) {
+    EXPECT_FALSE(is_collective_table(CsvTable::parse("dtype,m,n,k,time_us\n", "x.csv")));
+    EXPECT_FALSE(is_collective_table(CsvTable::parse("collective,gpus,type,bytes\n", "x.csv")));
+}
+
+TEST(CollectiveTable, NamesTheLineAndColumnOfAMistake) {
+    std::string const head = "gpu,collective,gpus,domains,nic_gbps,type,bytes,time_us\n";
+    EXPECT_EQ(error_of_collectives(head + "h100,gather_all,8,1,0,half,8,1\n"),
+              "x.csv:2: collective: 'gather_all' (expected all_reduce | all_gather | "
+              "reduce_scatter | alltoall | broadcast | sendrecv)");
+    EXPECT_EQ(error_of_collectives(head + "h100,all_reduce,9,2,400,half,8,1\n"),
+              "x.csv:2: domains: 2 of 9 GPUs (expected equal shares)");
+    EXPECT_EQ(error_of_collectives(head + "h100,all_reduce,8,2,0,half,8,1\n").substr(0, 17),
+              "x.csv:2: nic_gbps");
+    EXPECT_EQ(error_of_collectives(head + "h100,all_reduce,8,1,0,half,8,0\n").substr(0, 16),
+              "x.csv:2: time_us");
+    EXPECT_EQ(error_of_collectives(head + "h100,all_reduce,1,1,0,half,8,1\n").substr(0, 13),
+              "x.csv:2: gpus");
+}
+
+}  // namespace
+}  // namespace nvl72

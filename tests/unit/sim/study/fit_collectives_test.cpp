@@ -1,0 +1,91 @@
+#include "sim/study/fit_collectives.hpp"
+
+#include "sim/collective/collective.hpp"
+#include "sim/config/write.hpp"
+#include "sim/cost/profile.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <gtest/gtest.h>
+
+namespace nvl72 {
+namespace {
+
+Profile shipped_h100() { return load_profile(Library(NVL72_SOURCE_DIR "/configs"), "h100"); }
+
+Value shipped_section() {
+    return *load_yaml(NVL72_SOURCE_DIR "/configs/calibration/h100.yaml").find("collectives");
+}
+
+/// The table's H100 points, at the times that the shipped profile gives them.
+std::vector<CollectiveSample> predicted_samples() {
+    Profile const profile = shipped_h100();
+    auto samples = read_collective_table(
+        CsvTable::load(NVL72_SOURCE_DIR "/configs/measurements/collectives/in-node.csv"), "");
+    std::vector<CollectiveSample> own;
+    for (auto& sample : samples) {
+        if (sample.gpu != "h100") continue;
+        GroupShape shape = sample.query.shape;
+        shape.in_domain = profile.collectives->nvlink;
+        auto const plan = plan_collective(profile, sample.query.op, sample.query.size, shape,
+                                          sample.query.bytes_per_element);
+        sample.seconds = to_seconds(cost(profile, plan.query, Load::burst).time);
+        own.push_back(sample);
+    }
+    return own;
+}
+
+/// Everything that no knob reaches, and what the rows of one domain do not tell.
+CollectiveSetting setting_with(Value given) {
+    return {"h100", std::move(given), {}, "t.csv", false};
+}
+
+double constant(Value const& section, char const* branch, char const* key, Dimension dimension) {
+    auto const value = parse_quantity(section.find(branch)->find(key)->scalar, dimension);
+    EXPECT_TRUE(value.has_value()) << branch << "." << key;
+    return value.value_or(0);
+}
+
+TEST(FitCollectives, FindsTheConstantsThatMadeTheRows) {
+    auto const truth = shipped_section();
+    auto const fitted = fit_collectives(predicted_samples(), setting_with(truth)).section.yaml;
+    auto const expect_near = [&](char const* branch, char const* key, Dimension dimension) {
+        double const expected = constant(truth, branch, key, dimension);
+        EXPECT_NEAR(constant(fitted, branch, key, dimension), expected, 0.02 * expected)
+            << branch << "." << key;
+    };
+    expect_near("ring_ll", "base", Dimension::seconds);
+    expect_near("ring_ll", "hop", Dimension::seconds);
+    expect_near("ring_ll", "bandwidth", Dimension::bytes_per_second);
+    expect_near("ring_ll128", "step", Dimension::seconds);
+    expect_near("ring_simple", "base", Dimension::seconds);
+    expect_near("ring_simple", "bandwidth", Dimension::bytes_per_second);
+    expect_near("ring_simple", "int8_reduction", Dimension::number);
+    expect_near("nvls", "base", Dimension::seconds);
+    expect_near("alltoall_ll", "base", Dimension::seconds);
+    expect_near("alltoall_simple", "base", Dimension::seconds);
+}
+
+TEST(FitCollectives, KeepsAsShippedWhatTooFewRowsTell) {
+    std::vector<CollectiveSample> few;
+    for (auto const& sample : predicted_samples()) {
+        bool const small = sample.query.op == CollectiveOp::all_reduce && sample.seconds < 200e-6;
+        if (small && sample.query.bytes_per_element == 2) few.push_back(sample);
+    }
+    Value given;
+    put(given, "nvlink", leaf("450 GB/s"));
+    CollectiveSetting setting{"h100", given, shipped_section(), "t.csv", true};
+    auto const result = fit_collectives(few, setting);
+    auto const& kept = result.kept;
+    EXPECT_EQ(std::count(kept.begin(), kept.end(), "alltoall"), 1);
+    EXPECT_EQ(std::count(kept.begin(), kept.end(), "ring-ll"), 0);
+    auto const truth = shipped_section();
+    EXPECT_EQ(result.section.yaml.find("alltoall_ll")->find("base")->scalar,
+              truth.find("alltoall_ll")->find("base")->scalar);
+    // The shipped branches hold with the shipped norm only.
+    EXPECT_EQ(result.section.yaml.find("overlap_norm")->scalar, truth.find("overlap_norm")->scalar);
+    for (auto const& fit : result.section.fits) EXPECT_TRUE(fit.left_out) << fit.precision;
+}
+
+}  // namespace
+}  // namespace nvl72
