@@ -35,7 +35,7 @@ block collective collective --cluster gb200-nvl72 --op all_reduce --gpus 72 -b 5
 block failed-plane collective -q --cluster gb200-nvl72 --op all_reduce --gpus 72 -b 8G -e 8G --format csv 'faults.switch_chips=[rack 0 chip 3]'
 block topo topo gb200-nvl72 'faults.switch_chips=[rack 0 chip 3]'
 sed -i -n '1,3p;/fact .*value/p;/planes up/p;/NVLink left/p;/bisection/p;/copper/p;/check one_hop/p;$p' "$work/blocks/topo"
-block calibrate calibrate --from ../../configs/measurements/kernels --gpu h100 -o h100.yaml
+block calibrate calibrate --from ../../configs/measurements --gpu h100 -o h100.yaml
 sed -i 's#--from ../../#--from #' "$work/blocks/calibrate"
 block typo run llama405b-hopper-vs-nvl72 systems.0.layout.tpp=4
 
