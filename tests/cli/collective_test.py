@@ -111,7 +111,7 @@ class Lists(unittest.TestCase):
         self.assertTrue(all("bubble" in row["summary"] for row in rows))
 
     def test_a_near_miss_is_named(self):
-        done = simulate("list", "collective")
+        done = simulate("list", "collectivs")
         self.assertEqual(done.returncode, 2)
         self.assertIn("did you mean collectives?", done.stderr)
 
@@ -166,7 +166,7 @@ class Mistakes(unittest.TestCase):
                 (("collective", "--op", "all_reduce"), "--cluster: missing"),
                 (("collective", "--cluster", "gb200-nvl72"), "--op: missing"),
                 ((*RACK[:3], "--op", "all_redux"), "did you mean all_reduce?"),
-                ((*RACK, "--algorithm", "rings"), "unknown algorithm 'rings'"),
+                ((*RACK, "--algorithm", "rings"), "--algorithm: unknown 'rings'"),
                 ((*RACK[:7], "-b", "8Q"), "-b: '8Q'")):
             done = simulate(*arguments)
             self.assertEqual(done.returncode, 2, arguments)
