@@ -165,7 +165,7 @@ void Fabric::mark(ClusterChoice const& choice) {
                  fmt::format("gpu 0 to {} nic 0 to {}", gpus_ - 1, cluster_.nics.per_gpu - 1));
         }
         std::pair const nic{(*found)[0], (*found)[1]};
-        if (std::find(nics.begin(), nics.end(), nic) != nics.end()) continue;
+        if (std::ranges::find(nics, nic) != nics.end()) continue;
         nics.push_back(nic);
         Seat const at = seat(nic.first);
         ++faults_at(at.unit).nics_down[index(at.slot)];

@@ -231,8 +231,8 @@ GroupShape Fabric::shape_of(std::span<RankId const> ranks) const {
     fold.ranks = static_cast<std::int64_t>(ranks.size());
     fold.domains = static_cast<std::int64_t>(by_domain.size());
     for (auto const& entry : by_domain) fold_domain(fold, entry.second);
-    auto const ends = std::minmax_element(ranks.begin(), ranks.end());
-    return finish(fold, ends.first->value, ends.second->value);
+    auto const ends = std::ranges::minmax_element(ranks);
+    return finish(fold, ends.min->value, ends.max->value);
 }
 
 std::vector<Check> Fabric::checks() const { return wiring_checks(wiring_, cluster_); }

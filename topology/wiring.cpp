@@ -29,7 +29,7 @@ std::vector<int> spread(ClusterSpec const& spec, int targets) {
     }
     auto const& given = nvlink.links_per_chip;
     int const sum = std::accumulate(given.begin(), given.end(), 0);
-    bool const positive = std::all_of(given.begin(), given.end(), [](int n) { return n > 0; });
+    bool const positive = std::ranges::all_of(given, [](int n) { return n > 0; });
     if (static_cast<int>(given.size()) != targets || sum != nvlink.links || !positive) {
         fail(key_place(spec, "nvlink.links_per_chip"), fmt::format("[{}]", fmt::join(given, ", ")),
              fmt::format("{} positive numbers that sum to {}", targets, nvlink.links));
@@ -109,7 +109,7 @@ std::vector<Check> wiring_checks(Wiring const& wiring, ClusterSpec const& spec) 
         if (known) ports[static_cast<std::size_t>(wire.to)] += wire.count;
     }
     checks.push_back({"ends_exist", known, fmt::format("every wire ends at one of {}", ends)});
-    int const most = *std::max_element(ports.begin(), ports.end());
+    int const most = *std::ranges::max_element(ports);
     int const have = wiring.chips > 0 ? spec.nvlink.switch_ports : spec.nvlink.links;
     checks.push_back({"ports_suffice", most <= have,
                       fmt::format("fullest {} uses {} of {} ports",
@@ -117,7 +117,7 @@ std::vector<Check> wiring_checks(Wiring const& wiring, ClusterSpec const& spec) 
     bool reach = true;  // behind switches: everyone on every chip; else: everyone wired to everyone
     for (auto const& links : targets) {
         std::vector<int> seen(links);
-        std::sort(seen.begin(), seen.end());
+        std::ranges::sort(seen);
         auto const distinct = std::unique(seen.begin(), seen.end()) - seen.begin();
         reach = reach && distinct == (wiring.chips > 0 ? wiring.chips : wiring.gpus - 1);
     }
@@ -129,7 +129,7 @@ std::vector<Check> wiring_checks(Wiring const& wiring, ClusterSpec const& spec) 
 }
 
 long long bisection_links(std::vector<int> links_up) {
-    std::sort(links_up.begin(), links_up.end());
+    std::ranges::sort(links_up);
     auto const half = static_cast<std::ptrdiff_t>(links_up.size() / 2);
     return std::accumulate(links_up.begin(), links_up.begin() + half, 0LL);
 }

@@ -40,6 +40,7 @@ int run(Context const& context,
     arguments.insert(arguments.end(), words.begin(), words.end());
     arguments.insert(arguments.end(), {"-o", options["output"].as<std::string>()});
     std::vector<char*> argv;
+    argv.reserve(arguments.size() + 1);
     for (std::string& argument : arguments) argv.push_back(argument.data());
     argv.push_back(nullptr);
 

@@ -104,8 +104,7 @@ Collective query_of(Choice const& choice, CollectiveAlgorithm branch) {
 
 /// The quickest of the candidates: by the tuner's estimate where all have one, else by their time.
 AlgorithmRow const& quickest(Choice const& choice, std::vector<AlgorithmRow const*> const& rows) {
-    bool const estimated =
-        std::all_of(rows.begin(), rows.end(), [](auto const* row) { return row->estimate; });
+    bool const estimated = std::ranges::all_of(rows, [](auto const* row) { return row->estimate; });
     AlgorithmRow const* best = nullptr;
     double best_time = std::numeric_limits<double>::infinity();
     for (AlgorithmRow const* row : rows) {
@@ -126,7 +125,7 @@ AlgorithmRow const& quickest(Choice const& choice, std::vector<AlgorithmRow cons
     std::vector<std::string> names;
     for (auto const& row : rows) {
         names.emplace_back(row.name);
-        if (std::find(names.begin(), names.end(), row.family) == names.end()) {
+        if (std::ranges::find(names, row.family) == names.end()) {
             names.emplace_back(row.family);
         }
     }

@@ -12,7 +12,7 @@ namespace nvl72 {
 /// What the tuner looks at.
 struct Choice {
     CollectiveSection const& section;
-    CollectiveOp op;
+    CollectiveOp op{};
     Bytes size;
     GroupShape const& shape;
     int bytes_per_element = 2;

@@ -79,10 +79,9 @@ Picoseconds ring_makespan(RingProgram const& program) {
         now[r] = program.start[r].count + send[r];  // the first send is the rank's own data
     }
     // Nothing grows faster than the slowest send and hop, so the sums below cannot overflow.
-    auto const slowest = Picoseconds{*std::max_element(send.begin(), send.end()) +
-                                     *std::max_element(hop.begin(), hop.end())};
-    (void)(slowest * (program.steps + 1) +
-           *std::max_element(program.start.begin(), program.start.end()));
+    auto const slowest =
+        Picoseconds{*std::ranges::max_element(send) + *std::ranges::max_element(hop)};
+    (void)(slowest * (program.steps + 1) + *std::ranges::max_element(program.start));
     for (std::int64_t step = 1; step < program.steps; ++step) {
         next[0] = std::max(now[0], now[ranks - 1] + hop[ranks - 1]) + send[0];
         for (std::size_t r = 1; r < ranks; ++r) {

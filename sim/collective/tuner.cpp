@@ -57,8 +57,8 @@ double nvls_channel(Choice const& choice, std::int64_t ranks) {
     auto const& tuner = choice.section.tuner;
     double const limit = tuner.nvlink.count / number(ranks + 1);
     auto const& speeds = tuner.nvls_speeds;
-    auto const found = std::find_if(speeds.begin(), speeds.end(),
-                                    [&](BytesPerSecond speed) { return speed.count <= limit; });
+    auto const found =
+        std::ranges::find_if(speeds, [&](BytesPerSecond speed) { return speed.count <= limit; });
     double const speed = found == speeds.end() ? speeds.back().count : found->count;
     double const heads = number(ranks);  // one channel a GPU
     return tuner.nvls_efficiency * speed * (heads - 1) / heads;

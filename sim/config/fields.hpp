@@ -150,6 +150,7 @@ Spec read_spec(Value const& value, Trail* trail) {
     if (!value.is_map() && value.kind != Value::Kind::null)
         fail(value.place, "no map", "key: value lines");
     std::vector<std::string> known;
+    known.reserve(fields.size());
     for (auto const& field : fields) known.push_back(field.key);
     for (auto const& [name, entry] : value.entries) {
         bool found = false;

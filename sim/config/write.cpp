@@ -40,7 +40,7 @@ std::string inline_text(Value const& value) {
 
 bool every_leaf_has_a_source(Value const& value) {
     if (!value.is_map()) return !value.source.empty();
-    return std::all_of(value.entries.begin(), value.entries.end(), [](NamedValue const& entry) {
+    return std::ranges::all_of(value.entries, [](NamedValue const& entry) {
         return every_leaf_has_a_source(entry.value);
     });
 }
@@ -55,7 +55,7 @@ std::string shared_source(Value const& map) {
     std::string best;
     std::ptrdiff_t most = 1;
     for (auto const& source : sources) {
-        auto const count = std::count(sources.begin(), sources.end(), source);
+        auto const count = std::ranges::count(sources, source);
         if (count > most) best = source;
         most = std::max(most, count);
     }

@@ -39,7 +39,7 @@ void merge_shares(std::vector<BasisShare>& shares,
                   std::vector<BasisShare> const& added,
                   double times) {
     for (BasisShare const& share : added) {
-        auto const same = std::find_if(shares.begin(), shares.end(), [&](BasisShare const& known) {
+        auto const same = std::ranges::find_if(shares, [&](BasisShare const& known) {
             return known.basis.kind == share.basis.kind && known.basis.why == share.basis.why;
         });
         if (same != shares.end()) {

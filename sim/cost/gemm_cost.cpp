@@ -102,7 +102,8 @@ Cost gemm_cost(GemmSection const& section, Gemm const& gemm, int sms, double slo
     if (gemm.operands_ready && row->quantise) {
         // What is left is one kernel, launched as the BF16 one is.
         ready.quantise.reset();
-        if (auto const* plain = find_entry(section.precisions, "bf16")) ready.launch = plain->launch;
+        if (auto const* plain = find_entry(section.precisions, "bf16"))
+            ready.launch = plain->launch;
     }
     auto const time = gemm_time(section, ready, sms, static_cast<double>(gemm.m),
                                 static_cast<double>(gemm.n), static_cast<double>(gemm.k), slowdown);
@@ -164,11 +165,10 @@ void check(GemmSection const& section) {
         if (row.wave_quantisation < 0 || row.wave_quantisation > 1) {
             fail(row.place, fmt::format("wave_quantisation {}", row.wave_quantisation), "0 to 1");
         }
-        if (row.tile_rows.empty() ||
-            *std::min_element(row.tile_rows.begin(), row.tile_rows.end()) < 1) {
+        if (row.tile_rows.empty() || *std::ranges::min_element(row.tile_rows) < 1) {
             fail(row.place, "tile_rows without a height", "heights of at least 1");
         }
-        if (row.splits.empty() || *std::min_element(row.splits.begin(), row.splits.end()) < 1) {
+        if (row.splits.empty() || *std::ranges::min_element(row.splits) < 1) {
             fail(row.place, "splits without a number", "numbers of at least 1");
         }
     }

@@ -36,7 +36,7 @@ template <class Row>
 void check_precisions(std::vector<std::pair<std::string, Row>> const& rows) {
     auto const words = ValueType<Precision>::words();
     for (auto const& row : rows) {
-        if (std::find(words.begin(), words.end(), row.first) == words.end()) {
+        if (std::ranges::find(words, row.first) == words.end()) {
             fail(row.second.place, fmt::format("unknown precision '{}'", row.first),
                  join(words, " | "));
         }

@@ -30,7 +30,7 @@ Basis basis_of(std::string_view name,
             outside += fmt::format("{}{} {} {}", outside.empty() ? "" : ", ", point.axis,
                                    under ? "below" : "above", under ? grid.front() : grid.back());
         }
-        on_grid = on_grid && std::binary_search(grid.begin(), grid.end(), point.value);
+        on_grid = on_grid && std::ranges::binary_search(grid, point.value);
     }
     if (!scaled.empty())
         return {BasisKind::datasheet, fmt::format("{} scaled from {}", name, scaled)};

@@ -45,8 +45,8 @@ std::size_t Engine::take_completions(std::span<Event const> events) {
         }
     }
     for (Finished const& ended : finished_) sharing_.release(ended.slot);
-    std::sort(finished_.begin(), finished_.end(),
-              [](Finished const& a, Finished const& b) { return a.subject < b.subject; });
+    std::ranges::sort(finished_,
+                      [](Finished const& a, Finished const& b) { return a.subject < b.subject; });
     return next;
 }
 
@@ -56,8 +56,8 @@ void Engine::no_progress(std::function<std::string(std::uint32_t)> const& descri
     for (std::uint32_t slot = 0; slot < sharing_.slots(); ++slot) {
         if (sharing_.at(slot).joined) stuck.push_back({sharing_.at(slot).subject, slot});
     }
-    std::sort(stuck.begin(), stuck.end(),
-              [](Finished const& a, Finished const& b) { return a.subject < b.subject; });
+    std::ranges::sort(stuck,
+                      [](Finished const& a, Finished const& b) { return a.subject < b.subject; });
     std::string message = "no progress: nothing is pending, " + std::to_string(stuck.size()) +
                           " activities cannot end";
     for (std::size_t i = 0; i < std::min<std::size_t>(stuck.size(), 4); ++i) {

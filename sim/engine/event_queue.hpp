@@ -43,8 +43,8 @@ public:
         batch_.clear();
         std::swap(batch_, here_);
         if (batch_.size() > 1) {
-            std::sort(batch_.begin(), batch_.end(),
-                      [](Event const& a, Event const& b) { return order(a) < order(b); });
+            std::ranges::sort(batch_,
+                              [](Event const& a, Event const& b) { return order(a) < order(b); });
         }
         return batch_;
     }
@@ -63,7 +63,7 @@ private:
         if (difference == 0) return here_.push_back(event);
         auto const place = (static_cast<unsigned>(std::bit_width(difference)) - 1) / bits;
         auto const digit = static_cast<unsigned>(time >> (place * bits)) & (values - 1);
-        buckets_[place * values + digit].push_back(event);
+        buckets_[std::size_t{place} * values + digit].push_back(event);
         digits_[place] |= 1ULL << digit;
         places_ |= 1ULL << place;
     }
@@ -75,7 +75,7 @@ private:
         digits_[place] &= digits_[place] - 1;
         if (digits_[place] == 0) places_ &= places_ - 1;
         auto& bucket = buckets_[place * values + digit];
-        now_ = std::min_element(bucket.begin(), bucket.end(), [](Event const& a, Event const& b) {
+        now_ = std::ranges::min_element(bucket, [](Event const& a, Event const& b) {
                    return a.at < b.at;
                })->at;
         if (bucket.size() == 1) return std::swap(here_, bucket);

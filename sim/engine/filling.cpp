@@ -61,7 +61,7 @@ void Sharing::fill() {
         auto const cap = lives_[slot].cap;
         if (cap <= static_cast<std::uint64_t>(full_level)) caps_.push_back({cap, slot});
     }
-    std::sort(caps_.begin(), caps_.end(), [](Cap const& a, Cap const& b) { return a.cap < b.cap; });
+    std::ranges::sort(caps_, [](Cap const& a, Cap const& b) { return a.cap < b.cap; });
     std::size_t next = 0;
     for (;;) {
         std::uint64_t const level = lowest_level();

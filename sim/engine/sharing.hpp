@@ -11,7 +11,8 @@
 
 namespace nvl72 {
 
-__extension__ typedef unsigned __int128 Wide;
+// __extension__ quiets -Wpedantic and takes no `using`.
+__extension__ typedef unsigned __int128 Wide;  // NOLINT(modernize-use-using)
 
 /// Later than any event: an activity at rate 0 never finishes.
 inline constexpr Picoseconds never{std::numeric_limits<std::int64_t>::max()};

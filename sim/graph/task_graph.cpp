@@ -112,11 +112,11 @@ std::string cycle_text(TaskGraph const& graph,
         seen[at] = true;
         path.emplace_back(at);
         auto const needs = graph.needs(TaskId{at});
-        auto const unfinished = std::find_if(
-            needs.begin(), needs.end(), [&](TaskId needed) { return waiting[needed.value] != 0; });
+        auto const unfinished =
+            std::ranges::find_if(needs, [&](TaskId needed) { return waiting[needed.value] != 0; });
         at = unfinished != needs.end() ? unfinished->value : stream_before[at].value;
     }
-    auto const first = std::find(path.begin(), path.end(), TaskId{at});
+    auto const first = std::ranges::find(path, TaskId{at});
     std::string text = "the schedule is a cycle: ";
     std::size_t shown = 0;
     for (auto step = first; step != path.end() && shown < 6; ++step, ++shown) {

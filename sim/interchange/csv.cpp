@@ -105,7 +105,7 @@ CsvTable CsvTable::parse(std::string_view text, std::string file) {
     }
     for (auto& name : table.header_) {
         name = std::string(trimmed(name));
-        if (std::count(table.header_.begin(), table.header_.end(), name) > 1) {
+        if (std::ranges::count(table.header_, name) > 1) {
             fail({table.file_, line, name}, "a column given twice", "once");
         }
     }
@@ -121,11 +121,11 @@ CsvTable CsvTable::parse(std::string_view text, std::string file) {
 }
 
 bool CsvTable::has(std::string_view column) const {
-    return std::find(header_.begin(), header_.end(), column) != header_.end();
+    return std::ranges::find(header_, column) != header_.end();
 }
 
 std::string const& CsvTable::text(std::size_t row, std::string_view column) const {
-    auto const found = std::find(header_.begin(), header_.end(), column);
+    auto const found = std::ranges::find(header_, column);
     if (found == header_.end()) {
         fail({file_, 1, ""}, fmt::format("no column '{}'", column), join(header_));
     }

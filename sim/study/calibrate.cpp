@@ -31,7 +31,7 @@ std::vector<fs::path> tables_in(std::vector<std::string> const& paths) {
             if (entry.path().extension() == ".csv") inside.push_back(entry.path());
         }
         if (inside.empty()) throw ConfigError(path + ": no .csv file in this folder");
-        std::sort(inside.begin(), inside.end());
+        std::ranges::sort(inside);
         files.insert(files.end(), inside.begin(), inside.end());
     }
     return files;
@@ -39,9 +39,8 @@ std::vector<fs::path> tables_in(std::vector<std::string> const& paths) {
 
 template <class Kernel>
 bool any_of_kind(std::vector<KernelSample> const& samples) {
-    return std::any_of(samples.begin(), samples.end(), [](KernelSample const& s) {
-        return std::holds_alternative<Kernel>(s.query);
-    });
+    return std::ranges::any_of(
+        samples, [](KernelSample const& s) { return std::holds_alternative<Kernel>(s.query); });
 }
 
 void append_name(std::string& names, std::string const& name) {
@@ -114,8 +113,8 @@ struct CollectiveGiven {
 /// `section` with the entries of `own` in place of its own, map by map.
 void replace(Value& section, Value const& own) {
     for (auto const& entry : own.entries) {
-        auto const found = std::find_if(section.entries.begin(), section.entries.end(),
-                                        [&](auto const& old) { return old.name == entry.name; });
+        auto const found = std::ranges::find_if(
+            section.entries, [&](auto const& old) { return old.name == entry.name; });
         if (found == section.entries.end()) {
             put(section, entry.name, entry.value);
         } else if (found->value.is_map() && entry.value.is_map()) {
@@ -212,7 +211,7 @@ MeasuredData read_measured_data(std::vector<std::string> const& paths, std::stri
             data.collectives.insert(data.collectives.end(), samples.begin(), samples.end());
             continue;
         }
-        bool const asked = std::find(paths.begin(), paths.end(), file.string()) != paths.end();
+        bool const asked = std::ranges::find(paths, file.string()) != paths.end();
         if (!asked && !is_kernel_table(csv)) {
             data.notes.push_back(file.string() + ": no table of measurements, left aside");
             continue;

@@ -147,7 +147,7 @@ FitErrors errors_of(std::vector<double> const& measured, std::vector<double> con
         }
         sizes.push_back(size);
     }
-    std::sort(sizes.begin(), sizes.end());
+    std::ranges::sort(sizes);
     errors.median = sizes[(sizes.size() - 1) / 2];
     errors.p95 = sizes[(sizes.size() - 1) * 95 / 100];
     return errors;

@@ -31,8 +31,8 @@ bool told_by_links(Collective const& query) {
 /// Entries of `other` that `target` lacks, map by map.
 void fill(Value& target, Value const& other) {
     for (auto const& entry : other.entries) {
-        auto const found = std::find_if(target.entries.begin(), target.entries.end(),
-                                        [&](auto const& own) { return own.name == entry.name; });
+        auto const found = std::ranges::find_if(
+            target.entries, [&](auto const& own) { return own.name == entry.name; });
         if (found == target.entries.end()) {
             put(target, entry.name, entry.value);
         } else if (found->value.is_map()) {
@@ -49,7 +49,7 @@ bool has_path(Value const& root, std::string const& path) {
 
 std::size_t rows_informing(Group const& group, std::vector<CollectiveRow> const& rows) {
     auto const informs = [&](CollectiveRow const& row) { return group.informs(row.kernel); };
-    return static_cast<std::size_t>(std::count_if(rows.begin(), rows.end(), informs));
+    return static_cast<std::size_t>(std::ranges::count_if(rows, informs));
 }
 
 /// Groups with enough rows to be fitted; the others must be given, or stay as shipped.
@@ -68,7 +68,7 @@ struct Plan {
         std::vector<CollectiveRow> used;
         for (auto const& row : rows) {
             auto const informs = [&](Group const& group) { return group.informs(row.kernel); };
-            if (std::any_of(fitted.begin(), fitted.end(), informs)) used.push_back(row);
+            if (std::ranges::any_of(fitted, informs)) used.push_back(row);
         }
         return used;
     }
@@ -82,8 +82,8 @@ Plan plan_of(std::vector<Group> const& groups,
     for (auto const& group : groups) {
         if (rows_informing(group, rows) >= rows_per_constant * group.knobs.size()) {
             plan.fitted.push_back(group);
-        } else if (!std::all_of(group.knobs.begin(), group.knobs.end(),
-                                [&](auto const& knob) { return has_path(given, knob.key); })) {
+        } else if (!std::ranges::all_of(
+                       group.knobs, [&](auto const& knob) { return has_path(given, knob.key); })) {
             plan.kept.push_back(group.name);
         }
     }

@@ -131,8 +131,7 @@ FittedSection fit_gemm(std::vector<KernelSample> const& samples, FitSetting cons
     int const sms = setting.gpu.sms;
     section_fit::SecondsOf<GemmSection, Gemm> const seconds_of = [&](GemmSection const& s,
                                                                      Gemm const& g) {
-        auto const row =
-            std::find(precisions.begin(), precisions.end(), g.precision) - precisions.begin();
+        auto const row = std::ranges::find(precisions, g.precision) - precisions.begin();
         auto const time =
             gemm_time(s, s.precisions[static_cast<std::size_t>(row)].second, sms,
                       static_cast<double>(g.m), static_cast<double>(g.n), static_cast<double>(g.k));

@@ -32,9 +32,9 @@ struct RunOptions {
 
 /// What an experiment came to.
 struct RunResult {
-    std::vector<SweepRow> rows;         ///< one per point, in the experiment's order
-    std::vector<Table> memory;          ///< who owns each GiB, by point
-    std::vector<std::string> notes;   ///< what the numbers rest on, one line per system
+    std::vector<SweepRow> rows;      ///< one per point, in the experiment's order
+    std::vector<Table> memory;       ///< who owns each GiB, by point
+    std::vector<std::string> notes;  ///< what the numbers rest on, one line per system
     ResultFile file;
 };
 

@@ -113,8 +113,7 @@ std::size_t longest_of(std::vector<std::string> const& texts) {
 std::vector<char> padded(std::vector<std::string> const& texts, std::size_t longest) {
     std::vector<char> rows(std::max<std::size_t>(texts.size(), 1) * longest, '\0');
     for (std::size_t i = 0; i < texts.size(); ++i) {
-        std::copy(texts[i].begin(), texts[i].end(),
-                  rows.begin() + static_cast<std::ptrdiff_t>(i * longest));
+        std::ranges::copy(texts[i], rows.begin() + static_cast<std::ptrdiff_t>(i * longest));
     }
     return rows;
 }

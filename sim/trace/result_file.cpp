@@ -21,15 +21,14 @@ template <class Named>
 std::vector<Named const*> by_name(std::vector<Named> const& all) {
     std::vector<Named const*> sorted;
     for (auto const& one : all) sorted.push_back(&one);
-    std::sort(sorted.begin(), sorted.end(),
-              [](Named const* a, Named const* b) { return a->name < b->name; });
+    std::ranges::sort(sorted, [](Named const* a, Named const* b) { return a->name < b->name; });
     return sorted;
 }
 
 template <class Named>
 Named const* named(std::vector<Named> const& all, std::string const& name) {
-    auto const found = std::find_if(all.begin(), all.end(),
-                                    [&name](Named const& one) { return one.name == name; });
+    auto const found =
+        std::ranges::find_if(all, [&name](Named const& one) { return one.name == name; });
     return found == all.end() ? nullptr : &*found;
 }
 

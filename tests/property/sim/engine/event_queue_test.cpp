@@ -34,11 +34,10 @@ TEST(EventQueueOrder, EqualsASortedReferenceWhateverIsPushedMeanwhile) {
             auto const instant = queue.pop_instant();
             std::vector<Event> const batch(instant.begin(), instant.end());
             // the whole instant of the reference, in order
-            std::sort(reference.begin(), reference.end(),
-                      [](Event const& a, Event const& b) { return key(a) < key(b); });
-            auto const end = std::find_if(reference.begin(), reference.end(), [&](Event const& e) {
-                return e.at != reference.front().at;
-            });
+            std::ranges::sort(reference,
+                              [](Event const& a, Event const& b) { return key(a) < key(b); });
+            auto const end = std::ranges::find_if(
+                reference, [&](Event const& e) { return e.at != reference.front().at; });
             ASSERT_EQ(batch.size(), static_cast<std::size_t>(end - reference.begin()));
             for (std::size_t i = 0; i < batch.size(); ++i) {
                 ASSERT_EQ(key(batch[i]), key(reference[i])) << "seed " << seed;

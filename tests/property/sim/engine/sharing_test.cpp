@@ -189,7 +189,7 @@ TEST(SharingRandom, RelabellingChangesNoFinishTime) {
             Flow flow = spec.flows[i];
             flow.after = flow_to[flow.after];
             for (Usage& use : flow.uses) use.resource.value = resource_to[use.resource.value];
-            std::reverse(flow.uses.begin(), flow.uses.end());
+            std::ranges::reverse(flow.uses);
             other.flows[flow_to[i]] = flow;
         }
         Played const original(spec), relabelled(other);
@@ -263,7 +263,7 @@ TEST(SharingRandom, MoreCapacityIsNeverSlowerForIndependentFlowsOnOneLink) {
             spec.flows.push_back(flow);
         }
         auto const makespan = [](std::vector<Picoseconds> const& ends) {
-            return *std::max_element(ends.begin(), ends.end());
+            return *std::ranges::max_element(ends);
         };
         auto const slower = makespan(Played(spec).ends);
         spec.capacities[0] *= 1 + random.uniform();

@@ -177,7 +177,7 @@ TEST(WholeStep, IsNeverSlowerWithMoreOverlap) {
         LoadedPoint point = small_point(layout);
         point.recipe.overlap = {};  // everything, and no SMs taken
         Picoseconds const all = step_of(point).step;
-        for (bool OverlapPolicy::*part :
+        for (bool OverlapPolicy::* part :
              {&OverlapPolicy::tp, &OverlapPolicy::cp, &OverlapPolicy::dp, &OverlapPolicy::pp}) {
             point.recipe.overlap.*part = false;
             EXPECT_GE(step_of(point).step, all);

@@ -209,8 +209,8 @@ TEST(BreakdownByHand, OfAReduceThatWaitsForTheLastMicroBatch) {
     EXPECT_EQ(ran.execution.makespan, 710_ps);
 }
 
-// Each of 2 micro-batches is sent forward and back: either stage sends 2 x 70 B by its NIC and 2 x 30 B
-// by NVLink, and receives as much, each way on its own half of a full-duplex link.
+// Each of 2 micro-batches is sent forward and back: either stage sends 2 x 70 B by its NIC and 2 x
+// 30 B by NVLink, and receives as much, each way on its own half of a full-duplex link.
 TEST(StepGraph, SendsLoadTheLinksOfBothEnds) {
     StageChunk chunk;
     chunk.forward = turn(100_ps);

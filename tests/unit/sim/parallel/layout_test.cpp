@@ -19,19 +19,17 @@ Architecture llama(int layers, std::int64_t hidden, std::int64_t heads, std::int
     a.vocab = 128256;
     return a;
 }
-Architecture llama_70b() {
-    return llama(80, 8192, 64, 28672);
-}
-Architecture llama_405b() {
-    return llama(126, 16384, 128, 53248);
-}
+Architecture llama_70b() { return llama(80, 8192, 64, 28672); }
+Architecture llama_405b() { return llama(126, 16384, 128, 53248); }
 
 Layout layout_of(std::string const& text) {
     return read_spec<Layout>(parse_yaml(text, "job.yaml"), nullptr);
 }
 
 /// The error of a layout for Llama-70B, sequence 8192, global batch 256.
-std::string error_of(std::string const& text, std::int64_t gpus, std::int64_t global_batch = 256,
+std::string error_of(std::string const& text,
+                     std::int64_t gpus,
+                     std::int64_t global_batch = 256,
                      std::int64_t sequence = 8192) {
     try {
         check_layout(layout_of(text), gpus, llama_70b(), global_batch, sequence);

@@ -131,7 +131,8 @@ TEST(LoadExperiment, NamesTheLineAndKeyOfAMistake) {
     text = refusal_of(small_text() + "sweeps: {global_batch: [16]}\n");
     EXPECT_TRUE(holds(text, "did you mean sweep")) << text;
     text = refusal_of(small_text() + "    global_batch: 0\n");
-    EXPECT_TRUE(holds(text, ".yaml:11: systems[0].global_batch: 0 (expected 1 to 1000000000)")) << text;
+    EXPECT_TRUE(holds(text, ".yaml:11: systems[0].global_batch: 0 (expected 1 to 1000000000)"))
+        << text;
     text = refusal_of(small_text() + "    sequence_length: 0\n");
     EXPECT_TRUE(holds(text, "systems[0].sequence_length: 0 (expected 1 to 1000000000)")) << text;
     text = refusal_of(small_text() + "seed: -1\n");

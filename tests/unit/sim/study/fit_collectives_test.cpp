@@ -79,8 +79,8 @@ TEST(FitCollectives, KeepsAsShippedWhatTooFewRowsTell) {
     CollectiveSetting setting{"h100", given, shipped_section(), "t.csv", true};
     auto const result = fit_collectives(few, setting);
     auto const& kept = result.kept;
-    EXPECT_EQ(std::count(kept.begin(), kept.end(), "alltoall"), 1);
-    EXPECT_EQ(std::count(kept.begin(), kept.end(), "ring-ll"), 0);
+    EXPECT_EQ(std::ranges::count(kept, "alltoall"), 1);
+    EXPECT_EQ(std::ranges::count(kept, "ring-ll"), 0);
     auto const truth = shipped_section();
     EXPECT_EQ(result.section.yaml.find("alltoall_ll")->find("base")->scalar,
               truth.find("alltoall_ll")->find("base")->scalar);

@@ -79,7 +79,7 @@ struct Errors {
     [[nodiscard]] double at(double share) const {
         std::vector<double> sorted;
         for (double const error : all) sorted.push_back(std::abs(error));
-        std::sort(sorted.begin(), sorted.end());
+        std::ranges::sort(sorted);
         return sorted[static_cast<std::size_t>(share * static_cast<double>(sorted.size() - 1))];
     }
     [[nodiscard]] std::string text() const {
@@ -95,7 +95,7 @@ TEST(CollectivesInNode, MedianIsWithinFivePercentAndNinetyFivePercentWithinThirt
     auto const names = library.names("calibration");
     std::map<std::string, Errors> by_case;
     for (auto const& row : in_node()) {
-        if (std::find(names.begin(), names.end(), row.gpu) == names.end()) continue;
+        if (std::ranges::find(names, row.gpu) == names.end()) continue;
         if (!load_profile(library, row.gpu).collectives) continue;
         by_case[row.gpu + " " + row.op].all.push_back(error_of(row));
     }
