@@ -15,7 +15,7 @@ namespace po = boost::program_options;
 void describe(po::options_description& options) {
     options.add_options()  //
         ("from", po::value<std::vector<std::string>>()->composing()->multitoken(),
-         "measurement tables (CSV), or folders of them")                                 //
+         "measurement tables (CSV), published runs (experiments), or folders of both")    //
         ("gpu", po::value<std::string>(), "whose profile, where the tables do not say")  //
         ("output,o", po::value<std::string>(), "the profile to write");
 }
@@ -55,12 +55,16 @@ int run(Context const& context,
         throw ConfigError(fmt::format("-o: '{}' (expected a name that ends in .yaml)", *output));
     }
     check_writable(*output);
-    auto const data = read_measured_data(*from, option<std::string>(options, "gpu").value_or(""));
+    auto const data = read_measured_data(*from, context.library,
+                                         option<std::string>(options, "gpu").value_or(""));
     if (!context.quiet) {
         for (auto const& note : data.notes) fmt::print(stderr, "{}\n", note);
     }
     auto const calibration = calibrate_profile(data, context.library, true);
     write_whole(*output, {calibration.text.begin(), calibration.text.end()});
+    for (auto const& note : calibration.notes) {
+        if (!context.quiet) fmt::print(stderr, "{}\n", note);
+    }
     for (auto const& branch : calibration.kept) {
         if (context.quiet) break;
         fmt::print(stderr, "collectives: too few rows of {}, which stays as shipped\n", branch);

@@ -4,12 +4,15 @@
 #include "sim/base/text.hpp"
 #include "sim/config/write.hpp"
 #include "sim/cost/profile.hpp"
+#include "sim/study/fit_training.hpp"
+#include "sim/trace/atomic_file.hpp"
 
 #include <algorithm>
 #include <filesystem>
 #include <fmt/format.h>
 #include <fstream>
 #include <set>
+#include <unistd.h>
 
 namespace nvl72 {
 
@@ -17,7 +20,19 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Files as given, and the CSV files in and under folders in order of their paths.
+constexpr std::size_t runs_least = 3;  // as rows a constant of a section
+
+bool is_yaml(fs::path const& file) {
+    return file.extension() == ".yaml";
+}
+
+/// Holds experiments; a folder's other YAML files are no input of their own.
+bool holds_runs(fs::path const& file) {
+    Value const root = load_yaml(file.string());
+    return root.find("systems") != nullptr || root.find("experiments") != nullptr;
+}
+
+/// Files as given, and in and under folders the CSV files and experiments, in order of their paths.
 std::vector<fs::path> tables_in(std::vector<std::string> const& paths) {
     std::vector<fs::path> files;
     for (auto const& path : paths) {
@@ -28,7 +43,10 @@ std::vector<fs::path> tables_in(std::vector<std::string> const& paths) {
         }
         std::vector<fs::path> inside;
         for (auto const& entry : fs::recursive_directory_iterator(path)) {
-            if (entry.path().extension() == ".csv") inside.push_back(entry.path());
+            auto const& file = entry.path();
+            if (file.extension() == ".csv" || (is_yaml(file) && holds_runs(file))) {
+                inside.push_back(file);
+            }
         }
         if (inside.empty()) throw ConfigError(path + ": no .csv file in this folder");
         std::ranges::sort(inside);
@@ -55,15 +73,10 @@ Value given_of(Value const& given, std::string const& gpu) {
 }
 
 /// The profile's head: its GPU, the load factor, and the sister that fills missing sections.
-Value head_of(GpuSpec const& gpu, Value const& own, bool complete) {
+Value head_of(GpuSpec const& gpu, Value const& own, Value const& sustained, bool complete) {
     Value root;
     put(root, "gpu", leaf(gpu.name));
-    if (Value const* sustained = own.find("sustained")) {
-        put(root, "sustained", *sustained);
-    } else if (complete) {
-        put(root, "sustained",
-            leaf("1", "assumed: no training rows of this GPU; long runs would change it"));
-    }
+    put(root, "sustained", sustained);
     if (complete) return root;
     if (Value const* sister = own.find("scaled_from")) {
         put(root, "scaled_from", *sister);
@@ -184,6 +197,63 @@ FittedCollectives fit_own_collectives(MeasuredData const& data,
     return fit_collectives(samples, setting);
 }
 
+/// Without runs: as fitted for the shipped profile, else for the first sister that was fitted.
+Value sustained_without_runs(Library const& library, std::string const& gpu, Value const& own) {
+    std::string name = gpu;
+    while (true) {
+        auto const path = fs::path(library.folder()) / "calibration" / (name + ".yaml");
+        Value const shipped = fs::exists(path) ? load_yaml(path.string()) : Value{};
+        Value const* factor = shipped.find("sustained");
+        if (factor != nullptr && factor->source.starts_with("fitted:")) {
+            if (name == gpu) return *factor;
+            return leaf(factor->scalar,
+                        fmt::format("assumed: as the {}; no published run of the {} to fit it to",
+                                    name, gpu));
+        }
+        GpuSpec const spec = load_gpu(library, name, {"--gpu", 0, ""});
+        Value const* given = name == gpu ? own.find("scaled_from") : nullptr;
+        if (given != nullptr) {
+            name = given->scalar;
+        } else if (spec.sister) {
+            name = *spec.sister;
+        } else {
+            return leaf("1", "assumed: no published runs of this GPU or of a sister");
+        }
+    }
+}
+
+/// The published runs of `gpu` in the experiments, priced by the profile `text`; the runs of other
+/// GPUs are counted in `notes`.
+std::vector<LoadedPoint> published_runs(MeasuredData const& data,
+                                        Library const& library,
+                                        std::string const& text,
+                                        std::string& origin,
+                                        std::vector<std::string>& notes) {
+    auto const file = fs::temp_directory_path() / fmt::format("nvl72sim-{}.yaml", ::getpid());
+    write_whole(file.string(), {text.begin(), text.end()});
+    std::vector<LoadedPoint> runs;
+    for (auto const& path : data.experiments) {
+        std::size_t others = 0;
+        std::size_t const before = runs.size();
+        for (auto const& point : load_experiment(path, {}).points) {
+            auto const& published = point.system.published;
+            if (!published.tokens_per_s_per_gpu && !published.step) continue;
+            if (build_fabric(point.system.cluster, library, nullptr).gpu().name != data.gpu) {
+                ++others;
+            } else {
+                runs.push_back(load_point(point, library, {file.string()}));
+            }
+        }
+        if (runs.size() > before) append_name(origin, fs::path(path).stem().string());
+        if (others > 0) {
+            notes.push_back(
+                fmt::format("{}: {} published runs of other GPUs left aside", path, others));
+        }
+    }
+    fs::remove(file);
+    return runs;
+}
+
 /// Elementwise kernels move data as memory-bound GEMMs do, until some are measured.
 Value memory_of(Value const& gemm, std::string const& origin) {
     auto const source = "fitted: HBM rate and BF16 launch of the GEMMs of " + origin;
@@ -195,13 +265,34 @@ Value memory_of(Value const& gemm, std::string const& origin) {
     return memory;
 }
 
+void add_experiments(std::vector<std::string>& experiments,
+                     fs::path const& file,
+                     Library const& library) {
+    Value const root = load_yaml(file.string());
+    Value const* named = root.find("experiments");
+    if (named == nullptr) {
+        experiments.push_back(file.string());
+        return;
+    }
+    if (!named->is_list()) fail(named->place, "no list", "names of experiments");
+    for (auto const& name : named->items) {
+        experiments.push_back(library.path("experiments", name.scalar, name.place));
+    }
+}
+
 }  // namespace
 
-MeasuredData read_measured_data(std::vector<std::string> const& paths, std::string const& gpu) {
+MeasuredData read_measured_data(std::vector<std::string> const& paths,
+                                Library const& library,
+                                std::string const& gpu) {
     MeasuredData data;
     std::set<std::string> gpus;
     std::vector<std::pair<std::string, KernelTable>> tables;
     for (auto const& file : tables_in(paths)) {
+        if (is_yaml(file)) {
+            add_experiments(data.experiments, file, library);
+            continue;
+        }
         auto const csv = CsvTable::load(file.string());
         auto const name = file.filename().string();
         if (is_collective_table(csv)) {
@@ -272,14 +363,14 @@ Calibration calibrate_profile(MeasuredData const& data, Library const& library, 
     sections.insert(kept.names.begin(), kept.names.end());
     bool const complete = sections.count("gemm") > 0 && sections.count("attention") > 0;
 
-    Value root = head_of(setting.gpu, own, complete);
+    Value body;
     Calibration result;
     if (gemm.yaml.is_map()) {
         if (Value const* likened = own.find("likened")) put(gemm.yaml, "likened", *likened);
-        put(root, "gemm", gemm.yaml);
+        put(body, "gemm", gemm.yaml);
     }
-    if (attention.yaml.is_map()) put(root, "attention", attention.yaml);
-    if (gemm.yaml.is_map()) put(root, "memory", memory_of(gemm.yaml, data.gemm_origin));
+    if (attention.yaml.is_map()) put(body, "attention", attention.yaml);
+    if (gemm.yaml.is_map()) put(body, "memory", memory_of(gemm.yaml, data.gemm_origin));
     result.fits = std::move(gemm.fits);
     result.kept = std::move(collectives.kept);
     result.fits.insert(result.fits.end(), attention.fits.begin(), attention.fits.end());
@@ -287,10 +378,26 @@ Calibration calibrate_profile(MeasuredData const& data, Library const& library, 
     result.fits.insert(result.fits.end(), own_fits.begin(), own_fits.end());
     Value last;
     if (collectives.section.yaml.is_map()) put(last, "collectives", collectives.section.yaml);
-    auto const fitted_collectives = last.is_map() ? yaml_text(last) : std::string();
-    result.text = fmt::format(
-        "# Written by nvl72sim calibrate from measurements; a new fit replaces it.\n{}{}{}",
-        yaml_text(root), kept.text, fitted_collectives);
+    auto const text_with = [&](Value const& sustained) {
+        return fmt::format(
+            "# Written by nvl72sim calibrate from measurements; a new fit replaces it.\n{}{}{}{}",
+            yaml_text(head_of(setting.gpu, own, sustained, complete)),
+            body.is_map() ? yaml_text(body) : std::string(), kept.text,
+            last.is_map() ? yaml_text(last) : std::string());
+    };
+    result.text = text_with(sustained_without_runs(library, data.gpu, own));
+    if (data.experiments.empty()) return result;
+    std::string origin;
+    auto const runs = published_runs(data, library, result.text, origin, result.notes);
+    if (runs.size() < runs_least) {
+        result.notes.push_back(fmt::format(
+            "{} published runs of {}: too few (expected {}) to fit sustained to", runs.size(),
+            data.gpu, runs_least));
+        return result;
+    }
+    auto const training = fit_sustained(runs, origin, left_out);
+    result.text = text_with(training.yaml);
+    result.fits.push_back(training.fit);
     return result;
 }
 

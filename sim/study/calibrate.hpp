@@ -14,18 +14,23 @@ struct MeasuredData {
     std::string gemm_origin, attention_origin;  ///< names of the files, for the sources
     std::vector<CollectiveSample> collectives;  ///< of any GPU: a family is fitted together
     std::string collective_origin;
-    std::vector<std::string> notes;  ///< what was left aside, for stderr
+    std::vector<std::string> experiments;  ///< files whose published runs `sustained` is fitted to
+    std::vector<std::string> notes;        ///< what was left aside, for stderr
 };
 
-/// Reads the tables in files and folders; `gpu` chooses where they hold several, and names the GPU
+/// Reads the tables in files and folders, and notes the experiments there: YAML with `systems`, or
+/// with `experiments`, which names some of the library. `gpu` chooses where they hold several, and names the GPU
 /// of tables without the column.
-MeasuredData read_measured_data(std::vector<std::string> const& paths, std::string const& gpu);
+MeasuredData read_measured_data(std::vector<std::string> const& paths,
+                                Library const& library,
+                                std::string const& gpu);
 
 /// A calibration profile as text, and how well its sections fit.
 struct Calibration {
     std::string text;
     std::vector<SectionFit> fits;
     std::vector<std::string> kept;  ///< collective branches with too few rows: as shipped
+    std::vector<std::string> notes;  ///< published runs left aside, for stderr
 };
 
 /// Fits a GPU's profile. Sections without rows stay as the shipped profile of that GPU has them;

@@ -52,7 +52,7 @@ std::string invented_gemms() {
 TEST(Calibrate, ATableOfAUsersOwnBecomesAProfileThatTheSisterCompletes) {
     auto const path = folder("own-table", {{"mine.csv", invented_gemms()}});
     Library const library(NVL72_SOURCE_DIR "/configs");
-    auto const data = read_measured_data({path + "/mine.csv"}, "h200");
+    auto const data = read_measured_data({path + "/mine.csv"}, Library(NVL72_SOURCE_DIR "/configs"), "h200");
     auto const calibration = calibrate_profile(data, library, false);
     auto const file = path + "/h200.yaml";
     std::ofstream(file) << calibration.text;
@@ -67,7 +67,7 @@ TEST(Calibrate, ATableOfAUsersOwnBecomesAProfileThatTheSisterCompletes) {
 TEST(Calibrate, SectionsWithoutRowsStayAsShipped) {
     auto const path = folder("gemm-only", {{"mine.csv", invented_gemms()}});
     Library const library(NVL72_SOURCE_DIR "/configs");
-    auto const data = read_measured_data({path + "/mine.csv"}, "h100");
+    auto const data = read_measured_data({path + "/mine.csv"}, Library(NVL72_SOURCE_DIR "/configs"), "h100");
     auto const file = path + "/h100.yaml";
     std::ofstream(file) << calibrate_profile(data, library, false).text;
     auto const mine = load_profile(library, file);
@@ -82,7 +82,7 @@ TEST(Calibrate, SectionsWithoutRowsStayAsShipped) {
 TEST(Calibrate, AFolderLeavesOtherTablesAsideAndSaysSo) {
     auto const path = folder(
         "mixed", {{"a.csv", invented_gemms()}, {"b.csv", "city,people\nBern,1\n"}, {"c.txt", ""}});
-    auto const data = read_measured_data({path}, "h100");
+    auto const data = read_measured_data({path}, Library(NVL72_SOURCE_DIR "/configs"), "h100");
     EXPECT_EQ(data.samples.size(), 36U);
     EXPECT_EQ(data.gemm_origin, "a.csv");
     ASSERT_EQ(data.notes.size(), 1U);
@@ -96,19 +96,19 @@ TEST(Calibrate, BadInputSaysWhatIsMissing) {
                                      {"empty.csv", "dtype,m,n,k,time_us\n"}});
     auto const empty = folder("empty", {});
     auto const file = [&](char const* name) { return std::vector<std::string>{path + "/" + name}; };
-    EXPECT_EQ(message_of([&] { (void)read_measured_data({empty}, ""); }),
+    EXPECT_EQ(message_of([&] { (void)read_measured_data({empty}, Library(NVL72_SOURCE_DIR "/configs"), ""); }),
               empty + ": no .csv file in this folder");
-    EXPECT_EQ(message_of([&] { (void)read_measured_data({"/no/such"}, ""); }),
+    EXPECT_EQ(message_of([&] { (void)read_measured_data({"/no/such"}, Library(NVL72_SOURCE_DIR "/configs"), ""); }),
               "/no/such: no such file");
-    EXPECT_EQ(message_of([&] { (void)read_measured_data(file("empty.csv"), "h100"); }),
+    EXPECT_EQ(message_of([&] { (void)read_measured_data(file("empty.csv"), Library(NVL72_SOURCE_DIR "/configs"), "h100"); }),
               "--from: no GEMM, context attention or collective rows");
-    EXPECT_EQ(message_of([&] { (void)read_measured_data(file("two.csv"), ""); }),
+    EXPECT_EQ(message_of([&] { (void)read_measured_data(file("two.csv"), Library(NVL72_SOURCE_DIR "/configs"), ""); }),
               "--from: rows of b200, h100 (expected one GPU, or --gpu NAME)");
-    EXPECT_EQ(message_of([&] { (void)read_measured_data(file("two.csv"), "gb200"); }),
+    EXPECT_EQ(message_of([&] { (void)read_measured_data(file("two.csv"), Library(NVL72_SOURCE_DIR "/configs"), "gb200"); }),
               "--gpu: no rows of gb200 (they are of b200, h100)");
     Library const library(NVL72_SOURCE_DIR "/configs");
     EXPECT_EQ(message_of([&] {
-                  (void)calibrate_profile(read_measured_data(file("two.csv"), "h100"), library,
+                  (void)calibrate_profile(read_measured_data(file("two.csv"), Library(NVL72_SOURCE_DIR "/configs"), "h100"), library,
                                           false);
               }),
               "two.csv: 1 gemm rows for 8 constants (expected at least 24)");

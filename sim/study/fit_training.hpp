@@ -1,0 +1,25 @@
+#pragma once
+
+#include "sim/study/fit_kernels.hpp"
+#include "sim/study/point.hpp"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace nvl72 {
+
+/// `sustained` as it is written to a profile, and how well it fits.
+struct FittedTraining {
+    Value yaml;
+    SectionFit fit;
+};
+
+/// Least squares of log throughput over runs with published figures: one factor in [1, 2], to three
+/// significant digits. `origin` names the experiments. With `left_out` each run is also predicted
+/// with the factor of the others. Expects two runs or more.
+FittedTraining fit_sustained(std::vector<LoadedPoint> const& runs,
+                             std::string const& origin,
+                             bool left_out);
+
+}  // namespace nvl72
