@@ -89,6 +89,21 @@ TEST(Calibrate, AFolderLeavesOtherTablesAsideAndSaysSo) {
     EXPECT_NE(data.notes[0].find("b.csv: no table of measurements, left aside"), std::string::npos);
 }
 
+TEST(Calibrate, RunsOfAnotherGpuAndTooFewRunsAreLeftAsideWithANote) {
+    auto const path = folder("other-runs", {{"mine.csv", invented_gemms()}});
+    Library const library(NVL72_SOURCE_DIR "/configs");
+    std::string const runs = NVL72_SOURCE_DIR "/configs/experiments/llama-dense-published.yaml";
+    auto const data = read_measured_data({path + "/mine.csv", runs}, library, "h100");
+    ASSERT_EQ(data.experiments.size(), 1U);
+    auto const calibration = calibrate_profile(data, library, false);
+    ASSERT_EQ(calibration.notes.size(), 2U);
+    EXPECT_EQ(calibration.notes[0], runs + ": 4 published runs of other GPUs left aside");
+    EXPECT_EQ(calibration.notes[1],
+              "2 published runs of h100: too few (expected 3) to fit sustained to");
+    // Then the factor stays as shipped.
+    EXPECT_NE(calibration.text.find("sustained: {value: 1.29"), std::string::npos);
+}
+
 TEST(Calibrate, BadInputSaysWhatIsMissing) {
     auto const path = folder("bad", {{"two.csv",
                                       "gpu,kind,precision,m,n,k,time_us\nh100,gemm,bf16,1,1,1,1\n"
