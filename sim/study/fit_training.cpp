@@ -58,7 +58,7 @@ double loss_of(Predictions& predictions, int hundredths, std::size_t without) {
 
 /// The lowest point of a function with one valley: golden section over whole numbers.
 int lowest(int low, int high, std::function<double(int)> const& value_at) {
-    while (high - low > 3) {
+    while (high - low > 4) {  // below, the two points inside would be one
         int const step = static_cast<int>(std::lround(0.381966 * (high - low)));
         if (value_at(low + step) <= value_at(high - step)) {
             high -= step;
