@@ -14,7 +14,7 @@ namespace po = boost::program_options;
 void describe(po::options_description& options) {
     options.add_options()(
         "points", po::value<std::vector<std::int64_t>>()->multitoken(),
-        "two rows of /sweep (of the rows of all files in order); the first two by default");
+        "two rows, counted over all files; by default the first of each of two files, or the first two of one");
 }
 
 int run(Context const& context,
@@ -22,10 +22,13 @@ int run(Context const& context,
         std::vector<std::string> const& words) {
     if (words.empty()) throw ConfigError("compare: no file (expected nvl72sim compare FILE.h5...)");
     std::vector<SweepRow> rows;
+    std::vector<std::int64_t> chosen;
     for (std::string const& file : words) {
+        chosen.push_back(static_cast<std::int64_t>(rows.size()));
         for (SweepRow& row : sweep_rows(read_result(file), file)) rows.push_back(std::move(row));
     }
-    std::vector<std::int64_t> chosen{0, 1};
+    // Two files: the first row of each. One: its first two rows.
+    chosen.resize(2, 1);
     if (options.count("points") > 0) chosen = options["points"].as<std::vector<std::int64_t>>();
     auto const last = static_cast<std::int64_t>(rows.size()) - 1;
     if (chosen.size() != 2) throw ConfigError("--points: expected two rows");

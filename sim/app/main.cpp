@@ -4,9 +4,11 @@
 
 #include <algorithm>
 #include <array>
+#include <csignal>
 #include <cstdio>
 #include <exception>
 #include <fmt/format.h>
+#include <iostream>
 #include <new>
 #include <sstream>
 #include <stdexcept>
@@ -173,7 +175,13 @@ int dispatch(std::string const& program, std::vector<std::string> arguments) {
     }
     std::vector<std::string> words;
     if (options.count("words") > 0) words = options["words"].as<std::vector<std::string>>();
-    return command.run(context_of(program, options), options, words);
+    int const code = command.run(context_of(program, options), options, words);
+    std::cout.flush();
+    if (std::fflush(stdout) != 0 || !std::cout) {
+        throw Error(ExitCode::bad_input,
+                    "stdout: the answer could not be written (disk full or closed?)");
+    }
+    return code;
 }
 
 int guarded(std::string const& program, std::vector<std::string> arguments) {
@@ -199,5 +207,7 @@ int guarded(std::string const& program, std::vector<std::string> arguments) {
 }  // namespace nvl72
 
 int main(int argc, char** argv) {
+    // A file that grows past its limit is a failed write, which is reported and cleaned up.
+    std::signal(SIGXFSZ, SIG_IGN);
     return nvl72::guarded(argv[0], std::vector<std::string>(argv + 1, argv + argc));
 }

@@ -102,9 +102,14 @@ Collective query_of(Choice const& choice, CollectiveAlgorithm branch) {
             choice.shape};
 }
 
-/// The quickest of the candidates: by the tuner's estimate where all have one, else by their time.
+/// The quickest of the candidates: by the tuner's estimate where all have one, as NCCL chooses,
+/// else by their calibrated time. Below what the constants across domains were fitted to, the
+/// estimate would take the tree, whose fitted start-up is a large buffer's, where it loses to a
+/// ring.
 AlgorithmRow const& quickest(Choice const& choice, std::vector<AlgorithmRow const*> const& rows) {
-    bool const estimated = std::ranges::all_of(rows, [](auto const* row) { return row->estimate; });
+    bool const fitted = choice.shape.domains == 1 || choice.size >= network_fitted_from;
+    bool const estimated =
+        fitted && std::ranges::all_of(rows, [](auto const* row) { return row->estimate; });
     AlgorithmRow const* best = nullptr;
     double best_time = std::numeric_limits<double>::infinity();
     for (AlgorithmRow const* row : rows) {

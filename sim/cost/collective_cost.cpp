@@ -208,7 +208,10 @@ Basis basis_of(CollectiveSection const& section, Collective const& query) {
         return {BasisKind::datasheet, fmt::format("collectives scaled from {}", section.scaled)};
     }
     if (shape.domains > 1) {
-        return {BasisKind::extrapolated, "network: NIC count x line rate, no calibrated fabric"};
+        if (query.size < network_fitted_from) {
+            return {BasisKind::extrapolated, "network: bytes below 256 MB"};
+        }
+        return {BasisKind::extrapolated, "network: another site's fabric"};
     }
     if (section.borrowed) {
         return {BasisKind::datasheet, fmt::format("collectives from {}", *section.borrowed)};

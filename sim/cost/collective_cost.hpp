@@ -10,6 +10,10 @@
 
 namespace nvl72 {
 
+/// Constants across NVLink domains are fitted to logs of this size and more (256 MiB, less what a
+/// buffer loses that must divide by its ranks).
+inline constexpr Bytes network_fitted_from{256'000'000};
+
 /// A buffer size that is fitted, and no whole number of bytes before it is written.
 using BufferSize = Quantity<struct BufferSizeTag, double>;
 template <>

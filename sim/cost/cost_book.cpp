@@ -62,12 +62,14 @@ BasisVerdict verdict(std::vector<BasisShare> const& shares) {
         if (by_kind.at(kind) < share_that_counts * total) continue;
         // Named by its largest reason.
         BasisShare const* largest = nullptr;
+        bool alone = true;
         for (BasisShare const& share : shares) {
             if (static_cast<std::size_t>(share.basis.kind) != kind) continue;
+            alone = alone && largest == nullptr;
             if (largest == nullptr || share.seconds > largest->seconds) largest = &share;
         }
         NVL72_EXPECT(largest != nullptr, "a kind with time has a share");
-        return {largest->basis, by_kind.at(kind) / total};
+        return {largest->basis, by_kind.at(kind) / total, alone};
     }
     NVL72_EXPECT(false, "one of four kinds holds a quarter of the time");
     return {};
@@ -78,7 +80,8 @@ std::string describe(BasisVerdict const& verdict) {
     bool const partial = verdict.share < 0.995;
     if (partial) text += fmt::format(" ({:.0f} %", verdict.share * 100);
     if (!verdict.basis.why.empty()) {
-        text += fmt::format("{}{}", partial ? ": " : " (", verdict.basis.why);
+        text += fmt::format("{}{}{}", partial ? ", " : " (", verdict.alone ? "" : "mostly ",
+                            verdict.basis.why);
     }
     if (partial || !verdict.basis.why.empty()) text += ")";
     return text;

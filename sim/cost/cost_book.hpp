@@ -53,12 +53,13 @@ void merge_shares(std::vector<BasisShare>& shares,
 
 /// The worst basis that holds at least 5 % of the time, and its share of the whole.
 struct BasisVerdict {
-    Basis basis;
-    double share = 1;
+    Basis basis;        ///< named by the largest reason of its kind
+    double share = 1;   ///< of the time, all reasons of the kind together
+    bool alone = true;  ///< that reason is the only one
 };
 BasisVerdict verdict(std::vector<BasisShare> const& shares);
 
-/// "interpolated (7 % extrapolated: attention, head dim)"
+/// "extrapolated (20 %, mostly attention kv heads below 2)"
 std::string describe(BasisVerdict const& verdict);
 
 }  // namespace nvl72

@@ -40,9 +40,17 @@ double layer_saved_bytes(Parallel const& parallel,
                          Architecture const& a,
                          MemoryPolicy const& policy) {
     double sum = 0;
+    OperatorKind previous = OperatorKind::elementwise;
     for (auto const& op : layer_operators(divisible_architecture(a, parallel))) {
         bool const matrix = op.kind == OperatorKind::gemm && op.weights_fp8_allowed;
         sum += saved_bytes(op, parallel) * (matrix ? policy.kept_input_bytes / bf16 : 1);
+        // The projection's kept input is attention's output, which attention's backward needs in
+        // BF16: a quantised copy comes on top of it.
+        bool const after_attention = previous == OperatorKind::attention;
+        if (matrix && after_attention && policy.kept_input_bytes < bf16) {
+            sum += saved_bytes(op, parallel);
+        }
+        previous = op.kind;
     }
     return sum;
 }

@@ -98,6 +98,18 @@ void check_count(Placed<std::int64_t> const& count) {
     fail(count.place, std::to_string(count.value), fmt::format("1 to {}", count_max));
 }
 
+/// An override of a key that every system has of its own would change nothing.
+void check_taken(Value const& root, std::string const& assignment) {
+    std::string const path = assignment.substr(0, assignment.find('='));
+    std::string const key = path.substr(0, path.find('.'));
+    Value const* systems = root.find("systems");
+    if (std::ranges::find(inherited, key) == inherited.end() || systems == nullptr) return;
+    auto const own = [&](Value const& system) { return system.find(key) != nullptr; };
+    if (systems->items.empty() || !std::ranges::all_of(systems->items, own)) return;
+    fail({"command line", 0, path}, fmt::format("every system has a {} of its own", key),
+         fmt::format("systems.0.{}", path));
+}
+
 void check_published(Published const& published, Place place) {
     auto const positive = [&place](bool holds, Place const& at) {
         if (!holds) fail(at, "zero or less", "more than 0");
@@ -163,6 +175,16 @@ Value with(Value system, std::vector<NamedValue> const& values) {
     return system;
 }
 
+/// " layout.tp=8": what tells points of a sweep apart, unless a column of its own does.
+std::string swept_label(std::vector<NamedValue> const& values) {
+    std::string label;
+    for (auto const& [key, value] : values) {
+        bool const has_column = key == "cluster.gpus" || key == "global_batch";
+        if (!has_column && value.is_scalar()) label += fmt::format(" {}={}", key, value.scalar);
+    }
+    return label;
+}
+
 /// A system's job, and the figures that stand beside it.
 struct Job {
     Value keys;
@@ -189,7 +211,9 @@ void add_points(Experiment& experiment,
         bool const as_published = values.empty() && same_content(point, original);
         if (job.published && as_published) point.entries.push_back({"published", *job.published});
         PointKind const kind = values.empty() ? PointKind::system : PointKind::sweep;
-        experiment.points.push_back({kind, read_system(point, &experiment.trail)});
+        SystemSpec read = read_system(point, &experiment.trail);
+        read.name += swept_label(values);
+        experiment.points.push_back({kind, std::move(read)});
     }
     if (!job.measured) return;
     if (!job.measured->is_list())
@@ -216,6 +240,7 @@ Experiment load_experiment(std::string const& file, std::vector<std::string> con
     experiment.config = file_text(file);
     for (std::string const& assignment : overrides) {
         apply_override(root, assignment);
+        check_taken(root, assignment);
         experiment.config += fmt::format("\n# override: {}", assignment);
     }
     auto const systems = complete_systems(root);

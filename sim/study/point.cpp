@@ -27,6 +27,13 @@ std::pair<Profile, std::string> profile_of(std::string const& gpu,
         Profile profile = load_profile(library, file, place);
         if (profile.gpu == gpu) return {load_profile(library, file, place, trail), file};
     }
+    auto const shipped = library.names("calibration");
+    if (std::ranges::find(shipped, gpu) == shipped.end()) {
+        fail(asked, fmt::format("no calibration for its GPU {}", gpu),
+             fmt::format("configs/calibration/{}.yaml, such as {{gpu: {}, scaled_from: h100}}, or "
+                         "--calibration FILE",
+                         gpu, gpu));
+    }
     return {load_profile(library, gpu, asked, trail), gpu};
 }
 

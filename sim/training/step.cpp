@@ -199,8 +199,32 @@ std::vector<LinkUse> link_uses(TaskGraph const& graph,
     return links;
 }
 
+/// What of a dimension's communication was waited for, on the bases of its tasks. Data-parallel and
+/// pipeline tasks are hidden or not as the run goes, so their exposed time comes from the
+/// breakdown.
+void add_exposed(std::vector<BasisShare>& shares,
+                 TaskGraph const& graph,
+                 CostBook const& book,
+                 std::vector<Breakdown> const& parts,
+                 ParallelDimension dimension) {
+    double waited = 0;
+    for (std::size_t c = 0; c < parts.size(); ++c) {
+        waited += to_seconds(parts[c].exposed[static_cast<std::size_t>(dimension)]) *
+                  graph.classes()[c].multiplicity;
+    }
+    std::vector<BasisShare> own;
+    for (Task const& task : graph.tasks()) {
+        if (task.dimension == dimension) merge_shares(own, book.cost(task.cost).shares, 1);
+    }
+    double total = 0;
+    for (BasisShare const& share : own) total += share.seconds;
+    if (total > 0) merge_shares(shares, own, waited / total);
+}
+
 /// Compute and exposed communication of every class, weighted by its GPUs.
-std::vector<BasisShare> basis_shares(TaskGraph const& graph, CostBook const& book) {
+std::vector<BasisShare> basis_shares(TaskGraph const& graph,
+                                     CostBook const& book,
+                                     std::vector<Breakdown> const& parts) {
     std::map<std::uint32_t, double> weight;  // by CostId: GPUs x occurrences
     for (std::uint32_t i = 0; i < graph.tasks().size(); ++i) {
         Task const& task = graph.tasks()[i];
@@ -214,6 +238,8 @@ std::vector<BasisShare> basis_shares(TaskGraph const& graph, CostBook const& boo
     for (auto const& [cost, times] : weight) {
         merge_shares(shares, book.cost(CostId{cost}).shares, times);
     }
+    add_exposed(shares, graph, book, parts, ParallelDimension::dp);
+    add_exposed(shares, graph, book, parts, ParallelDimension::pp);
     return shares;
 }
 
@@ -263,7 +289,7 @@ StepResult simulate_step(StepSpec const& spec, std::function<void(double)> const
     result.step = result.execution.makespan;
     result.by_class = breakdown(result.graph, result.execution);
     result.links = link_uses(result.graph, stages, result.execution);
-    result.shares = basis_shares(result.graph, planner.book());
+    result.shares = basis_shares(result.graph, planner.book(), result.by_class);
     return result;
 }
 

@@ -97,7 +97,7 @@ TEST(CollectiveCost, RingAcrossDomainsIsBoundByItsNics) {
     auto const cost = collective_cost(plain_section(), query);
     EXPECT_NEAR(to_microseconds(cost.time), 48 + 437.5, 1e-6);
     EXPECT_EQ(cost.basis.kind, BasisKind::extrapolated);
-    EXPECT_NE(cost.basis.why.find("NIC count x line rate"), std::string::npos);
+    EXPECT_NE(cost.basis.why.find("network: bytes below 256 MB"), std::string::npos);
 }
 
 TEST(CollectiveCost, HierarchicalAddsTreeLevels) {
