@@ -26,7 +26,7 @@ block() {
   } > "$work/blocks/$name"
 }
 
-for experiment in llama405b-strong-scaling llama-dense-published; do
+for experiment in llama405b-strong-scaling llama-dense-published dense-held-out; do
   "$program" run "$experiment" --threads 2 -q -o "$work/$experiment.h5" > "$work/$experiment.txt"
 done
 block first-run run llama405b-hopper-vs-nvl72
@@ -39,8 +39,10 @@ block calibrate calibrate --from ../../configs/measurements --gpu h100 -o h100.y
 sed -i 's#--from ../../#--from #' "$work/blocks/calibrate"
 block typo run llama405b-hopper-vs-nvl72 systems.0.layout.tpp=4
 
-# Predicted against published, all rows that have a published figure.
-/usr/bin/python3 - "$work" > "$work/blocks/accuracy" <<'PYTHON'
+# accuracy BLOCK EXPERIMENT...: predicted against published, all rows that have a published figure.
+accuracy() {
+  local block=$1; shift
+  /usr/bin/python3 - "$work" "$@" > "$work/blocks/$block" <<'PYTHON'
 import statistics
 import sys
 
@@ -49,7 +51,7 @@ import h5py
 print("| run | GPUs | batch | precision | recipe | predicted | published | error |")
 print("|---|--:|--:|---|---|--:|--:|--:|")
 errors = []
-for name in ("llama405b-strong-scaling", "llama-dense-published"):
+for name in sys.argv[2:]:
     with h5py.File(f"{sys.argv[1]}/{name}.h5") as file:
         text = file["strings"].asstr()[:]
         sweep = {key: column[:] for key, column in file["sweep"].items()}
@@ -65,6 +67,9 @@ for name in ("llama405b-strong-scaling", "llama-dense-published"):
 print(f"\nTokens/s per GPU. {len(errors)} rows: median error {100 * statistics.median(errors):.1f} %, "
       f"mean {100 * statistics.mean(errors):.1f} %, worst {100 * max(errors):.1f} %.")
 PYTHON
+}
+accuracy accuracy llama405b-strong-scaling llama-dense-published
+accuracy held-out dense-held-out
 
 "$program" report "$work"/*.h5 -o "$work/figures" > /dev/null
 for picture in llama405b-hopper-vs-nvl72-breakdown llama405b-hopper-vs-nvl72-timeline-0 \
