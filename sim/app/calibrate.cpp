@@ -15,7 +15,7 @@ namespace po = boost::program_options;
 void describe(po::options_description& options) {
     options.add_options()  //
         ("from", po::value<std::vector<std::string>>()->composing()->multitoken(),
-         "measurement tables (CSV), published runs (experiments), or folders of both")    //
+         "measurement tables (CSV), published runs (experiments), or folders of both")   //
         ("gpu", po::value<std::string>(), "whose profile, where the tables do not say")  //
         ("output,o", po::value<std::string>(), "the profile to write");
 }

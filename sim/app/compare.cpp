@@ -12,9 +12,9 @@ namespace {
 namespace po = boost::program_options;
 
 void describe(po::options_description& options) {
-    options.add_options()(
-        "points", po::value<std::vector<std::int64_t>>()->multitoken(),
-        "two rows, counted over all files; by default the first of each of two files, or the first two of one");
+    options.add_options()("points", po::value<std::vector<std::int64_t>>()->multitoken(),
+                          "two rows, counted over all files; by default the first of each of two "
+                          "files, or the first two of one");
 }
 
 int run(Context const& context,

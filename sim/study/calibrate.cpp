@@ -22,9 +22,7 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t runs_least = 3;  // as rows a constant of a section
 
-bool is_yaml(fs::path const& file) {
-    return file.extension() == ".yaml";
-}
+bool is_yaml(fs::path const& file) { return file.extension() == ".yaml"; }
 
 /// Holds experiments; a folder's other YAML files are no input of their own.
 bool holds_runs(fs::path const& file) {
@@ -390,9 +388,9 @@ Calibration calibrate_profile(MeasuredData const& data, Library const& library, 
     std::string origin;
     auto const runs = published_runs(data, library, result.text, origin, result.notes);
     if (runs.size() < runs_least) {
-        result.notes.push_back(fmt::format(
-            "{} published runs of {}: too few (expected {}) to fit sustained to", runs.size(),
-            data.gpu, runs_least));
+        result.notes.push_back(
+            fmt::format("{} published runs of {}: too few (expected {}) to fit sustained to",
+                        runs.size(), data.gpu, runs_least));
         return result;
     }
     auto const training = fit_sustained(runs, origin, left_out);

@@ -19,8 +19,8 @@ struct MeasuredData {
 };
 
 /// Reads the tables in files and folders, and notes the experiments there: YAML with `systems`, or
-/// with `experiments`, which names some of the library. `gpu` chooses where they hold several, and names the GPU
-/// of tables without the column.
+/// with `experiments`, which names some of the library. `gpu` chooses where they hold several, and
+/// names the GPU of tables without the column.
 MeasuredData read_measured_data(std::vector<std::string> const& paths,
                                 Library const& library,
                                 std::string const& gpu);
@@ -29,7 +29,7 @@ MeasuredData read_measured_data(std::vector<std::string> const& paths,
 struct Calibration {
     std::string text;
     std::vector<SectionFit> fits;
-    std::vector<std::string> kept;  ///< collective branches with too few rows: as shipped
+    std::vector<std::string> kept;   ///< collective branches with too few rows: as shipped
     std::vector<std::string> notes;  ///< published runs left aside, for stderr
 };
 

@@ -86,8 +86,8 @@ TEST(MemoryOf, PoliciesChangeOnlyWhatTheyOwn) {
               Bytes{4 * (20 * 2048 * 8192 + 8 * 8192) + 281'280'512});
 
     policy = MemoryPolicy{};
-    // FP8 saves a byte of qkv's, gate_up's and down's inputs; the projection's is attention's output,
-    // which stays in BF16 and gains a 1-byte copy.
+    // FP8 saves a byte of qkv's, gate_up's and down's inputs; the projection's is attention's
+    // output, which stays in BF16 and gains a 1-byte copy.
     policy.kept_input_bytes = 1;
     std::int64_t const saved = (8192 + 8192 + 28672 - 8192) / 8;  // bytes per token
     EXPECT_EQ(base.activations - memory_of(p, llama_70b(), policy, 0).activations,

@@ -52,7 +52,8 @@ std::string invented_gemms() {
 TEST(Calibrate, ATableOfAUsersOwnBecomesAProfileThatTheSisterCompletes) {
     auto const path = folder("own-table", {{"mine.csv", invented_gemms()}});
     Library const library(NVL72_SOURCE_DIR "/configs");
-    auto const data = read_measured_data({path + "/mine.csv"}, Library(NVL72_SOURCE_DIR "/configs"), "h200");
+    auto const data =
+        read_measured_data({path + "/mine.csv"}, Library(NVL72_SOURCE_DIR "/configs"), "h200");
     auto const calibration = calibrate_profile(data, library, false);
     auto const file = path + "/h200.yaml";
     std::ofstream(file) << calibration.text;
@@ -67,7 +68,8 @@ TEST(Calibrate, ATableOfAUsersOwnBecomesAProfileThatTheSisterCompletes) {
 TEST(Calibrate, SectionsWithoutRowsStayAsShipped) {
     auto const path = folder("gemm-only", {{"mine.csv", invented_gemms()}});
     Library const library(NVL72_SOURCE_DIR "/configs");
-    auto const data = read_measured_data({path + "/mine.csv"}, Library(NVL72_SOURCE_DIR "/configs"), "h100");
+    auto const data =
+        read_measured_data({path + "/mine.csv"}, Library(NVL72_SOURCE_DIR "/configs"), "h100");
     auto const file = path + "/h100.yaml";
     std::ofstream(file) << calibrate_profile(data, library, false).text;
     auto const mine = load_profile(library, file);
@@ -111,22 +113,37 @@ TEST(Calibrate, BadInputSaysWhatIsMissing) {
                                      {"empty.csv", "dtype,m,n,k,time_us\n"}});
     auto const empty = folder("empty", {});
     auto const file = [&](char const* name) { return std::vector<std::string>{path + "/" + name}; };
-    EXPECT_EQ(message_of([&] { (void)read_measured_data({empty}, Library(NVL72_SOURCE_DIR "/configs"), ""); }),
+    EXPECT_EQ(message_of([&] {
+                  (void)read_measured_data({empty}, Library(NVL72_SOURCE_DIR "/configs"), "");
+              }),
               empty + ": no .csv file in this folder");
-    EXPECT_EQ(message_of([&] { (void)read_measured_data({"/no/such"}, Library(NVL72_SOURCE_DIR "/configs"), ""); }),
+    EXPECT_EQ(message_of([&] {
+                  (void)read_measured_data({"/no/such"}, Library(NVL72_SOURCE_DIR "/configs"), "");
+              }),
               "/no/such: no such file");
-    EXPECT_EQ(message_of([&] { (void)read_measured_data(file("empty.csv"), Library(NVL72_SOURCE_DIR "/configs"), "h100"); }),
+    EXPECT_EQ(message_of([&] {
+                  (void)read_measured_data(file("empty.csv"), Library(NVL72_SOURCE_DIR "/configs"),
+                                           "h100");
+              }),
               "--from: no GEMM, context attention or collective rows");
-    EXPECT_EQ(message_of([&] { (void)read_measured_data(file("two.csv"), Library(NVL72_SOURCE_DIR "/configs"), ""); }),
+    EXPECT_EQ(message_of([&] {
+                  (void)read_measured_data(file("two.csv"), Library(NVL72_SOURCE_DIR "/configs"),
+                                           "");
+              }),
               "--from: rows of b200, h100 (expected one GPU, or --gpu NAME)");
-    EXPECT_EQ(message_of([&] { (void)read_measured_data(file("two.csv"), Library(NVL72_SOURCE_DIR "/configs"), "gb200"); }),
+    EXPECT_EQ(message_of([&] {
+                  (void)read_measured_data(file("two.csv"), Library(NVL72_SOURCE_DIR "/configs"),
+                                           "gb200");
+              }),
               "--gpu: no rows of gb200 (they are of b200, h100)");
     Library const library(NVL72_SOURCE_DIR "/configs");
-    EXPECT_EQ(message_of([&] {
-                  (void)calibrate_profile(read_measured_data(file("two.csv"), Library(NVL72_SOURCE_DIR "/configs"), "h100"), library,
-                                          false);
-              }),
-              "two.csv: 1 gemm rows for 8 constants (expected at least 24)");
+    EXPECT_EQ(
+        message_of([&] {
+            (void)calibrate_profile(
+                read_measured_data(file("two.csv"), Library(NVL72_SOURCE_DIR "/configs"), "h100"),
+                library, false);
+        }),
+        "two.csv: 1 gemm rows for 8 constants (expected at least 24)");
 }
 
 }  // namespace

@@ -12,7 +12,8 @@ class Calibrate : public testing::TestWithParam<char const*> {
 protected:
     static Library library() { return Library(NVL72_SOURCE_DIR "/configs"); }
     static MeasuredData data() {
-        return read_measured_data({NVL72_SOURCE_DIR "/configs/measurements"}, library(), GetParam());
+        return read_measured_data({NVL72_SOURCE_DIR "/configs/measurements"}, library(),
+                                  GetParam());
     }
 };
 
