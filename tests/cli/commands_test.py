@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -157,6 +158,62 @@ class Commands(unittest.TestCase):
         with open(self.folder + "/long.h5", "rb") as file:
             self.assertEqual(file.read(), old)
         self.assertEqual(os.listdir(self.folder), ["long.h5"])
+
+    def rows(self, *words):
+        return list(csv.DictReader(io.StringIO(self.good(*words, "--quiet", "--format", "csv").stdout)))
+
+    def test_an_answer_that_is_lost_is_an_error(self):
+        for words in [["list", "gpus"], ["topo", "gb200-nvl72"], ["show", EXAMPLE]]:
+            with open("/dev/full", "w", encoding="utf-8") as full:
+                result = subprocess.run([PROGRAM, *words], cwd=self.folder, stdout=full, check=False,
+                                        stderr=subprocess.PIPE, text=True, timeout=60)
+            self.assertEqual(result.returncode, 2, words)
+            self.assertIn("the answer could not be written", result.stderr)
+
+    def test_a_file_size_limit_leaves_nothing_behind(self):
+        limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+        result = subprocess.run([PROGRAM, "run", EXAMPLE, "-o", "big.h5", "--quiet"], check=False,
+                                cwd=self.folder, preexec_fn=limit, capture_output=True, text=True,
+                                timeout=60)
+        self.assertEqual(result.returncode, 2, result.stderr)
+        self.assertIn("big.h5: cannot be written", result.stderr)
+        self.assertEqual(os.listdir(self.folder), [])
+
+    def test_an_override_that_no_system_takes_is_an_error(self):
+        result = self.start("run", EXAMPLE, "layout.tp=8")
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("layout.tp: every system has a layout of its own", result.stderr)
+
+    def test_a_published_figure_leaves_with_the_run_it_was_of(self):
+        run = ["run", EXAMPLE, "-o", "x.h5", "--trace", "none"]
+        kept = self.rows(*run)
+        changed = self.rows(*run, "systems.1.cluster.gpus=512")
+        published = lambda rows: [row["published_tokens_per_s_per_gpu"] for row in rows]
+        self.assertEqual(published(kept), ["326", "843"])
+        self.assertEqual(published(changed), ["326", ""])
+
+    def test_points_of_a_sweep_say_what_was_swept(self):
+        rows = self.rows("run", EXAMPLE, "sweep={layout.vp: [4, 8]}", "-o", "x.h5", "--trace", "none")
+        self.assertEqual([row["system"] for row in rows[:2]],
+                         ["hgx-h100-superpod layout.vp=4", "hgx-h100-superpod layout.vp=8"])
+
+    def test_two_files_compare_their_first_systems(self):
+        self.good("run", EXAMPLE, "-o", "a.h5", "--quiet")
+        self.good("run", EXAMPLE, "systems.0.layout.pp=16", "systems.0.layout.vp=4", "-o", "b.h5",
+                  "--quiet")
+        a, b = (self.good("compare", *files, "--quiet").stdout
+                for files in (["a.h5"], ["a.h5", "b.h5"]))
+        self.assertIn("gb200-nvl72-superpod", a)
+        self.assertNotIn("gb200-nvl72-superpod", b)
+
+    def test_small_buffers_across_boxes_take_the_quickest_algorithm(self):
+        words = ["collective", "--cluster", "hgx-h100-superpod", "--op", "all_reduce", "--gpus", "64",
+                 "-b", "1K", "-e", "64M", "-f", "4"]
+        chosen = [float(row["time_us"]) for row in self.rows(*words)]
+        for name in ["ring-ll", "ring-simple", "hierarchical"]:
+            forced = [float(row["time_us"]) for row in self.rows(*words, "--algorithm", name)]
+            for best, other in zip(chosen, forced, strict=True):
+                self.assertLessEqual(best, other, name)
 
 
 if __name__ == "__main__":
