@@ -2,28 +2,11 @@
 
 #include "sim/base/text.hpp"
 
-#include <array>
-#include <cctype>
 #include <fmt/format.h>
 
 namespace nvl72 {
 
 namespace {
-
-/// Bytes of an element, by the names that NCCL, nccl-tests and aiconfigurator use.
-struct ElementType {
-    std::string_view name;
-    int bytes;
-};
-constexpr std::array element_types{
-    ElementType{"int8", 1},  ElementType{"uint8", 1},   ElementType{"fp8", 1},
-    ElementType{"half", 2},  ElementType{"float16", 2}, ElementType{"bfloat16", 2},
-    ElementType{"float", 4}, ElementType{"float32", 4}, ElementType{"int32", 4},
-    ElementType{"int64", 8}, ElementType{"double", 8},  ElementType{"float64", 8},
-};
-
-/// Switch planes of any GPU with NVLink switches: only whether there are some counts here.
-constexpr int some_planes = 1;
 
 std::string_view type_column(CsvTable const& table) {
     return table.has("dtype") ? "dtype" : "type";
@@ -34,31 +17,17 @@ std::string_view bytes_column(CsvTable const& table) {
 
 int element_bytes(CsvTable const& table, std::size_t row) {
     auto const word = trimmed(table.text(row, type_column(table)));
+    if (auto const* type = element_type(word)) return type->bytes;
     std::vector<std::string> names;
-    for (auto const& type : element_types) {
-        if (type.name == word) return type.bytes;
-        names.emplace_back(type.name);
-    }
+    for (auto const& type : element_types()) names.emplace_back(type.name);
     fail(table.place(row, type_column(table)), fmt::format("'{}'", word), join(names, " | "));
 }
 
 CollectiveOp op_at(CsvTable const& table, std::size_t row) {
     auto const word = trimmed(table.text(row, "collective"));
-    auto const words = ValueType<CollectiveOp>::words();
-    for (std::size_t i = 0; i < words.size(); ++i) {
-        if (words[i] == word) return static_cast<CollectiveOp>(i);
-    }
-    fail(table.place(row, "collective"), fmt::format("'{}'", word), join(words, " | "));
-}
-
-/// "H100-SXM" -> "h100", as configs/gpus names it.
-std::string gpu_name(std::string_view text) {
-    std::string name;
-    for (char const c : trimmed(text)) {
-        name += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-    }
-    if (name.ends_with("-sxm")) name.resize(name.size() - 4);
-    return name;
+    if (auto const op = collective_op(word)) return *op;
+    fail(table.place(row, "collective"), fmt::format("'{}'", word),
+         ValueType<CollectiveOp>::expects());
 }
 
 GroupShape shape_at(CsvTable const& table, std::size_t row) {
@@ -70,23 +39,27 @@ GroupShape shape_at(CsvTable const& table, std::size_t row) {
              "equal shares");
     }
     shape.ranks_per_domain = shape.ranks / shape.domains;
-    shape.planes = shape.planes_up = some_planes;
+    shape.planes = shape.planes_up = planes_assumed;
     if (shape.domains > 1) {
         shape.per_gpu_nic = BytesPerSecond{table.positive(row, "nic_gbps") * 1e9 / 8};
     }
     return shape;
 }
 
-/// The row's times that are predicted: a log's in-place one too where the operation copies nothing
-/// more out of place; where it does, only in place of a missing one.
-std::vector<double> seconds_at(CsvTable const& table, std::size_t row, CollectiveOp op) {
-    std::vector<double> seconds;
-    for (char const* column : {"time_us", "out_of_place_us", "in_place_us"}) {
-        if (!table.has(column) || trimmed(table.text(row, column)).empty()) continue;
-        if (!seconds.empty() && op != CollectiveOp::all_reduce) continue;
-        seconds.push_back(table.positive(row, column) * 1e-6);
-    }
-    return seconds;
+std::optional<double> seconds_at(CsvTable const& table, std::size_t row, char const* column) {
+    if (!table.has(column) || trimmed(table.text(row, column)).empty()) return std::nullopt;
+    return table.positive(row, column) * 1e-6;
+}
+
+/// What a table may say beside the times.
+void read_circumstances(MeasuredCollective& measured, CsvTable const& table, std::size_t row) {
+    auto const word = [&](char const* column) {
+        return table.has(column) ? std::string(trimmed(table.text(row, column))) : std::string();
+    };
+    measured.fabric = word("fabric");
+    if (table.has("launch"))
+        measured.launch = launch_mode(word("launch"), table.place(row, "launch"));
+    if (table.has("quality")) take_quality(measured, word("quality"), table.file());
 }
 
 }  // namespace
@@ -96,24 +69,29 @@ bool is_collective_table(CsvTable const& table) {
            table.has(bytes_column(table)) && (table.has("time_us") || table.has("out_of_place_us"));
 }
 
-std::vector<CollectiveSample> read_collective_table(CsvTable const& table, std::string const& gpu) {
+std::vector<MeasuredCollective> read_collective_table(CsvTable const& table,
+                                                      std::string const& gpu) {
     if (gpu.empty() && !table.has("gpu")) {
         fail({table.file(), 1, ""}, "no column 'gpu'", "the column, or --gpu NAME");
     }
-    std::vector<CollectiveSample> samples;
+    std::vector<MeasuredCollective> rows;
     for (std::size_t row = 0; row < table.rows(); ++row) {
-        CollectiveSample sample;
-        sample.gpu = table.has("gpu") ? gpu_name(table.text(row, "gpu")) : gpu;
-        sample.query.op = op_at(table, row);
-        sample.query.size = Bytes{table.whole(row, bytes_column(table), 1)};
-        sample.query.bytes_per_element = element_bytes(table, row);
-        sample.query.shape = shape_at(table, row);
-        for (double const seconds : seconds_at(table, row, sample.query.op)) {
-            sample.seconds = seconds;
-            samples.push_back(sample);
-        }
+        MeasuredCollective measured;
+        measured.source = table.file();
+        measured.gpu = table.has("gpu") ? gpu_name(table.text(row, "gpu")) : gpu;
+        measured.op = trimmed(table.text(row, "collective"));
+        measured.query.op = op_at(table, row);
+        measured.query.size = Bytes{table.whole(row, bytes_column(table), 1)};
+        measured.query.bytes_per_element = element_bytes(table, row);
+        measured.query.shape = shape_at(table, row);
+        measured.line = table.place(row, "collective").line;
+        read_circumstances(measured, table, row);
+        auto const time = seconds_at(table, row, "time_us");
+        take_times(measured, time ? time : seconds_at(table, row, "out_of_place_us"),
+                   seconds_at(table, row, "in_place_us"));
+        rows.push_back(std::move(measured));
     }
-    return samples;
+    return rows;
 }
 
 }  // namespace nvl72

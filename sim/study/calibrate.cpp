@@ -294,7 +294,7 @@ MeasuredData read_measured_data(std::vector<std::string> const& paths,
         auto const csv = CsvTable::load(file.string());
         auto const name = file.filename().string();
         if (is_collective_table(csv)) {
-            auto const samples = read_collective_table(csv, gpu);
+            auto const samples = samples_to_fit(read_collective_table(csv, gpu));
             for (auto const& sample : samples) gpus.insert(sample.gpu);
             append_name(data.collective_origin, name);
             data.collectives.insert(data.collectives.end(), samples.begin(), samples.end());

@@ -22,22 +22,27 @@ TEST(CollectiveTable, ReadsAiconfiguratorsHeader) {
         "H100-SXM,2.29.2,all_gather,half,8,1048576,42.5\n",
         "x.csv");
     ASSERT_TRUE(is_collective_table(csv));
-    auto const samples = read_collective_table(csv, "");
-    ASSERT_EQ(samples.size(), 1U);
-    EXPECT_EQ(samples[0].gpu, "h100");
-    EXPECT_EQ(samples[0].query.op, CollectiveOp::all_gather);
-    EXPECT_EQ(samples[0].query.size, Bytes{1048576});
-    EXPECT_EQ(samples[0].query.bytes_per_element, 2);
-    EXPECT_EQ(samples[0].query.shape.ranks, 8);
-    EXPECT_EQ(samples[0].query.shape.ranks_per_domain, 8);
-    EXPECT_DOUBLE_EQ(samples[0].seconds, 42.5e-6);
+    auto const rows = read_collective_table(csv, "");
+    ASSERT_EQ(rows.size(), 1U);
+    EXPECT_EQ(rows[0].source, "x.csv");
+    EXPECT_EQ(rows[0].line, 2);
+    EXPECT_EQ(rows[0].gpu, "h100");
+    EXPECT_EQ(rows[0].query.op, CollectiveOp::all_gather);
+    EXPECT_EQ(rows[0].query.size, Bytes{1048576});
+    EXPECT_EQ(rows[0].query.bytes_per_element, 2);
+    EXPECT_EQ(rows[0].query.shape.ranks, 8);
+    EXPECT_EQ(rows[0].query.shape.ranks_per_domain, 8);
+    EXPECT_DOUBLE_EQ(rows[0].seconds, 42.5e-6);
+    EXPECT_EQ(rows[0].status, RowStatus::ok);
 }
 
-/// 400 Gb/s a GPU are 50 GB/s; 16 GPUs in 2 domains are 8 each. An all-reduce is the same in place
-/// and counts twice; an all-gather copies more out of place. The last row states no time.
+/// 400 Gb/s a GPU are 50 GB/s; 16 GPUs in 2 domains are 8 each. The target is the smaller time;
+/// a fit takes both of an all-reduce, and the first of an all-gather, which copies more out of
+/// place: 10, 9, 8, 19. The last row states no time.
 TEST(CollectiveTable, ReadsLogsInAndOutOfPlace) {
-    auto const samples = read_collective_table(
-        CsvTable::parse("gpu,collective,gpus,domains,nic_gbps,type,bytes,out_of_place_us,"
+    auto const rows = read_collective_table(
+        CsvTable::parse("# a comment\n"
+                        "gpu,collective,gpus,domains,nic_gbps,type,bytes,out_of_place_us,"
                         "in_place_us\n"
                         "h100,all_reduce,16,2,400,float,1024,10,9\n"
                         "h100,all_gather,16,2,400,float,1024,8,7\n"
@@ -45,14 +50,36 @@ TEST(CollectiveTable, ReadsLogsInAndOutOfPlace) {
                         "h100,all_reduce,16,2,400,float,4096,,\n",
                         "x.csv"),
         "");
+    ASSERT_EQ(rows.size(), 4U);
+    EXPECT_DOUBLE_EQ(rows[0].seconds, 9e-6);
+    EXPECT_DOUBLE_EQ(rows[1].seconds, 7e-6);
+    EXPECT_EQ(rows[2].line, 5);
+    EXPECT_EQ(rows[3].status, RowStatus::skipped);
+    EXPECT_EQ(rows[0].query.shape.domains, 2);
+    EXPECT_EQ(rows[0].query.shape.ranks_per_domain, 8);
+    EXPECT_DOUBLE_EQ(rows[0].query.shape.per_gpu_nic.count, 50e9);
+
+    auto const samples = samples_to_fit(rows);
     ASSERT_EQ(samples.size(), 4U);
     EXPECT_DOUBLE_EQ(samples[0].seconds, 10e-6);
     EXPECT_DOUBLE_EQ(samples[1].seconds, 9e-6);
     EXPECT_DOUBLE_EQ(samples[2].seconds, 8e-6);
     EXPECT_DOUBLE_EQ(samples[3].seconds, 19e-6);
-    EXPECT_EQ(samples[0].query.shape.domains, 2);
-    EXPECT_EQ(samples[0].query.shape.ranks_per_domain, 8);
-    EXPECT_DOUBLE_EQ(samples[0].query.shape.per_gpu_nic.count, 50e9);
+}
+
+TEST(CollectiveTable, ReadsWhatATableSaysOfItsRuns) {
+    auto const rows = read_collective_table(
+        CsvTable::parse("gpu,collective,gpus,type,bytes,time_us,launch,fabric,quality\n"
+                        "b200,all_reduce,8,half,1024,10,symmetric,none,ok\n"
+                        "b200,all_reduce,8,half,1024,90,eager,none,noisy\n",
+                        "x.csv"),
+        "");
+    ASSERT_EQ(rows.size(), 2U);
+    EXPECT_EQ(rows[0].launch, LaunchMode::symmetric);
+    EXPECT_EQ(rows[0].fabric, "none");
+    EXPECT_EQ(rows[0].status, RowStatus::ok);
+    EXPECT_EQ(rows[1].status, RowStatus::set_aside);
+    EXPECT_EQ(samples_to_fit(rows).size(), 1U);
 }
 
 TEST(CollectiveTable, IsToldFromKernelTables) {

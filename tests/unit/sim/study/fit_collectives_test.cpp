@@ -20,8 +20,8 @@ Value shipped_section() {
 /// The table's H100 points, at the times that the shipped profile gives them.
 std::vector<CollectiveSample> predicted_samples() {
     Profile const profile = shipped_h100();
-    auto samples = read_collective_table(
-        CsvTable::load(NVL72_SOURCE_DIR "/configs/measurements/collectives/in-node.csv"), "");
+    auto samples = samples_to_fit(read_collective_table(
+        CsvTable::load(NVL72_SOURCE_DIR "/configs/measurements/collectives/in-node.csv"), ""));
     std::vector<CollectiveSample> own;
     for (auto& sample : samples) {
         if (sample.gpu != "h100") continue;

@@ -1,0 +1,119 @@
+#include "sim/interchange/measured_collective.hpp"
+
+#include "sim/base/text.hpp"
+
+#include <algorithm>
+#include <cctype>
+#include <fmt/format.h>
+
+namespace nvl72 {
+
+namespace {
+
+// The deviations are those of nccl-tests before 2.13, whose column is `error` instead of `#wrong`.
+constexpr std::array known_types{
+    ElementType{"int8", 1, 0},        ElementType{"uint8", 1, 0},
+    ElementType{"fp8", 1, 0.01},      ElementType{"f8e4m3", 1, 0.01},
+    ElementType{"f8e5m2", 1, 0.01},   ElementType{"fp8_e4m3", 1, 0.01},
+    ElementType{"fp8_e5m2", 1, 0.01}, ElementType{"half", 2, 0.01},
+    ElementType{"float16", 2, 0.01},  ElementType{"bfloat16", 2, 0.01},
+    ElementType{"float", 4, 1e-5},    ElementType{"float32", 4, 1e-5},
+    ElementType{"int32", 4, 0},       ElementType{"uint32", 4, 0},
+    ElementType{"int64", 8, 0},       ElementType{"uint64", 8, 0},
+    ElementType{"double", 8, 1e-12},  ElementType{"float64", 8, 1e-12},
+};
+
+/// A GPU of ours by the words that name it elsewhere; the first row whose words are all there.
+struct GpuWords {
+    std::string_view name, word, also;
+};
+constexpr std::array known_gpus{
+    GpuWords{"a100-40gb", "a100", "40g"},  GpuWords{"a100-40gb", "a100", "40gb"},
+    GpuWords{"a100-80gb", "a100", "80g"},  GpuWords{"a100-80gb", "a100", "80gb"},
+    GpuWords{"h100-96gb", "h100", "96gb"}, GpuWords{"h100", "h100", ""},
+    GpuWords{"h200", "h200", ""},          GpuWords{"h800", "h800", ""},
+    GpuWords{"b200", "b200", ""},          GpuWords{"b300", "b300", ""},
+    GpuWords{"gb200", "gb200", ""},        GpuWords{"gb300", "gb300", ""},
+    GpuWords{"gh200", "gh200", ""},
+};
+/// Boards without NVLink switches, whatever GPU they carry.
+constexpr std::array<std::string_view, 3> other_boards{"pcie", "nvl", "cnx"};
+
+}  // namespace
+
+std::span<ElementType const> element_types() { return known_types; }
+
+ElementType const* element_type(std::string_view name) {
+    auto const found = std::ranges::find(known_types, name, &ElementType::name);
+    return found == known_types.end() ? nullptr : &*found;
+}
+
+std::optional<CollectiveOp> collective_op(std::string_view word) {
+    if (word.ends_with("_perf")) word.remove_suffix(5);
+    auto const words = ValueType<CollectiveOp>::words();
+    auto const found = std::ranges::find(words, word);
+    if (found == words.end()) return std::nullopt;
+    return static_cast<CollectiveOp>(found - words.begin());
+}
+
+std::string gpu_name(std::string_view text) {
+    std::string name;
+    for (char const c : trimmed(text)) {
+        name += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    }
+    std::string spaced = name;
+    std::ranges::replace(spaced, '-', ' ');
+    auto const words = split(spaced, ' ');
+    auto const has = [&](std::string_view word) { return std::ranges::count(words, word) > 0; };
+    bool const other = std::ranges::any_of(other_boards, has);
+    for (auto const& gpu : known_gpus) {
+        bool const same = has(gpu.word) && (gpu.also.empty() || has(gpu.also));
+        if (same && !other) return std::string(gpu.name);
+    }
+    return name;
+}
+
+void take_times(MeasuredCollective& row,
+                std::optional<double> out_of_place,
+                std::optional<double> in_place) {
+    row.out_of_place = out_of_place;
+    row.in_place = in_place;
+    for (auto const& time : {out_of_place, in_place}) {
+        if (time && (row.seconds == 0 || *time < row.seconds)) row.seconds = *time;
+    }
+    if (row.seconds > 0) return;
+    row.status = RowStatus::skipped;
+    row.reason = "no time";
+}
+
+void take_quality(MeasuredCollective& row, std::string const& quality, std::string const& file) {
+    row.quality = quality;
+    if (quality == "ok" || row.status == RowStatus::skipped) return;
+    row.status = RowStatus::set_aside;
+    row.reason = fmt::format("quality '{}' in {}", quality, file);
+}
+
+LaunchMode launch_mode(std::string_view word, Place const& place) {
+    if (word.empty()) return LaunchMode::unknown;
+    auto const words = ValueType<LaunchMode>::words();
+    auto const found = std::ranges::find(words, word);
+    if (found == words.end()) {
+        fail(place, fmt::format("'{}'", word), ValueType<LaunchMode>::expects());
+    }
+    return static_cast<LaunchMode>(found - words.begin());
+}
+
+std::vector<CollectiveSample> samples_to_fit(std::vector<MeasuredCollective> const& rows) {
+    std::vector<CollectiveSample> samples;
+    for (auto const& row : rows) {
+        if (row.status != RowStatus::ok) continue;
+        bool const both = row.query.op == CollectiveOp::all_reduce;
+        if (row.out_of_place) samples.push_back({row.gpu, row.query, *row.out_of_place});
+        if (row.in_place && (both || !row.out_of_place)) {
+            samples.push_back({row.gpu, row.query, *row.in_place});
+        }
+    }
+    return samples;
+}
+
+}  // namespace nvl72
