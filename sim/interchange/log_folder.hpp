@@ -1,0 +1,56 @@
+#pragma once
+
+#include "sim/interchange/csv.hpp"
+#include "sim/interchange/measured_collective.hpp"
+#include "sim/interchange/nccl_log.hpp"
+
+#include <span>
+#include <string>
+#include <vector>
+
+namespace nvl72 {
+
+/// What a log of nccl-tests does not say of its run, or only in part. A number of 0 and an empty
+/// word are not told.
+struct LogFacts {
+    std::string op;   ///< as nccl-tests names it
+    std::string gpu;  ///< as configs/gpus names it, where it is one of ours
+    std::int64_t ranks = 0, nodes = 0;
+    double nics_per_node = 0, nic_gbps = 0;  ///< line rate of one NIC, Gb/s
+    std::int64_t nvlink_domain = 0;          ///< GPUs that one NVLink domain of the machine holds
+    std::string fabric;
+    LaunchMode launch = LaunchMode::unknown;
+    std::string quality = "ok", notes;
+    std::string told_by;  ///< the place of the row of INDEX.csv; the log itself without one
+};
+
+/// A log, and what its row of the index adds.
+struct IndexedLog {
+    LogFacts facts;
+    NcclLog log;
+};
+
+struct LogFolder {
+    std::vector<IndexedLog> logs;    ///< in the index's order
+    std::vector<std::string> notes;  ///< logs that the index lacks, rows that it counts otherwise
+};
+
+/// True for the header of an INDEX.csv: file, gpu, ngpus, nvlink_domain.
+bool is_log_index(CsvTable const& table);
+
+/// Reads the logs that `folder`/INDEX.csv names, a row each: file, gpu, ngpus, nvlink_domain; where
+/// they are told also collective, nnodes, nics_per_node, nic_gbps, fabric, launch, quality, rows,
+/// notes. A file that is not there is an error.
+LogFolder read_log_folder(std::string const& folder);
+
+/// What a log tells by itself, of one box of at most 8 GPUs also its NVLink domain; `op` and `gpu`
+/// where it tells them not.
+LogFacts facts_of(NcclLog const& log, std::string const& op = "", std::string const& gpu = "");
+
+/// One row for every size, in the log's order. `gpus`: the names of configs/gpus; rows of others
+/// are skipped. The ranks span ceil(ranks / nvlink_domain) domains; of boxes, whose NVLink ends at
+/// their wall, at least as many as there are. NICs per GPU are those of a node over its ranks.
+std::vector<MeasuredCollective> measured_rows(IndexedLog const& indexed,
+                                              std::span<std::string const> gpus);
+
+}  // namespace nvl72

@@ -1,0 +1,196 @@
+#include "sim/interchange/log_folder.hpp"
+
+#include "sim/base/error.hpp"
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <gtest/gtest.h>
+
+namespace nvl72 {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::vector<std::string> const our_gpus{"a100-40gb", "a100-80gb", "gb200", "h100"};
+
+constexpr char const* index_header =
+    "file,collective,gpu,ngpus,nnodes,nics_per_node,nic_gbps,fabric,nvlink_domain,launch,quality,"
+    "rows,notes\n";
+
+/// 1 MiB in 100 us out of place, in 90 in place.
+constexpr char const* table =
+    "# nccl-tests version 2.19.6\n"
+    "     1048576        262144     float     sum      -1   100.00   10.49   N/A  0  90.00  11.65  "
+    " "
+    "N/A  0\n"
+    "           0             0     float     sum      -1     0.50    0.00   N/A  0   0.50   0.00  "
+    " "
+    "N/A  0\n";
+
+class LogFolderTest : public testing::Test {
+public:
+    LogFolderTest() {
+        auto pattern = (fs::temp_directory_path() / "nvl72-logs-XXXXXX").string();
+        folder_ = ::mkdtemp(pattern.data());
+    }
+    ~LogFolderTest() override { fs::remove_all(folder_); }
+    LogFolderTest(LogFolderTest const&) = delete;
+    LogFolderTest& operator=(LogFolderTest const&) = delete;
+    LogFolderTest(LogFolderTest&&) = delete;
+    LogFolderTest& operator=(LogFolderTest&&) = delete;
+
+protected:
+    void write(std::string const& name, std::string const& text) const {
+        std::ofstream(folder_ / name) << text;
+    }
+    /// The one row of 1 MiB of a log with this row in the index.
+    [[nodiscard]] MeasuredCollective row_of(std::string const& index_row) const {
+        write("INDEX.csv", index_header + index_row + "\n");
+        write("a.txt", table);
+        return measured_rows(read_log_folder(folder_.string()).logs.at(0), our_gpus).at(0);
+    }
+    [[nodiscard]] std::string error() const {
+        try {
+            (void)read_log_folder(folder_.string());
+            return "no error";
+        } catch (ConfigError const& error) {
+            std::string text = error.what();
+            return text.substr(text.find("INDEX.csv"));
+        }
+    }
+
+    fs::path folder_;
+};
+
+/// Two boxes of 8: 2 domains; 8 NICs of 400 Gb/s for 8 GPUs are 50 GB/s each.
+TEST_F(LogFolderTest, JoinsTheIndexWithItsLogs) {
+    auto const row = row_of("a.txt,all_reduce,H100,16,2,8,400,infiniband,8,graph,ok,2,");
+    EXPECT_EQ(row.source, (folder_ / "a.txt").string());
+    EXPECT_EQ(row.line, 2);
+    EXPECT_EQ(row.gpu, "h100");
+    EXPECT_EQ(row.query.op, CollectiveOp::all_reduce);
+    EXPECT_EQ(row.query.size, Bytes{1048576});
+    EXPECT_EQ(row.query.bytes_per_element, 4);
+    EXPECT_EQ(row.query.shape.ranks, 16);
+    EXPECT_EQ(row.query.shape.domains, 2);
+    EXPECT_EQ(row.query.shape.ranks_per_domain, 8);
+    EXPECT_DOUBLE_EQ(row.query.shape.per_gpu_nic.count, 50e9);
+    EXPECT_DOUBLE_EQ(row.seconds, 90e-6);
+    EXPECT_DOUBLE_EQ(*row.out_of_place, 100e-6);
+    EXPECT_EQ(row.launch, LaunchMode::graph);
+    EXPECT_EQ(row.fabric, "infiniband");
+    EXPECT_EQ(row.status, RowStatus::ok);
+}
+
+/// Ten boxes with 2 of their 8 GPUs each: NVLink ends at the wall, so 10 domains, not
+/// ceil(20 / 8) = 3. Trays of a rack share it: 6 trays of 4 in partitions of 8 are 3 domains.
+TEST_F(LogFolderTest, CountsDomainsByBoxesOrRacks) {
+    auto const boxes = row_of("a.txt,all_reduce,H100,20,10,2,400,infiniband,8,eager,ok,,").query;
+    EXPECT_EQ(boxes.shape.domains, 10);
+    EXPECT_EQ(boxes.shape.ranks_per_domain, 2);
+    EXPECT_DOUBLE_EQ(boxes.shape.per_gpu_nic.count, 50e9);
+    auto const rack = row_of("a.txt,all_reduce,GB200,24,6,4,400,infiniband,8,eager,ok,,").query;
+    EXPECT_EQ(rack.shape.domains, 3);
+    EXPECT_EQ(rack.shape.ranks_per_domain, 8);
+    auto const one = row_of("a.txt,all_reduce,GB200,72,18,,,none,72,eager,ok,,").query;
+    EXPECT_EQ(one.shape.domains, 1);
+    auto const uneven = row_of("a.txt,all_reduce,GB200,100,25,4,400,roce,72,eager,ok,,").query;
+    EXPECT_EQ(uneven.shape.domains, 2);
+    EXPECT_EQ(uneven.shape.ranks_per_domain, 50);
+}
+
+TEST_F(LogFolderTest, SaysWhyARowIsNoYardstick) {
+    auto const expect = [&](std::string const& index_row, RowStatus status, char const* reason) {
+        auto const row = row_of(index_row);
+        EXPECT_EQ(row.status, status) << index_row;
+        EXPECT_EQ(row.reason, reason) << index_row;
+    };
+    expect("a.txt,all_reduce,H100,8,1,,,none,8,eager,degraded,,slow NIC", RowStatus::set_aside,
+           "quality 'degraded' (slow NIC), INDEX.csv:2");
+    expect("a.txt,reduce,H100,8,1,,,none,8,eager,ok,,", RowStatus::skipped,
+           "operation 'reduce' is not simulated");
+    expect("a.txt,all_reduce,MI300X,8,1,,,none,8,eager,ok,,", RowStatus::skipped,
+           "GPU 'mi300x' is not among configs/gpus");
+    expect("a.txt,all_reduce,A100,8,1,,,none,8,eager,ok,,", RowStatus::skipped,
+           "GPU 'a100' may be a100-40gb or a100-80gb (expected which)");
+    expect("a.txt,all_reduce,H100,8,2,,,none,,eager,ok,,", RowStatus::skipped,
+           "nvlink_domain is not told");
+    expect("a.txt,all_reduce,GB200,128,32,,,roce,64,eager,ok,,", RowStatus::defaulted,
+           "NICs not told: nnodes, nics_per_node, nic_gbps");
+}
+
+TEST_F(LogFolderTest, SkipsSizesThatMoveNothingAndTimesWithoutAFigure) {
+    write("INDEX.csv",
+          std::string(index_header) + "a.txt,all_reduce,H100,8,1,,,none,8,eager,ok,,\n");
+    write("a.txt", std::string(table) + "2097152 524288 float sum -1 100.00 20.97 N/A 7\n");
+    auto const rows = measured_rows(read_log_folder(folder_.string()).logs.at(0), our_gpus);
+    ASSERT_EQ(rows.size(), 3U);
+    EXPECT_EQ(rows[1].status, RowStatus::skipped);
+    EXPECT_EQ(rows[1].reason, "0 bytes: fewer elements than ranks");
+    EXPECT_EQ(rows[2].status, RowStatus::skipped);
+    EXPECT_EQ(rows[2].reason, "7 wrong values out of place");
+}
+
+/// The index says A100, the log's devices which.
+TEST_F(LogFolderTest, LearnsTheKindOfGpuFromTheLog) {
+    write("INDEX.csv",
+          std::string(index_header) + "a.txt,all_reduce,A100,8,1,,,none,8,eager,ok,,\n");
+    write("a.txt",
+          "#  Rank  0 Pid 7 on n1 device  0 [0x07] NVIDIA A100-SXM4-40GB\n" + std::string(table));
+    EXPECT_EQ(read_log_folder(folder_.string()).logs.at(0).facts.gpu, "a100-40gb");
+}
+
+TEST_F(LogFolderTest, NamesMissingAndExtraFiles) {
+    write("INDEX.csv",
+          std::string(index_header) + "a.txt,all_reduce,H100,8,1,,,none,8,eager,ok,5,\n");
+    EXPECT_EQ(error(), "INDEX.csv:2: file: 'a.txt' is not there (expected a log in " +
+                           folder_.string() + ", or the row deleted)");
+    write("a.txt", table);
+    write("b.log", table);
+    write("README.md", "no log\n");
+    auto const notes = read_log_folder(folder_.string()).notes;
+    ASSERT_EQ(notes.size(), 2U);
+    EXPECT_EQ(notes[0],
+              (folder_ / "a.txt").string() + ": 2 rows (expected 5, as INDEX.csv:2 counts them)");
+    EXPECT_EQ(notes[1],
+              (folder_ / "b.log").string() + ": left aside (expected a row in INDEX.csv)");
+}
+
+TEST_F(LogFolderTest, NamesTheLineOfAMistakeInTheIndex) {
+    auto const error_of = [&](std::string const& row) {
+        write("INDEX.csv", index_header + row + "\n");
+        write("a.txt", table);
+        return error();
+    };
+    EXPECT_EQ(error_of("../a.txt,all_reduce,H100,8,1,,,none,8,eager,ok,,"),
+              "INDEX.csv:2: file: '../a.txt' (expected the name of a log beside the index)");
+    EXPECT_EQ(error_of("a.txt,all_reduce,H100,8,3,,,none,8,eager,ok,,"),
+              "INDEX.csv:2: nnodes: 3 nodes of 8 GPUs (expected equal shares)");
+    EXPECT_EQ(error_of("a.txt,all_reduce,H100,1,1,,,none,8,eager,ok,,"),
+              "INDEX.csv:2: ngpus: fewer than 2 ranks (expected 2 or more)");
+    EXPECT_EQ(error_of("a.txt,all_reduce,H100,8,1,,,none,8,lazy,ok,,").substr(0, 35),
+              "INDEX.csv:2: launch: 'lazy' (expect");
+    write("INDEX.csv", "name,gpu\na,b\n");
+    EXPECT_EQ(error(),
+              "INDEX.csv:1: name, gpu (expected the columns file, gpu, ngpus, "
+              "nvlink_domain)");
+}
+
+/// Without an index: one box tells its domain, several do not.
+TEST(LogFacts, AreWhatALogTellsByItself) {
+    std::string const rank = "#  Rank  0 Group  0 Pid 7 on n1 device  0 [0x07] NVIDIA B200\n";
+    std::string const other = "#  Rank  1 Group  0 Pid 8 on n2 device  0 [0x07] NVIDIA B200\n";
+    auto const one = facts_of(parse_nccl_log(rank + table, "x.txt"), "broadcast");
+    EXPECT_EQ(one.op, "broadcast");
+    EXPECT_EQ(one.gpu, "b200");
+    EXPECT_EQ(one.nvlink_domain, 1);
+    auto const two = facts_of(parse_nccl_log(rank + other + table, "x.txt"), "", "h100");
+    EXPECT_EQ(two.gpu, "h100");
+    EXPECT_EQ(two.ranks, 2);
+    EXPECT_EQ(two.nodes, 2);
+    EXPECT_EQ(two.nvlink_domain, 0);
+}
+
+}  // namespace
+}  // namespace nvl72
