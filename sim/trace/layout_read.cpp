@@ -1,6 +1,7 @@
 #include "sim/base/error.hpp"
 #include "sim/trace/hdf5_handle.hpp"
 #include "sim/trace/layout.hpp"
+#include "sim/trace/seal.hpp"
 
 #include <algorithm>
 #include <stdexcept>
@@ -223,12 +224,7 @@ Hdf5Handle open_image(std::vector<char> const& bytes) {
 ResultFile result_from_image(std::vector<char> const& bytes,
                              std::string const& path,
                              std::string& digest) {
-    static constexpr unsigned char signature[] = {0x89, 'H', 'D', 'F', '\r', '\n', 0x1a, '\n'};
-    if (bytes.size() < sizeof signature ||
-        !std::equal(std::begin(signature), std::end(signature), bytes.begin(),
-                    [](unsigned char a, char b) { return a == static_cast<unsigned char>(b); })) {
-        throw ConfigError(path + ": not an HDF5 file (expected a result file of nvl72sim)");
-    }
+    check_seal(bytes, path);
     Hdf5Session const session;
     try {
         auto const file = open_image(bytes);

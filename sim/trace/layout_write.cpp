@@ -1,6 +1,7 @@
 #include "sim/base/error.hpp"
 #include "sim/trace/hdf5_handle.hpp"
 #include "sim/trace/layout.hpp"
+#include "sim/trace/seal.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -52,13 +53,14 @@ void* same_file(void* file) { return file; }
 herr_t keep_file(void* /*file*/) { return 0; }
 
 /// Bytes of a closed file: the library grows its memory in steps, the superblock (version 2 or 3,
-/// HDF5 File Format Specification II.A) says at byte 28 where the file ends.
+/// HDF5 File Format Specification II.A) says at its byte 28 where the file ends.
 std::vector<char> bytes_of(MemoryFile const& file) {
     auto const* begin = static_cast<char const*>(file.bytes);
     std::uint64_t size = 0;
-    NVL72_EXPECT(file.size >= 48, "an HDF5 file has a superblock");
-    std::memcpy(&size, begin + 28, sizeof size);
-    NVL72_EXPECT(size >= 48 && size <= file.size, "an HDF5 file ends where its superblock says");
+    NVL72_EXPECT(file.size >= seal_size + 48, "an HDF5 file has a superblock");
+    std::memcpy(&size, begin + seal_size + 28, sizeof size);
+    NVL72_EXPECT(size >= seal_size + 48 && size <= file.size,
+                 "an HDF5 file ends where its superblock says");
     return {begin, begin + size};
 }
 
@@ -75,7 +77,8 @@ Hdf5Handle create_file(MemoryFile& file) {
                     H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110) >= 0,
                 "set up a file in memory");
     auto const creation = property_list(H5P_FILE_CREATE);
-    hdf5_expect(H5Pset_obj_track_times(creation, false) >= 0 &&
+    hdf5_expect(H5Pset_userblock(creation, seal_size) >= 0 &&
+                    H5Pset_obj_track_times(creation, false) >= 0 &&
                     H5Pset_link_creation_order(creation,
                                                H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED) >= 0,
                 "set up a file");
@@ -246,7 +249,9 @@ std::vector<char> result_image(ResultFile const& result) {
         throw Error(ExitCode::internal_error,
                     std::string("internal error: HDF5 could not ") + failed.what());
     }
-    return bytes_of(memory);
+    auto bytes = bytes_of(memory);
+    seal(bytes);
+    return bytes;
 }
 
 }  // namespace nvl72

@@ -4,14 +4,13 @@
 #include "sim/base/text.hpp"
 #include "sim/trace/atomic_file.hpp"
 #include "sim/trace/layout.hpp"
+#include "sim/trace/seal.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <fstream>
 #include <limits>
 #include <set>
-#include <string_view>
 
 namespace nvl72 {
 
@@ -138,11 +137,9 @@ void check_result_path(std::string const& path) {
     check_writable(path);
     // A slip such as `-o config.yaml` must not cost the user that file.
     std::ifstream there(path, std::ios::binary);
-    std::array<char, 8> first{};
-    there.read(first.data(), first.size());
-    bool const other =
-        there.gcount() > 0 && std::string_view(first.data(), first.size()) != "\x89HDF\r\n\x1a\n";
-    if (other) {
+    std::string first(16, '\0');
+    there.read(first.data(), static_cast<std::streamsize>(first.size()));
+    if (there.gcount() > 0 && !begins_like_a_result(first)) {
         throw ConfigError(path + ": holds something else than a result" +
                           " (expected a new name, or a result file to replace)");
     }

@@ -197,7 +197,7 @@ MISTAKES = [
     # the other commands
     (["compare"], 2, "compare: no file"),
     (["compare", "nosuch.h5"], 2, "nosuch.h5: cannot be read: No such file or directory"),
-    (["compare", "text.h5"], 2, "text.h5: not an HDF5 file"),
+    (["compare", "text.h5"], 2, "text.h5: not a result file of nvl72sim"),
     (["compare", "empty.h5"], 2, "empty.h5: is empty"),
     (["compare", "folder"], 2, "folder: is a folder (expected a result file, .h5)"),
     (["compare", "text.h5", "--points", "a", "b"], 2, "--points: 'a' (expected a whole number)"),

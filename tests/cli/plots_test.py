@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import zlib
 
 try:
     import h5py
@@ -76,7 +77,7 @@ def write(path, sweep=None, ops=None, attributes=()):
                 dataset = group.create_dataset(column, data=numpy.array(values))
             dataset.attrs["unit"] = ""
 
-    with h5py.File(path, "w") as file:
+    with h5py.File(path, "w", userblock_size=512) as file:
         file.attrs.update({"format": "nvl72sim-result", "version": 1, "digest": "0123456789abcdef",
                            "config": "name: <a & b>\n", **dict(attributes)})
         if sweep:
@@ -84,6 +85,12 @@ def write(path, sweep=None, ops=None, attributes=()):
         if ops:
             table(file, "ops", ops)
         file["strings"] = numpy.array([text.encode() for text in strings] or [b""])
+    with open(path, "r+b") as file:
+        file.seek(512)
+        rest = file.read()
+        file.seek(0)
+        line = f"nvl72sim result 1 crc32 {zlib.crc32(rest):08x} {len(rest)}\n"
+        file.write(line.encode().ljust(512, b"\n"))
 
 
 class Plots(unittest.TestCase):
@@ -142,11 +149,18 @@ class Plots(unittest.TestCase):
         self.refused(plots(self.path("no.h5"), "-o", self.path("out")), "no.h5: No such file")
         with open(self.file, "w", encoding="utf-8") as file:
             file.write("name: a config\n")
-        self.refused(plots(self.file, "-o", self.path("out")), "run.h5", "not an HDF5 file")
+        self.refused(plots(self.file, "-o", self.path("out")), "run.h5", "not a result of nvl72sim")
         write(self.file, SWEEP)
         with open(self.file, "r+b") as file:
             file.truncate(3000)
-        self.refused(plots(self.file, "-o", self.path("out")), "run.h5", "damaged")
+        self.refused(plots(self.file, "-o", self.path("out")), "run.h5", "damaged", "run the exp")
+        write(self.file, SWEEP)
+        with open(self.file, "r+b") as file:
+            file.seek(2000)
+            flipped = bytes([file.read(1)[0] ^ 1])
+            file.seek(2000)
+            file.write(flipped)
+        self.refused(plots(self.file, "-o", self.path("out")), "run.h5", "damaged", "run the exp")
         write(self.file, SWEEP, attributes={"format": "other"})
         self.refused(plots(self.file, "-o", self.path("out")), "not a result of nvl72sim")
         write(self.file, SWEEP, attributes={"version": 2})

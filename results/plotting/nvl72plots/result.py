@@ -1,9 +1,12 @@
 """Reads a result file (results/FORMAT.md) into plain columns."""
 
 import os
+import zlib
 
 import h5py
 import numpy
+
+SEAL_SIZE = 512  # bytes before the HDF5 file proper: FORMAT.md, "How it is stored"
 
 # In this order everywhere: stacked bars, tables, labels.
 PARTS = ("compute_s", "exposed_tp_s", "exposed_cp_s", "exposed_ep_s", "exposed_dp_s",
@@ -110,11 +113,23 @@ def read_open(path, file):
     return Result(path, attributes, tables)
 
 
+def check_seal(path):
+    """Compares the checksum at the file's front: libhdf5 can crash on a damaged file."""
+    with open(path, "rb") as file:
+        front, rest = file.read(SEAL_SIZE), file.read()
+    if not front.startswith(b"nvl72sim result 1 "):
+        raise BadFile("not a result of nvl72sim, or damaged (expected 'nvl72sim result 1 ...' at its "
+                      "front; run the experiment again)")
+    line = f"nvl72sim result 1 crc32 {zlib.crc32(rest):08x} {len(rest)}\n"
+    if front != line.encode().ljust(SEAL_SIZE, b"\n"):
+        raise BadFile("damaged or truncated: its bytes do not match the checksum at its front "
+                      "(run the experiment again: nvl72sim run CONFIG -o FILE.h5)")
+
+
 def read(path):
     """The result at `path`; BadFile says in one line why not."""
     try:
-        with open(path, "rb"):
-            pass
+        check_seal(path)
         with h5py.File(path, "r") as file:
             return read_open(path, file)
     except BadFile as why:

@@ -3,6 +3,7 @@
 #include "sim/base/error.hpp"
 #include "sim/base/random.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <csignal>
 #include <cstdio>
@@ -133,13 +134,14 @@ TEST(ResultFileProperty, EveryFileComesBackAndTwiceTheSame) {
 }
 
 /// The child reads the damaged file, so that a crash of the library would be seen, not suffered.
-/// Exit: 0 refused in one line, 1 read back unchanged, anything else is a failure.
-int read_in_child(std::string const& path, std::string const& digest) {
+/// Exit: 0 refused in one line, 1 read; anything else is a failure.
+int read_in_child(std::string const& path) {
     auto const child = ::fork();
     if (child == 0) {
         ::alarm(20);
         try {
-            ::_exit(read_result(path).digest() == digest ? 1 : 2);
+            static_cast<void>(read_result(path));
+            ::_exit(1);
         } catch (ConfigError const& error) {
             std::string const text = error.what();
             ::_exit(text.find(path) == 0 && text.find('\n') == std::string::npos ? 0 : 3);
@@ -152,25 +154,40 @@ int read_in_child(std::string const& path, std::string const& digest) {
     return WIFEXITED(status) ? WEXITSTATUS(status) : 100 + WTERMSIG(status);
 }
 
-TEST(ResultFileProperty, DamageNeverPassesForDataAndNeverCrashes) {
+/// Bytes changed, a piece zeroed, the end cut off, bytes appended, or a piece moved.
+std::string damaged(std::string bytes, RandomStream& random) {
+    auto const somewhere = [&] { return random.below(bytes.size()); };
+    auto const at = somewhere();
+    auto const length = std::min<std::size_t>(1 + random.below(600), bytes.size() - at);
+    switch (random.below(5)) {
+        case 0: bytes.resize(at); break;
+        case 1: bytes.append(1 + random.below(600), static_cast<char>(random.below(256))); break;
+        case 2: std::fill_n(bytes.begin() + static_cast<std::ptrdiff_t>(at), length, '\0'); break;
+        case 3:
+            bytes.replace(std::min(somewhere(), bytes.size() - length), length,
+                          bytes.substr(at, length));
+            break;
+        default:
+            for (auto flips = 1 + random.below(4); flips > 0; --flips) {
+                bytes[somewhere()] = static_cast<char>(random.below(256));
+            }
+    }
+    return bytes;
+}
+
+TEST(ResultFileProperty, DamageIsAlwaysRefusedAndNeverCrashes) {
     auto const folder = fresh_folder();
     auto const path = folder + "/x.h5";
     RandomStream random(2, "damage");
     auto const written = random_file(random);
     write_result(written, path);
     auto const whole = bytes_of(path);
-    int refused = 0;
-    for (int round = 0; round < 100; ++round) {
-        auto bytes = whole;
-        for (auto flips = 1 + random.below(4); flips > 0; --flips) {
-            bytes[random.below(bytes.size())] = static_cast<char>(random.below(256));
-        }
+    ASSERT_EQ(read_in_child(path), 1);
+    for (int round = 0; round < 200; ++round) {
+        auto const bytes = damaged(whole, random);
         std::ofstream(path, std::ios::binary) << bytes;
-        auto const outcome = read_in_child(path, written.digest());
-        ASSERT_LE(outcome, 1) << "round " << round;
-        refused += outcome == 0 ? 1 : 0;
+        ASSERT_EQ(read_in_child(path), bytes == whole ? 1 : 0) << "round " << round;
     }
-    EXPECT_GT(refused, 50);  // the rest fell on bytes that carry nothing
     fs::remove_all(folder);
 }
 

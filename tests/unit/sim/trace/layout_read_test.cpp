@@ -1,6 +1,8 @@
 #include "sim/base/error.hpp"
+#include "sim/trace/atomic_file.hpp"
 #include "sim/trace/hdf5_handle.hpp"
 #include "sim/trace/result_file.hpp"
+#include "sim/trace/seal.hpp"
 
 #include <cstdio>
 #include <cstdlib>
@@ -24,6 +26,13 @@ std::string write_sample() {
     file.tables.push_back({"sweep", {{"x", "s", "", std::vector<double>{1, 2}}}});
     write_result(file, scratch());
     return scratch();
+}
+
+/// As if write_result had written what stands there now.
+void seal_again(std::string const& path) {
+    auto bytes = read_whole(path);
+    seal(bytes);
+    write_whole(path, bytes);
 }
 
 std::string error_after_reading(std::string const& path) {
@@ -58,6 +67,7 @@ TEST(ResultLayout, LaterVersionIsRefusedByNumber) {
     H5Awrite(attribute, H5T_NATIVE_ULLONG, &two);
     H5Aclose(attribute);
     H5Fclose(file);
+    seal_again(path);
     auto const text = error_after_reading(path);
     EXPECT_TRUE(holds(text, "format version 2 (this program reads version 1)")) << text;
 }
@@ -70,13 +80,16 @@ TEST(ResultLayout, ChangedNumberNoLongerFitsTheDigest) {
     H5Dwrite(dataset, H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, values);
     H5Dclose(dataset);
     H5Fclose(file);
+    EXPECT_THROW(read_result(path), ConfigError);
+    seal_again(path);
     auto const text = error_after_reading(path);
     EXPECT_TRUE(holds(text, "damaged: its data give digest")) << text;
 }
 
 TEST(ResultLayout, LibraryPrintsNothingOfItsOwn) {
     auto const path = write_sample();
-    std::filesystem::resize_file(path, 200);
+    std::filesystem::resize_file(path, 700);
+    seal_again(path);  // so that the library itself meets the half superblock
     testing::internal::CaptureStderr();
     auto const text = error_after_reading(path);
     EXPECT_TRUE(holds(text, "damaged or truncated")) << text;

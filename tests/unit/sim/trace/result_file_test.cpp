@@ -314,7 +314,7 @@ TEST(ResultFile, ForeignFilesAreSaidToBeForeign) {
     spoil(folder / "empty.h5", "");
     EXPECT_TRUE(holds(read_error(folder / "empty.h5"), "empty.h5: is empty"));
     spoil(folder / "text.h5", "seed: 7\nname: this is a config\n");
-    EXPECT_TRUE(holds(read_error(folder / "text.h5"), "text.h5: not an HDF5 file"));
+    EXPECT_TRUE(holds(read_error(folder / "text.h5"), "text.h5: not a result file"));
 }
 
 TEST(ResultFile, TruncationAnywhereIsOneLine) {
