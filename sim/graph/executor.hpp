@@ -25,7 +25,8 @@ struct Execution {
 
 /// Runs the graph: a task starts when it heads its stream and everything it needs has finished.
 /// `times` is indexed by CostId. `progress` is told the finished share now and then; it may throw
-/// to stop the run. Throws NoProgress naming who waits for what.
+/// to stop the run. Throws NoProgress naming the ranks that wait, and for which resource, where one
+/// has no capacity left (a graph's own cycles were refused when it was built).
 Execution execute(TaskGraph const& graph,
                   std::span<TaskTime const> times,
                   std::function<void(double)> const& progress = {});

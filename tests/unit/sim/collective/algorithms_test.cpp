@@ -1,11 +1,14 @@
 #include "sim/collective/algorithms.hpp"
 
 #include "sim/base/error.hpp"
+#include "sim/collective/tuner.hpp"
 #include "sim/cost/profile.hpp"
 #include "topology/fabric.hpp"
 
 #include <gtest/gtest.h>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace nvl72 {
 namespace {
@@ -47,6 +50,36 @@ TEST(CollectiveChoice, OneByteReductionsStayOnRings) {
     Machine const box("hgx-h100", 8);
     EXPECT_EQ(box.chosen(CollectiveOp::all_reduce, 1_GiB, {}, 1), "ring-simple");
     EXPECT_THROW(box.chosen(CollectiveOp::all_reduce, 1_GiB, "nvls", 1), ConfigError);
+}
+
+// The tree's NVLS step has no 1-byte sum either: what takes the tree with 2 bytes takes a ring.
+TEST(CollectiveChoice, OneByteReductionsOverBoxesStayOnRings) {
+    Machine const boxes("hgx-h100-superpod", 16);
+    ASSERT_EQ(boxes.chosen(CollectiveOp::all_reduce, 4_GiB, {}, 2), "hierarchical");
+    EXPECT_EQ(boxes.chosen(CollectiveOp::all_reduce, 4_GiB, {}, 1), "ring-simple");
+    try {
+        static_cast<void>(boxes.chosen(CollectiveOp::all_reduce, 4_GiB, "hierarchical", 1));
+        FAIL() << "the switches summed bytes";
+    } catch (ConfigError const& error) {
+        EXPECT_NE(std::string(error.what()).find("the NVLink switches reduce no 1-byte type"),
+                  std::string::npos)
+            << error.what();
+    }
+}
+
+// NCCL counts floor(log2 of the domains) levels up and as many down, 20.9 us each, and 25 us for
+// NVLS: one byte over 2 and 3 boxes 25 + 2 x 20.9, over 4 and 7 25 + 4 x 20.9, over 8 25 + 6
+// x 20.9.
+TEST(CollectiveTuner, TreeOverDomainsHasTheFloorOfTheirLogarithmInLevels) {
+    std::vector<std::pair<std::int64_t, double>> const expected_us{
+        {2, 66.8}, {3, 66.8}, {4, 108.6}, {7, 108.6}, {8, 150.4}};
+    for (auto const& [boxes, us] : expected_us) {
+        Machine const machine("hgx-h100-superpod", 8 * boxes);
+        auto const shape = machine.fabric.shape_of(0, 1, 8 * boxes);
+        ASSERT_EQ(shape.domains, boxes);
+        Choice const choice{*machine.profile.collectives, CollectiveOp::all_reduce, 1_B, shape};
+        EXPECT_NEAR(tuner_hierarchical(choice) * 1e6, us, 1e-3) << boxes;
+    }
 }
 
 TEST(CollectiveChoice, TwoBoxesTakeTheTreeOverNvlsAndFourTheRing) {

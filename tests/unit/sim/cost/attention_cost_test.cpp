@@ -90,6 +90,15 @@ TEST(AttentionCost, BackwardIsTheForwardsWorkTimesItsFactor) {
     EXPECT_EQ(attention_cost(section, attention, 1, 1).time.count, 22'000'000);
 }
 
+TEST(AttentionCost, LoadSlowsTheTensorCoresOnly) {
+    auto const section = plain_section();
+    auto attention = heads_of_128(1, 256, 256, 1);
+    // 10 us + 3 blocks x 1.2 us + 2 starts of 0.5 us
+    EXPECT_EQ(attention_cost(section, attention, 1, 1.2).time.count, 14'600'000);
+    attention.backward = true;  // 10 us + 3 x 4.6 us
+    EXPECT_EQ(attention_cost(section, attention, 1, 1.2).time.count, 23'800'000);
+}
+
 TEST(AttentionCost, TheBasisNamesWhatWasNotMeasured) {
     auto const section = plain_section();
     auto attention = heads_of_128(1, 256, 256, 4);

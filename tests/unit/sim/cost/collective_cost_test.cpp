@@ -100,6 +100,28 @@ TEST(CollectiveCost, RingAcrossDomainsIsBoundByItsNics) {
     EXPECT_NE(cost.basis.why.find("network: bytes below 256 MB"), std::string::npos);
 }
 
+TEST(CollectiveCost, LowLatency128RingLosesEightOf128BytesOnTheNetworkToo) {
+    // 2 domains of 4, 8 MB: 5 + 12 x 2 + 2 x 6 us; 14/8 of 8 MB over 4 NICs of 10 GB/s at 80 %, of
+    // which 120 in 128 bytes are payload: 14 MB / 30 GB/s.
+    auto const query =
+        query_of(CollectiveAlgorithm::ring_ll128, CollectiveOp::all_reduce, 8'000'000, 8, 2);
+    auto section = plain_section();
+    EXPECT_NEAR(us(section, query), 41 + 14e6 / 30e3, 1e-6);
+    // Its default channels carry 20 GB/s at most: 14 MB / (20 x 120 / 128) GB/s.
+    section.network.ring_bandwidth_max = 20_GBps;
+    EXPECT_NEAR(us(section, query), 41 + 14e6 / 18.75e3, 1e-6);
+}
+
+TEST(CollectiveCost, LowLatencyRingSendsAFlagWithEveryWordOnTheNetworkToo) {
+    // 2 domains of 4, 8 MB: a rank's chunk is 1 MB, 488.28125 times 2 KiB: hops of 1 + 0.5 x
+    // 488.28125 / 489.28125 us, 2 of 5 us across; 14 MB over 4 NICs of 10 GB/s at 80 %, half of it
+    // data: 16 GB/s.
+    auto const query =
+        query_of(CollectiveAlgorithm::ring_ll, CollectiveOp::all_reduce, 8'000'000, 8, 2);
+    double const hop = 1 + 0.5 * 488.28125 / 489.28125;
+    EXPECT_NEAR(us(plain_section(), query), 5 + 12 * hop + 2 * 5 + 14e6 / 16e3, 1e-6);
+}
+
 TEST(CollectiveCost, HierarchicalAddsTreeLevels) {
     // 2 domains of 8, 8 MB: base 20 + 2 x 50 us; NVLS 9 MB / 80 GB/s x 1.1 = 123.75 us; NICs
     // 8 MB / (8 x 10 x 0.8 GB/s) = 125 us bind.

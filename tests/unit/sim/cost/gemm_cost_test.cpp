@@ -117,6 +117,24 @@ TEST(GemmCost, ItsLatencyIsTheLaunch) {
     EXPECT_EQ((cost.time - cost.bandwidth_part).count, 3'000'000);
 }
 
+// The tables' FP8 GEMM launches its quantisation too. With operands ready only one kernel is left,
+// launched as the BF16 one: 3 us; its 1024 steps of 1 ns and 1 us of prologue stay.
+TEST(GemmCost, ReadyOperandsAreNotQuantisedAndLaunchOneKernel) {
+    auto section = plain_section();
+    section.precisions.emplace_back("bf16", plain_row(1));
+    auto quantising = plain_row(1);
+    quantising.launch = Seconds{7e-6};
+    quantising.operand_bytes = 1;
+    quantising.quantise = BytesPerSecond{128.0 * 1024 * 3 / 1e-6};  // 1 us
+    section.precisions.emplace_back("fp8", quantising);
+    auto const cost = [&](bool ready) {
+        return gemm_cost(section, {Precision::fp8, 128, 128, 1024, ready}, 1, 1);
+    };
+    EXPECT_EQ(cost(false).time.count, 7'000'000 + 2'024'000 + 1'000'000);
+    EXPECT_EQ(cost(true).time.count, 3'000'000 + 2'024'000);
+    EXPECT_EQ(cost(true).bandwidth_part.count, 2'024'000);
+}
+
 TEST(GemmCost, TheBasisNamesAxisAndSide) {
     auto section = plain_section();
     section.precisions.emplace_back("bf16", plain_row(1));

@@ -104,6 +104,9 @@ TEST(Profile, SustainedLoadSlowsComputeAndSparesMemory) {
     };
     EXPECT_NEAR(ratio(Gemm{Precision::bf16, 16384, 16384, 16384}), profile.sustained, 0.01);
     EXPECT_NEAR(ratio(Gemm{Precision::bf16, 1, 16384, 16384}), 1, 0.01);
+    // 64 heads over 65536 tokens: scores take far longer than queries, keys and values move.
+    EXPECT_NEAR(ratio(Attention{Precision::bf16, 1, 65536, 65536, 64, 8, 128}), profile.sustained,
+                0.02);
     EXPECT_EQ(ratio(MemoryTraffic{Bytes{1'000'000'000}, 1}), 1);
 }
 

@@ -97,6 +97,22 @@ TEST(Executor, CarriesTheBytesOfItsTasks) {
     EXPECT_NEAR(done.carried[0], 95, 1e-9);
 }
 
+// A link that is down carries nothing: the step would never end.
+TEST(Executor, NoProgressIsExitFourAndNamesTheRankThatWaitsAndForWhat) {
+    OneLink one(0);
+    one.add(one.stream(), 0, 80);
+    try {
+        (void)execute(one.builder.build(), send);
+        FAIL() << "80 bytes crossed a link of capacity 0";
+    } catch (NoProgress const& error) {
+        EXPECT_EQ(error.code(), ExitCode::no_progress);
+        EXPECT_EQ(static_cast<int>(error.code()), 4);
+        EXPECT_STREQ(error.what(),
+                     "no progress: nothing is pending, 1 activities cannot end; stage 0 (rank 0) "
+                     "pp: send waits for resource 0 (capacity 0)");
+    }
+}
+
 TEST(Executor, StopsWhenItsListenerThrows) {
     OneLink one(1e12);
     StreamId const stream = one.stream();

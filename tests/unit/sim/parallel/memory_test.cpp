@@ -76,6 +76,25 @@ TEST(MemoryOf, Llama70BIsTheHandSum) {
     EXPECT_EQ(worst_memory(p, llama_70b(), MemoryPolicy{}).stage, 0);
 }
 
+// ZeRO-1 shards over every rank that sums the same gradients: dp x cp. With cp 2 the job above has
+// dp 1, and on twice the GPUs dp 2.
+TEST(MemoryOf, OptimizerIsShardedOverContextParallelRanksToo) {
+    Layout layout;
+    layout.tp = 8;
+    layout.pp = 4;
+    layout.cp = 2;
+    for (std::int64_t const gpus : {64, 128}) {
+        auto const p = check_layout(layout, gpus, llama_70b(), 256, 8192);
+        ASSERT_EQ(p.dp, gpus / 64);
+        MemoryPolicy policy;
+        EXPECT_EQ(memory_of(p, llama_70b(), policy, 0).optimizer,
+                  Bytes{12 * 2'270'756'864 / (2 * p.dp)});
+        policy.shard_gradients = true;
+        EXPECT_EQ(memory_of(p, llama_70b(), policy, 0).gradients,
+                  Bytes{4 * 2'270'756'864 / (2 * p.dp)});
+    }
+}
+
 TEST(MemoryOf, PoliciesChangeOnlyWhatTheyOwn) {
     auto const p = job(8, 4, 1, 64);
     auto const base = memory_of(p, llama_70b(), MemoryPolicy{}, 0);

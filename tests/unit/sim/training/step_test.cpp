@@ -1,10 +1,12 @@
 #include "sim/training/step.hpp"
 
 #include "sim/base/error.hpp"
+#include "sim/cost/profile.hpp"
 #include "sim/study/point.hpp"
 #include "tests/support/small_experiment.hpp"
 
 #include <gtest/gtest.h>
+#include <string_view>
 
 namespace nvl72 {
 namespace {
@@ -24,6 +26,14 @@ std::string refusal_of(std::vector<std::string> const& overrides) {
         return error.what();
     }
     return "fits";
+}
+
+std::vector<TaskId> tasks_of(TaskGraph const& graph, std::string_view phase) {
+    std::vector<TaskId> found;
+    for (std::uint32_t i = 0; i < graph.tasks().size(); ++i) {
+        if (graph.phases()[graph.tasks()[i].phase] == phase) found.emplace_back(i);
+    }
+    return found;
 }
 
 }  // namespace
@@ -146,6 +156,91 @@ TEST(StepMemory, ChecksTheFullestStage) {
     } catch (DoesNotFit const& error) {
         EXPECT_NE(std::string(error.what()).find("stage 1"), std::string::npos) << error.what();
     }
+}
+
+// Llama-3.1-8B, tp 4, pp 2, vp 2: a chunk has 8 of 32 layers.
+//   a layer's matrices / 4   attention 4096 x (2 x 4096 + 2 x 1024) / 4 = 10,485,760
+//                            ffn       3 x 4096 x 14336 / 4             = 44,040,192
+//   8 layers and 16 norms    8 x 54,525,952 + 16 x 4096                 = 436,273,152
+//   embedding, or head       128256 / 4 x 4096                          = 131,334,144
+constexpr std::int64_t chunk_parameters = 436'273'152;
+constexpr std::int64_t table_parameters = 131'334'144;
+constexpr std::int64_t final_norm = 4096;
+
+// A ring of 2 data-parallel ranks sends half of each buffer; gradients and gathered parameters have
+// 2 bytes each: as many bytes as parameters.
+TEST(SimulateStep, DataParallelTrafficIsEveryParameterTheHeadsToo) {
+    auto const point = load_point(small_experiment().points.at(0), shipped_library(), {});
+    ASSERT_EQ(point.parallel.dp, 2);
+    auto const done = simulate_point(point, 0);
+    std::int64_t const sent[2][2] = {
+        {chunk_parameters + table_parameters, chunk_parameters},
+        {chunk_parameters, chunk_parameters + table_parameters + final_norm}};
+    TaskGraph const& graph = done.step.graph;
+    for (std::string_view const phase : {"gradient reduce-scatter", "parameter all-gather"}) {
+        auto const tasks = tasks_of(graph, phase);
+        ASSERT_EQ(tasks.size(), 4U) << phase;
+        for (TaskId const id : tasks) {
+            auto const stage = graph.class_of(id).value;
+            auto const chunk = static_cast<std::size_t>(graph.tasks()[id.value].chunk);
+            EXPECT_NEAR(graph.traffic(id)[0].amount, static_cast<double>(sent[stage][chunk]), 1)
+                << graph.describe(id);
+        }
+    }
+}
+
+// Its 2 data-parallel (or context-parallel) ranks step half of a stage's parameters each, at the
+// recipe's 30 bytes of HBM traffic; alone with its optimizer state a rank steps all.
+TEST(SimulateStep, OptimizerStepsTheShardOfOneRank) {
+    auto const times_of = [](LoadedPoint const& point) {
+        auto const done = simulate_point(point, 0);
+        std::vector<Picoseconds> times;
+        for (TaskId const id : tasks_of(done.step.graph, "optimizer")) {
+            times.push_back(done.step.execution.finish[id.value] -
+                            done.step.execution.start[id.value]);
+        }
+        return times;
+    };
+    std::int64_t const first = 2 * chunk_parameters + table_parameters;
+    auto const expected = [&](LoadedPoint const& point, std::int64_t ranks) {
+        std::vector<Picoseconds> times;
+        for (std::int64_t const parameters : {first, first + final_norm}) {
+            MemoryTraffic const traffic{Bytes{parameters / ranks * 30}, 1};
+            times.push_back(cost(point.profile, traffic, Load::sustained).time);
+        }
+        return times;
+    };
+    for (char const* cp : {"1", "2"}) {
+        auto const overrides = std::vector{std::string("systems.0.layout.cp=") + cp};
+        auto point = load_point(small_experiment(overrides).points.at(0), shipped_library(), {});
+        EXPECT_EQ(times_of(point), expected(point, 2)) << "cp " << cp;
+        point.recipe.state.distributed_optimizer = false;
+        EXPECT_EQ(times_of(point), expected(point, 1)) << "cp " << cp;
+    }
+}
+
+// Key-value exchanges that nothing hides are part of the step, and so of what it stands on: the
+// shares of the bases sum to the compute and the exposed communication of all GPUs. (One stage:
+// with more, what is exposed while a peer is late counts as bubble.)
+TEST(SimulateStep, ExposedContextParallelTimeIsOnTheBasis) {
+    auto point = load_point(small_experiment({"systems.0.layout.cp=2", "systems.0.layout.pp=1",
+                                              "systems.0.layout.vp=1"})
+                                .points.at(0),
+                            shipped_library(), {});
+    point.recipe.overlap.cp = false;
+    auto const done = simulate_point(point, 0);
+    double busy = 0, exposed_cp = 0, shares = 0;
+    for (std::size_t c = 0; c < done.step.by_class.size(); ++c) {
+        Breakdown const& part = done.step.by_class[c];
+        double const gpus = done.step.graph.classes()[c].multiplicity;
+        busy += gpus * to_seconds(part.compute);
+        for (Picoseconds const exposed : part.exposed) busy += gpus * to_seconds(exposed);
+        exposed_cp +=
+            gpus * to_seconds(part.exposed[static_cast<std::size_t>(ParallelDimension::cp)]);
+    }
+    for (BasisShare const& share : done.step.shares) shares += share.seconds;
+    ASSERT_GT(exposed_cp, 0.01 * busy) << "else this test sees nothing";
+    EXPECT_NEAR(shares, busy, 1e-3 * busy);
 }
 
 // tp 2 x pp 4 x cp 2 leave dp 1, but gradients are summed over context-parallel ranks too.

@@ -227,6 +227,32 @@ TEST(TurnCost, RunsTheHeadInItsOwnPrecision) {
     }
 }
 
+// FP8 with 6 B of traffic an element. Forward quantises the inputs of the 4 linear layers (widths
+// 1024, 1024, 1024, 4096), backward the gradients of their outputs (3072, 1024, 8192, 1024): 4
+// kernels of 100 ns more each way. The head stays BF16 and quantises nothing.
+TEST(TurnCost, QuantisesInputsForwardAndGradientsBackward) {
+    Bench bench(1, 1);
+    bench.precision.linear = Precision::fp8;
+    bench.precision.quantise_bytes = 6;
+    EXPECT_EQ(bench.turn(true).compute.time, 5100_ns + 400_ns);
+    EXPECT_EQ(bench.turn(false).compute.time, 9100_ns + 400_ns);
+    auto const asks = [&](bool forward, std::int64_t width) {
+        return bench.queries(forward).contains(MemoryTraffic{Bytes{4096 * width * 6}, 1});
+    };
+    for (std::int64_t const width : {1024, 4096}) EXPECT_TRUE(asks(true, width)) << width;
+    for (std::int64_t const width : {1024, 3072, 8192}) EXPECT_TRUE(asks(false, width)) << width;
+    bench.chunk = {1, false, true};
+    EXPECT_EQ(bench.turn(false).compute.time, 9100_ns + 400_ns + 2200_ns);
+}
+
+// Each of 4 ranks quantises its quarter before it is gathered: 4096 tokens x 8192 / 4 x 6 B.
+TEST(TurnCost, QuantisesOnlyItsOwnPartOfAGradient) {
+    Bench bench(4, 1);
+    bench.precision.linear = Precision::fp8;
+    bench.precision.quantise_bytes = 6;
+    EXPECT_TRUE(bench.queries(false).contains(MemoryTraffic{Bytes{4096 * 8192 / 4 * 6}, 1}));
+}
+
 // Whatever the times, hiding never waits longer, and the same bytes cross the links.
 TEST(TurnCost, OverlapNeverWaitsLongerAndMovesTheSameBytes) {
     for (std::int64_t ns = 10; ns < 1'000'000; ns *= 3) {
