@@ -45,7 +45,8 @@ struct GpuSpec {
 };
 std::vector<Field<GpuSpec>> const& fields_of(GpuSpec const*);
 
-/// The shipped GPU `name` (or a path to one); `asked` is where it was named.
+/// The shipped GPU `name` (or a path to one); `asked` is where it was named. Refuses peaks that no
+/// dense tensor core reaches: sparse figures are the likely slip.
 GpuSpec load_gpu(Library const& library,
                  std::string const& name,
                  Place const& asked,

@@ -116,7 +116,15 @@ void check_tensor(Layout const& layout, Architecture const& a) {
     }
 }
 
-void check_sequence(Layout const& layout, std::int64_t sequence) {
+void check_sequence(Layout const& layout, Architecture const& a, std::int64_t sequence) {
+    // As Megatron refuses it. A model made by hand may leave its positions open (0).
+    if (a.max_sequence > 0 && sequence > a.max_sequence) {
+        fail(a.place,
+             fmt::format("{} positions for sequences of {} tokens", a.max_sequence, sequence),
+             fmt::format("a sequence_length of at most {}, or a copy of this model with more "
+                         "max_position_embeddings",
+                         a.max_sequence));
+    }
     // Context parallel ranks take one block from each end of the sequence, to balance the mask.
     if (layout.cp > 1 && sequence % (2 * std::int64_t{layout.cp}) != 0) {
         fail(layout.place_of("cp"), fmt::format("cp {}", layout.cp),
@@ -197,7 +205,7 @@ Parallel check_layout(Layout const& layout,
     check_ranges(layout);
     std::int64_t const dp = data_parallel(layout, gpus);
     check_tensor(layout, architecture);
-    check_sequence(layout, sequence);
+    check_sequence(layout, architecture, sequence);
 
     Parallel parallel;
     parallel.gpus = gpus;

@@ -2,8 +2,10 @@
 
 #include "sim/base/text.hpp"
 
+#include <array>
 #include <filesystem>
 #include <fmt/format.h>
+#include <span>
 
 namespace nvl72 {
 
@@ -79,8 +81,59 @@ std::vector<Field<Recipe>> const& fields_of(Recipe const*) {
     return fields;
 }
 
+namespace {
+
+/// What a number of a recipe can be; outside it is a slip of the hand (bits for bytes, all
+/// parameters for one).
+struct Limits {
+    char const* key;
+    double least, most;
+};
+constexpr std::array policy_limits{
+    Limits{"saved_input_bytes", 0.25, 8},
+    Limits{"quantise_bytes", 0, 64},
+    Limits{"gathered_bytes", 0.25, 8},
+    Limits{"parameter_gather_bytes", 0.25, 8},
+};
+constexpr std::array state_limits{
+    Limits{"weight_bytes", 0.25, 8},
+    Limits{"gradient_bytes", 0.25, 8},
+    Limits{"optimizer_bytes", 0.25, 32},
+};
+constexpr std::array overlap_limits{
+    Limits{"tp_sms", 0, 1000},
+    Limits{"tp_scatter_pieces", 1, 1000},
+};
+constexpr std::array reserve_limits{Limits{"fragmentation", 0, 1}};
+constexpr std::array recipe_limits{Limits{"optimizer_traffic_bytes", 1, 200}};
+
+/// Every given number of `map` that has limits lies within them.
+void check_limits(Value const* map, std::span<Limits const> limits) {
+    for (auto const& [key, least, most] : limits) {
+        Value const* given = map != nullptr ? map->find(key) : nullptr;
+        if (given == nullptr) continue;
+        double const number = ValueType<double>::read(*given);
+        if (number >= least && number <= most) continue;
+        fail(given->place, given->scalar, fmt::format("{} to {}", least, most));
+    }
+}
+
+void check_recipe(Value const& file) {
+    for (auto const& [name, policy] : file.find("precisions")->entries) {
+        check_limits(&policy, policy_limits);
+    }
+    check_limits(file.find("overlap"), overlap_limits);
+    check_limits(file.find("state"), state_limits);
+    check_limits(file.find("reserve"), reserve_limits);
+    check_limits(&file, recipe_limits);
+}
+
+}  // namespace
+
 Recipe load_recipe(std::string const& path, Trail* trail) {
-    auto recipe = load_spec<Recipe>(path, trail);
+    Value const file = load_yaml(path);
+    auto recipe = read_spec<Recipe>(file, trail);
+    check_recipe(file);
     recipe.name = std::filesystem::path(path).stem().string();
     recipe.place = {path, 1, ""};
     return recipe;

@@ -67,6 +67,7 @@ struct Recipe {
 };
 std::vector<Field<Recipe>> const& fields_of(Recipe const*);
 
+/// Throws ConfigError where a number is outside what training software can have.
 Recipe load_recipe(std::string const& path, Trail* trail = nullptr);
 
 /// The policy of `word`; throws ConfigError at `asked` with the recipe's words.

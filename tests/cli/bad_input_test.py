@@ -175,6 +175,7 @@ MISTAKES = [
     (show(TP + "3"), 2, "= 48 GPUs per replica (expected a divisor of the 1024 GPUs)"),
     (show(TP + "256", "systems.0.layout.pp=1", "systems.0.layout.vp=1"), 2,
      "tp: tp 256 (expected a divisor of llama-3.1-405b's 128 heads)"),
+    (show("model=llama-2-70b"), 2, "llama-2-70b.json: 4096 positions for sequences of 8192 tokens"),
     (show("systems.0.layout.dp=3"), 2, "(expected 1024 GPUs in all, which is dp 8)"),
     (show("systems.0.layout.ep=2"), 2, "ep: ep 2 (expected 1: llama-3.1-405b has no experts)"),
     (show("systems.0.layout.cp=3", GPUS + "192"), 2, "cp"),

@@ -53,6 +53,22 @@ TEST(CheckLayout, CompletesDataParallelAndMicroBatches) {
     EXPECT_FALSE(check_layout(layout_of("{pp: 8}"), 8, llama_70b(), 256, 8192).sequence_parallel);
 }
 
+TEST(CheckLayout, SequencesBeyondTheModelsPositionsAreRefusedWithTheRemedy) {
+    auto model = llama_70b();
+    model.place = {"models/llama-2-70b.json", 0, ""};
+    model.max_sequence = 4096;
+    EXPECT_EQ(check_layout(layout_of("{tp: 8}"), 8, model, 256, 4096).sequence, 4096);
+    try {
+        check_layout(layout_of("{tp: 8}"), 8, model, 256, 8192);
+        FAIL() << "8192 tokens in 4096 positions";
+    } catch (ConfigError const& error) {
+        EXPECT_STREQ(error.what(),
+                     "models/llama-2-70b.json: 4096 positions for sequences of 8192 tokens "
+                     "(expected a sequence_length of at most 4096, or a copy of this model with "
+                     "more max_position_embeddings)");
+    }
+}
+
 // Published Llama-3.1-405B layouts (Megatron-Bridge, MLPerf): 126 layers with the embedding and the
 // loss make 128 = 64 chunks of 2; the first and last chunk hold one layer.
 TEST(CheckLayout, DealsEmbeddingAndLossOutAsLayers) {
