@@ -14,7 +14,7 @@ struct RingAllReduce {
         if (n == 1) return keep(wire, call.count, call.send, call.receive);
         int const next = (wire.rank() + 1) % n;
         int const previous = (wire.rank() + n - 1) % n;
-        auto const mine = share(call.count, wire.team().channel(), wire.team().channels());
+        auto const mine = channel_share(wire, call.count);
         for (std::int64_t done = 0; done < mine.size; done += n * wire.room()) {
             std::int64_t const turn = least(mine.size - done, n * wire.room());
             // Part of the step: rank + n - step, so that it ends at its owner.

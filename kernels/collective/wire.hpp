@@ -241,24 +241,60 @@ private:
     std::uint64_t received_[ranks_max];
 };
 
+/// Which rows go where in the moe_* calls of one rank, without duplicates.
+struct Routes {
+    std::int64_t tokens;
+    std::int32_t const* list;     ///< [ranks][tokens]: the tokens that go to a rank, ascending
+    std::int32_t const* rows_to;  ///< [ranks]: how many those are
+    std::int32_t* rows_from;      ///< [channels][ranks]: how many came; moe_dispatch writes it
+};
+
 /// The operands of one call on one rank. A body is a struct with
 ///   template <class Wire> static NVL_HD void run(Wire& wire, Call<typename Wire::T> const& call)
 template <class T>
 struct Call {
     T* send;
     T* receive;
-    std::int64_t count;
+    std::int64_t count;  ///< see Op
     int root;
+    Routes routes;
+    T* multicast_send;  ///< the same buffers of all ranks at one address, or nullptr
+    T* multicast_receive;
 };
 
-NVL_HD inline std::int64_t least(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
+/// This channel's share of `count` elements.
+template <class Wire>
+NVL_HD Share channel_share(Wire const& wire, std::int64_t count) {
+    return share(count, wire.team().channel(), wire.team().channels());
+}
 
 /// Copies this channel's share of `count` elements within the rank; nothing to do in place.
 template <class Wire, class T>
-NVL_HD void keep(Wire& wire, std::int64_t count, T* from, T* to) {
+NVL_HD void keep(Wire const& wire, std::int64_t count, T* from, T* to) {
     if (from == to) return;
-    auto const mine = share(count, wire.team().channel(), wire.team().channels());
+    auto const mine = channel_share(wire, count);
     move(wire.team(), mine.size, Run<T>{from + mine.begin}, Run<T>{to + mine.begin});
+}
+
+/// Calls f(peer) for every other rank, the next one first, so that ranks do not all send to one.
+template <class Wire, class F>
+NVL_HD void each_next(Wire const& wire, F f) {
+    for (int step = 1; step < wire.ranks(); ++step) f((wire.rank() + step) % wire.ranks());
+}
+
+/// The same, the previous one first: the order in which messages of each_next come in.
+template <class Wire, class F>
+NVL_HD void each_previous(Wire const& wire, F f) {
+    for (int step = 1; step < wire.ranks(); ++step)
+        f((wire.rank() + wire.ranks() - step) % wire.ranks());
+}
+
+/// Calls f(begin, size) for the messages of this channel's share of `count` elements.
+template <class Wire, class F>
+NVL_HD void each_message(Wire const& wire, std::int64_t count, F f) {
+    auto const mine = channel_share(wire, count);
+    for (std::int64_t done = 0; done < mine.size; done += wire.room())
+        f(mine.begin + done, least(mine.size - done, wire.room()));
 }
 
 }  // namespace nvl72::kernels

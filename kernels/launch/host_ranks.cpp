@@ -35,6 +35,7 @@ struct Operands {
     std::byte* receive;
     std::int64_t stride;
     int sets;
+    Routes routes;
 };
 
 using Clock = std::chrono::steady_clock;
@@ -47,21 +48,35 @@ void run_block(HostTeam& team,
                Job const& job,
                Operands const& operands,
                Clock::time_point* ends) {
-    using R = std::remove_cvref_t<decltype(std::get<row>(table))>;
+    using R = RowAt<row>;
     Wire<HostTeam, T, R::protocol> wire(team, world);
     for (int i = 0; i < job.iterations; ++i) {
         std::int64_t const offset = i % operands.sets * operands.stride;
-        Call<T> const call{reinterpret_cast<T*>(operands.send + offset),
-                           reinterpret_cast<T*>(operands.receive + offset), job.count, job.root};
+        Call<T> const call{.send = reinterpret_cast<T*>(operands.send + offset),
+                           .receive = reinterpret_cast<T*>(operands.receive + offset),
+                           .count = job.count,
+                           .root = job.root,
+                           .routes = operands.routes,
+                           .multicast_send = nullptr,
+                           .multicast_receive = nullptr};
         R::Body::run(wire, call);
         ends[i] = Clock::now();
     }
     wire.save();
 }
 
+template <std::size_t row, class T>
+constexpr Block block_for() {
+    if constexpr (RowAt<row>::protocol == Protocol::multicast) {
+        return nullptr;
+    } else {
+        return run_block<row, T>;
+    }
+}
+
 template <class T, std::size_t... row>
 constexpr std::array<Block, table_size> blocks_of(std::index_sequence<row...>) {
-    return {run_block<row, T>...};
+    return {block_for<row, T>()...};
 }
 
 Block block_of(Job const& job) {
@@ -96,7 +111,7 @@ public:
 
 private:
     std::byte* at(int rank, Buffer buffer, int set, std::size_t size) const;
-    Operands operands(int rank) const;
+    Operands operands(int rank);
     void work(int rank, int core);
     void start_together(HostTeam& team, std::uint64_t block);
 
@@ -104,6 +119,9 @@ private:
     World world_{};
     std::vector<Bytes> mailboxes_;
     std::vector<std::array<Bytes, 2>> buffers_;
+    Routed routed_;
+    std::vector<RouteTables> routes_;
+    std::vector<std::vector<std::int32_t>> rows_from_;
 
     std::mutex mutex_;
     std::condition_variable changed_;
@@ -172,11 +190,24 @@ void HostRanks::read(int rank, Buffer buffer, int set, std::span<std::byte> byte
     std::copy_n(from, bytes.size(), bytes.begin());
 }
 
-void HostRanks::route(MoeRouting const&) { throw RanksError("not yet"); }
+void HostRanks::route(MoeRouting const& routing) {
+    std::vector<RouteTables> tables;
+    for (int rank = 0; rank < spec_.ranks; ++rank)
+        tables.push_back(route_tables(routing, spec_.ranks, rank));
+    routes_ = std::move(tables);
+    rows_from_.assign(routes_.size(), std::vector<std::int32_t>(routes_.size()));
+    routed_ = {routing.tokens, false};
+}
 
-Operands HostRanks::operands(int rank) const {
-    Operands o{at(rank, Buffer::send, 0, 0), at(rank, Buffer::receive, 0, 0), spec_.bytes_max,
-               spec_.sets};
+Operands HostRanks::operands(int rank) {
+    Operands o{at(rank, Buffer::send, 0, 0),
+               at(rank, Buffer::receive, 0, 0),
+               spec_.bytes_max,
+               spec_.sets,
+               {}};
+    if (auto const r = static_cast<std::size_t>(rank); r < routes_.size())
+        o.routes = {routed_.tokens, routes_[r].list.data(), routes_[r].rows_to.data(),
+                    rows_from_[r].data()};
     if (!job_.in_place) return o;
     std::int64_t const part = rank * job_.count * element_bytes;
     switch (collectives()[job_.row].op) {
@@ -224,10 +255,8 @@ void HostRanks::work(int rank, int core) {
 }
 
 Timing HostRanks::run(Job const& job) {
-    check_job(job, spec_.ranks, spec_.bytes_max);
-    std::string reason;
-    if (!runs(job.row, &reason))
-        throw RanksError(std::string(collectives()[job.row].name) + ": " + reason);
+    check_job(job, *this, spec_.bytes_max, routed_);
+    if (collectives()[job.row].op == Op::moe_dispatch) routed_.dispatched = true;
     std::unique_lock lock(mutex_);
     job_ = job;
     for (auto& ends : ends_) ends.assign(static_cast<std::size_t>(job.iterations), {});

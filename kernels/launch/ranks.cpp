@@ -23,22 +23,31 @@ std::unique_ptr<Ranks> make_ranks(RanksSpec const& spec) {
     return spec.where == Where::host ? make_host_ranks(spec) : make_cuda_ranks(spec);
 }
 
-void check_job(Job const& job, int ranks, std::int64_t bytes_max) {
+void check_job(Job const& job, Ranks const& ranks, std::int64_t bytes_max, Routed const& routed) {
     if (job.row >= collectives().size())
         throw RanksError("no such row in the table of collectives");
     auto const& row = collectives()[job.row];
-    std::string const name(row.name);
-    if (job.iterations < 1) throw RanksError(name + ": no iterations (expected 1 or more)");
-    if (job.root < 0 || job.root >= ranks)
-        throw RanksError(name + ": root " + std::to_string(job.root) + " is none of " +
-                         std::to_string(ranks) + " ranks");
-    std::int64_t const most = std::max(send_elements(row.op, job.count, ranks),
-                                       receive_elements(row.op, job.count, ranks));
+    int const n = ranks.ranks();
+    auto refuse = [&](std::string const& why) {
+        throw RanksError(std::string(row.name) + ": " + why);
+    };
+    if (std::string reason; !ranks.runs(job.row, &reason)) refuse(reason);
+    if (job.iterations < 1) refuse("no iterations (expected 1 or more)");
+    if (job.root < 0 || job.root >= n)
+        refuse("root " + std::to_string(job.root) + " is none of " + std::to_string(n) + " ranks");
+    std::int64_t const most =
+        std::max(send_elements(row.op, job.count, n), receive_elements(row.op, job.count, n));
     if (job.count < 0 || most > bytes_max / element_bytes)
-        throw RanksError(name + ": " + std::to_string(job.count) +
-                         " elements do not fit buffers of " + std::to_string(bytes_max) + " bytes");
-    bool const moe = row.op == Op::moe_dispatch || row.op == Op::moe_combine;
-    if (moe && job.in_place) throw RanksError(name + ": has no in-place form");
+        refuse(std::to_string(job.count) + " elements do not fit buffers of " +
+               std::to_string(bytes_max) + " bytes");
+    if (row.op != Op::moe_dispatch && row.op != Op::moe_combine) return;
+    if (job.in_place) refuse("has no in-place form");
+    if (routed.tokens < 0) refuse("no routing yet (call route first)");
+    if (routed.tokens == 0 ? job.count != 0 : job.count % routed.tokens != 0)
+        refuse(std::to_string(job.count) + " elements are no whole rows of " +
+               std::to_string(routed.tokens) + " tokens");
+    if (row.op == Op::moe_combine && !routed.dispatched)
+        refuse("nothing to send back (expected a moe_dispatch first)");
 }
 
 }  // namespace nvl72::kernels

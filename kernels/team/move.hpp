@@ -9,6 +9,20 @@
 /// once (16 bytes) where both can.
 namespace nvl72::kernels {
 
+/// Part `part` of `count` elements in `parts`, on packs: all but the last ones have the same size.
+struct Share {
+    std::int64_t begin;
+    std::int64_t size;
+};
+
+NVL_HD inline std::int64_t least(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
+
+NVL_HD inline Share share(std::int64_t count, std::int64_t part, std::int64_t parts) {
+    std::int64_t const width = ((count + parts - 1) / parts + 3) / 4 * 4;
+    std::int64_t const begin = least(part * width, count);
+    return {begin, least(width, count - begin)};
+}
+
 template <class T>
 struct alignas(16) Pack {
     T of[4];
@@ -32,24 +46,41 @@ struct Run {
     }
 };
 
-/// Elements `first`, first + 1, ... of the rows list[0], list[1], ... of a matrix; source.
+/// A window of columns of a matrix's rows list[row], list[row + 1], ... as one run of elements that
+/// begins at column `at` of the window; without a list, of rows row, row + 1, ... Source and sink.
 template <class T>
 struct Rows {
     T* base;
-    std::int32_t const* list;
-    std::int64_t width;
-    std::int64_t first;
-    NVL_HD T* at(std::int64_t i) const {
-        std::int64_t const row = (first + i) / width;
-        return base + list[row] * width + (first + i - row * width);
+    std::int64_t width;        ///< of the matrix
+    std::int32_t const* list;  ///< or nullptr
+    Share window;              ///< columns
+    std::int64_t row;
+    std::int64_t at;
+
+    NVL_HD T* place(std::int64_t i) const {
+        // 32 bits: a message is small, and a division of 64 takes several times as long.
+        auto const columns = static_cast<std::uint32_t>(window.size);
+        auto const e = static_cast<std::uint32_t>(at + i);
+        std::int64_t const r = row + e / columns;
+        return base + (list == nullptr ? r : list[r]) * width + window.begin + e % columns;
     }
-    NVL_HD bool packed() const { return on_pack(base) && width % 4 == 0 && first % 4 == 0; }
-    NVL_HD T get(std::int64_t i) const { return *at(i); }
-    NVL_HD Pack<T> get4(std::int64_t i) const { return *reinterpret_cast<Pack<T>*>(at(i)); }
-    NVL_HD void put(std::int64_t i, T value) const { *at(i) = value; }
+    NVL_HD bool packed() const {
+        return on_pack(base) && (width | window.begin | window.size | at) % 4 == 0;
+    }
+    NVL_HD T get(std::int64_t i) const { return *place(i); }
+    NVL_HD Pack<T> get4(std::int64_t i) const { return *reinterpret_cast<Pack<T>*>(place(i)); }
+    NVL_HD void put(std::int64_t i, T value) const { *place(i) = value; }
     NVL_HD void put4(std::int64_t i, Pack<T> const& value) const {
-        *reinterpret_cast<Pack<T>*>(at(i)) = value;
+        *reinterpret_cast<Pack<T>*>(place(i)) = value;
     }
+};
+
+/// Zeros; source.
+template <class T>
+struct Zeros {
+    NVL_HD bool packed() const { return true; }
+    NVL_HD T get(std::int64_t) const { return T{}; }
+    NVL_HD Pack<T> get4(std::int64_t) const { return {}; }
 };
 
 /// The sum of two sources.
@@ -91,18 +122,6 @@ NVL_HD void move(Team const& team, std::int64_t count, Source source, Sink sink)
         sink.put4(4 * j, source.get4(4 * j));
     for (std::int64_t i = 4 * packs + team.lane(); i < count; i += team.lanes())
         sink.put(i, source.get(i));
-}
-
-/// Part `part` of `count` elements in `parts`, on packs: all but the last ones have the same size.
-struct Share {
-    std::int64_t begin;
-    std::int64_t size;
-};
-
-NVL_HD inline Share share(std::int64_t count, std::int64_t part, std::int64_t parts) {
-    std::int64_t const width = ((count + parts - 1) / parts + 3) / 4 * 4;
-    std::int64_t const begin = part * width < count ? part * width : count;
-    return {begin, width < count - begin ? width : count - begin};
 }
 
 }  // namespace nvl72::kernels

@@ -4,8 +4,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -20,6 +22,7 @@ struct Case {
     bool in_place = false;
     int root = 0;
     int iterations = 1;
+    int tokens = 1;  ///< of moe_*
 };
 
 /// Element i of the send buffer of `rank` in `set`: -127 to 127, different in neighbours of all
@@ -28,8 +31,53 @@ inline int input(int rank, int set, std::int64_t i) {
     return static_cast<int>((i * 37 + rank * 101 + set * 17) % 255) - 127;
 }
 
-/// Element i of what `rank` receives, where the call changes it.
-inline int expected(
+/// The routing that a case of tokens of `hidden` elements uses.
+inline MoeRouting routing(int ranks, int tokens) {
+    return even_routing(ranks, tokens, ranks == 1 ? 1 : 3, 4 * ranks, 5);
+}
+
+/// What `rank` receives, element by element: its value, or `untouched` where no call may write.
+inline constexpr int untouched = 4711;
+
+inline std::vector<int> moe_expected(
+    Op op, MoeRouting const& routing, int hidden, int rank, int set) {
+    auto const n = static_cast<int>(routing.experts.size());
+    int const per_rank = routing.experts_total / n;
+    auto goes = [&](int from, int token, int to) {
+        auto const& experts = routing.experts[static_cast<std::size_t>(from)];
+        for (int k = 0; k < routing.top_k; ++k)
+            if (experts[static_cast<std::size_t>(token * routing.top_k + k)] / per_rank == to)
+                return true;
+        return false;
+    };
+    std::vector<int> out;
+    if (op == Op::moe_dispatch) {
+        out.assign(static_cast<std::size_t>(n * routing.tokens * hidden), untouched);
+        for (int from = 0; from < n; ++from)
+            for (int token = 0, row = 0; token < routing.tokens; ++token)
+                if (goes(from, token, rank)) {
+                    for (int h = 0; h < hidden; ++h)
+                        out[static_cast<std::size_t>((from * routing.tokens + row) * hidden + h)] =
+                            input(from, set, token * hidden + h);
+                    ++row;
+                }
+        return out;
+    }
+    // Rank `to` sends back what its send buffer holds in the row where the token came to lie.
+    out.assign(static_cast<std::size_t>(routing.tokens * hidden), 0);
+    for (int to = 0; to < n; ++to)
+        for (int token = 0, row = 0; token < routing.tokens; ++token)
+            if (goes(rank, token, to)) {
+                for (int h = 0; h < hidden; ++h)
+                    out[static_cast<std::size_t>(token * hidden + h)] +=
+                        input(to, set, (rank * routing.tokens + row) * hidden + h);
+                ++row;
+            }
+    return out;
+}
+
+/// Element i of what `rank` receives of any other operation.
+inline int expected_at(
     Collective const& row, Case const& c, int ranks, int rank, int set, std::int64_t i) {
     auto sum = [&](std::int64_t j) {
         int total = 0;
@@ -50,56 +98,70 @@ inline int expected(
     return 0;
 }
 
-/// What a buffer holds where no call may write.
-inline constexpr int untouched = 4711;
+inline std::vector<int> expected(
+    Collective const& row, Case const& c, int ranks, int rank, int set) {
+    if (row.op == Op::moe_dispatch || row.op == Op::moe_combine)
+        return moe_expected(row.op, routing(ranks, c.tokens), static_cast<int>(c.count / c.tokens),
+                            rank, set);
+    std::vector<int> all;
+    bool const alone = row.op == Op::ping_pong && rank == ranks - 1 && ranks % 2 == 1;
+    auto const size = receive_elements(row.op, c.count, ranks);
+    for (std::int64_t i = 0; i < size; ++i)
+        all.push_back(alone && !c.in_place ? untouched : expected_at(row, c, ranks, rank, set, i));
+    return all;
+}
 
-/// Runs a case and compares every element, those behind the result's end too.
+/// Where in a buffer the operands of a call in place begin.
+inline std::int64_t own_part(Case const& c, Op op, Op whole, int rank) {
+    return c.in_place && op == whole ? rank * c.count : 0;
+}
+
+/// Fills all buffers, runs a case and compares every element, those behind the result's end too.
 ///   returns  "" or the first difference
 template <class T>
 std::string difference(Ranks& ranks, Case const& c, int sets, std::int64_t elements_max) {
     auto const& row = collectives()[c.row];
     int const n = ranks.ranks();
-    auto const sends = send_elements(row.op, c.count, n);
-    auto const receives = receive_elements(row.op, c.count, n);
+    bool const scatters = row.op == Op::reduce_scatter;
     std::vector<T> buffer(static_cast<std::size_t>(elements_max));
     auto bytes = [&] { return std::as_writable_bytes(std::span(buffer)); };
+    auto element = std::is_same_v<T, float> ? Element::f32 : Element::i32;
 
+    if (row.op == Op::moe_dispatch || row.op == Op::moe_combine) ranks.route(routing(n, c.tokens));
+    if (row.op == Op::moe_combine)  // the row before it is its dispatch, by the same protocol
+        ranks.run({.row = c.row - 2, .count = c.count, .element = element});
     for (int rank = 0; rank < n; ++rank) {
         for (int set = 0; set < sets; ++set) {
             std::ranges::fill(buffer, static_cast<T>(untouched));
             ranks.write(rank, Buffer::receive, set, bytes());
-            bool const inside = c.in_place && row.op == Op::all_gather;
-            std::int64_t const begin = inside ? rank * c.count : 0;
-            for (std::int64_t i = 0; i < sends; ++i)
+            auto const begin = own_part(c, row.op, Op::all_gather, rank);
+            for (std::int64_t i = 0; i < send_elements(row.op, c.count, n); ++i)
                 buffer[static_cast<std::size_t>(begin + i)] = static_cast<T>(input(rank, set, i));
-            bool const in_receive = c.in_place && row.op != Op::reduce_scatter;
-            ranks.write(rank, in_receive ? Buffer::receive : Buffer::send, set, bytes());
+            ranks.write(rank, c.in_place && !scatters ? Buffer::receive : Buffer::send, set,
+                        bytes());
         }
     }
     ranks.run({.row = c.row,
                .count = c.count,
-               .element = std::is_same_v<T, float> ? Element::f32 : Element::i32,
+               .element = element,
                .in_place = c.in_place,
                .root = c.root,
                .iterations = c.iterations});
 
     for (int rank = 0; rank < n; ++rank) {
-        bool const alone = row.op == Op::ping_pong && rank == n - 1 && n % 2 == 1;
         for (int set = 0; set < sets; ++set) {
-            bool const in_send = c.in_place && row.op == Op::reduce_scatter;
-            ranks.read(rank, in_send ? Buffer::send : Buffer::receive, set, bytes());
-            std::int64_t const begin = in_send ? rank * c.count : 0;
-            std::int64_t const end = in_send ? begin + receives : elements_max;
-            for (std::int64_t i = begin; i < end; ++i) {
-                bool const result = i - begin < receives && !(alone && !c.in_place);
-                auto const want =
-                    static_cast<T>(result ? expected(row, c, n, rank, set, i - begin) : untouched);
-                auto const got = buffer[static_cast<std::size_t>(i)];
-                if (got != want)
+            ranks.read(rank, c.in_place && scatters ? Buffer::send : Buffer::receive, set, bytes());
+            auto const begin =
+                static_cast<std::size_t>(own_part(c, row.op, Op::reduce_scatter, rank));
+            auto want = expected(row, c, n, rank, set);
+            if (!(c.in_place && scatters)) want.resize(buffer.size(), untouched);
+            for (std::size_t i = 0; i < want.size(); ++i) {
+                if (buffer[begin + i] != static_cast<T>(want[i]))
                     return fmt::format(
                         "{} {}: {} ranks, count {}, {}, set {}: rank {} has {} at {} (expected {})",
                         row.name, name_of(row.protocol), n, c.count,
-                        c.in_place ? "in place" : "out of place", set, rank, got, i, want);
+                        c.in_place ? "in place" : "out of place", set, rank, buffer[begin + i], i,
+                        want[i]);
             }
         }
     }
