@@ -208,13 +208,7 @@ Operands HostRanks::operands(int rank) {
     if (auto const r = static_cast<std::size_t>(rank); r < routes_.size())
         o.routes = {routed_.tokens, routes_[r].list.data(), routes_[r].rows_to.data(),
                     rows_from_[r].data()};
-    if (!job_.in_place) return o;
-    std::int64_t const part = rank * job_.count * element_bytes;
-    switch (collectives()[job_.row].op) {
-        case Op::all_gather: o.send = o.receive + part; break;
-        case Op::reduce_scatter: o.receive = o.send + part; break;
-        default: o.send = o.receive;
-    }
+    place_operands(job_, rank, o.send, o.receive);
     return o;
 }
 

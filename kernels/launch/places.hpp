@@ -20,6 +20,9 @@ struct Routed {
 /// Throws RanksError unless `job` is one of these ranks' and fits buffers of bytes_max.
 void check_job(Job const& job, Ranks const& ranks, std::int64_t bytes_max, Routed const& routed);
 
+/// Makes a job's operands out of a rank's two buffers: in place one of them stands for both.
+void place_operands(Job const& job, int rank, std::byte*& send, std::byte*& receive);
+
 /// Routes of one rank, in the shape of kernels/collective's Routes.
 struct RouteTables {
     std::vector<std::int32_t> list;     ///< [ranks][tokens]

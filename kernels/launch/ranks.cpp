@@ -50,4 +50,14 @@ void check_job(Job const& job, Ranks const& ranks, std::int64_t bytes_max, Route
         refuse("nothing to send back (expected a moe_dispatch first)");
 }
 
+void place_operands(Job const& job, int rank, std::byte*& send, std::byte*& receive) {
+    if (!job.in_place) return;
+    std::int64_t const part = rank * job.count * element_bytes;
+    switch (collectives()[job.row].op) {
+        case Op::all_gather: send = receive + part; break;
+        case Op::reduce_scatter: receive = send + part; break;
+        default: send = receive;
+    }
+}
+
 }  // namespace nvl72::kernels

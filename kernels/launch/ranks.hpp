@@ -70,9 +70,11 @@ struct Job {
 
 /// How long a block took.
 struct Timing {
-    double block_s = 0;  ///< from the common start to the last rank's end
+    /// Host: from the common start to the last rank's end. GPUs: by events around the launch, on
+    /// the GPU that is started last, so that no other one's start is in it.
+    double block_s = 0;
     /// Host only: seconds from the last rank's end of the iteration before to that of this one; the
-    /// sum is block_s. Empty on GPUs, where the iterations are one launch between two events.
+    /// sum is block_s. Empty on GPUs, where the iterations are one launch.
     std::vector<double> iteration_s;
 };
 
