@@ -116,6 +116,23 @@ inline std::int64_t own_part(Case const& c, Op op, Op whole, int rank) {
     return c.in_place && op == whole ? rank * c.count : 0;
 }
 
+/// Cases of a row: nothing, one element, less than one for each rank, less than a message, several;
+/// large and small ones after each other, each `iterations` times without a reset. moe_* take whole rows of tokens, wide and narrow.
+inline std::vector<Case> cases_of(std::size_t row, int ranks, int iterations) {
+    auto const op = collectives()[row].op;
+    std::vector<Case> cases;
+    if (op == Op::moe_dispatch || op == Op::moe_combine) {
+        for (int const tokens : {1, 13, 5})
+            for (int const hidden : {0, 1, 7, 16, 72})
+                cases.push_back({row, tokens * hidden, false, 0, iterations, tokens});
+        return cases;
+    }
+    for (std::int64_t const count : {0, 1, 3, 17, 1023, 64, 2})
+        for (bool const in_place : {false, true})
+            cases.push_back({row, count, in_place, ranks / 2, iterations});
+    return cases;
+}
+
 /// Fills all buffers, runs a case and compares every element, those behind the result's end too.
 ///   returns  "" or the first difference
 template <class T>
