@@ -23,6 +23,10 @@ packages=(
   libgtest-dev libbenchmark-dev libeigen3-dev
   python3 python3-h5py python3-matplotlib python3-numpy
 )
+# The kernels' libraries come with the CUDA Toolkit; where there is none, from Debian.
+if [[ ! -x ${CUDA_PATH:-/usr/local/cuda}/bin/nvcc ]] && ! command -v nvcc > /dev/null; then
+  packages+=(libcu++-dev libthrust-dev libcub-dev)
+fi
 logs=build/bootstrap
 experiment=llama405b-hopper-vs-nvl72
 

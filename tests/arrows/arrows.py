@@ -4,6 +4,7 @@
 usage: arrows.py [--self-test] [ROOT]
 
 The order of the rooms is that of the nvl72_room(...) lines in CMakeLists.txt; sim/app comes last.
+kernels has rooms of its own; it includes nothing of the simulator, nor the simulator of it.
 Prints one line per wrong arrow, `file:line: found (expected)`, and exits 1 if there is any.
 """
 import re
@@ -14,6 +15,7 @@ from pathlib import Path
 SOURCES = {".hpp", ".cpp", ".h", ".cuh", ".cu"}
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 ROOM = re.compile(r"^nvl72_room\(\w+\s+([\w/]+)", re.MULTILINE)
+KERNEL_ROOMS = ["kernels/team", "kernels/collective", "kernels/launch", "kernels/measure"]
 MAP_ROW = re.compile(r"^\|\s*`((?:sim/)?\w+)`\s*\|")
 
 
@@ -57,12 +59,16 @@ def room_faults(root, order):
 
 
 def kernel_faults(root):
-    """kernels meets the simulator only through a samples file."""
+    """kernels meets the simulator only through a samples file; its rooms too include only upwards."""
     for path in sources(root / "kernels"):
+        name = path.relative_to(root).as_posix()
+        room = room_of(name, KERNEL_ROOMS)
         for number, _, included in includes(path):
+            target = room_of(included, KERNEL_ROOMS)
             if re.search(r"(^|/)(sim|topology)/", included):
-                name = path.relative_to(root).as_posix()
                 yield f"{name}:{number}: kernels includes {included} (expected nothing of sim or topology)"
+            elif room and target and KERNEL_ROOMS.index(target) > KERNEL_ROOMS.index(room):
+                yield f"{name}:{number}: {room} includes {included} (expected only rooms above {room})"
 
 
 def map_faults(root, order):
@@ -107,6 +113,8 @@ def self_test():
         ("sim/config/b.cpp", '# include "sim/app/command.hpp"\n', "sim/config/b.cpp:1: sim/config includes"),
         ("topology/c.cpp", '#include "kernels/k.hpp"\n', "topology/c.cpp:1: topology includes kernels/"),
         ("kernels/k.hpp", '#include "../sim/base/a.hpp"\n', "kernels/k.hpp:1: kernels includes"),
+        ("kernels/team/t.hpp", '#include "kernels/launch/l.hpp"\n', "kernels/team/t.hpp:1: kernels/team includes"),
+        ("kernels/team/t.hpp", "#include <sim/base/a.hpp>\n", "kernels/team/t.hpp:1: kernels includes"),
         ("sim/config/b.cpp", '#include "../base/a.hpp"\n', 'sim/config/b.cpp:1: "../base/a.hpp" names no room'),
         ("sim/attic/d.cpp", "", "sim/attic/d.cpp:1: lies in no room"),
         ("sim/config/README.md", None, "sim/config/README.md:1: missing"),
