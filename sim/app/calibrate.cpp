@@ -1,6 +1,7 @@
 #include "sim/study/calibrate.hpp"
 #include "sim/app/command.hpp"
 #include "sim/base/error.hpp"
+#include "sim/study/fit_report.hpp"
 #include "sim/trace/atomic_file.hpp"
 
 #include <cstdio>
@@ -18,28 +19,6 @@ void describe(po::options_description& options) {
          "measurement tables (CSV), published runs (experiments), or folders of both")   //
         ("gpu", po::value<std::string>(), "whose profile, where the tables do not say")  //
         ("output,o", po::value<std::string>(), "the profile to write");
-}
-
-Table table_of(std::vector<SectionFit> const& fits) {
-    Table table({{"section", "section"},
-                 {"part", "part"},
-                 {"rows", "rows"},
-                 {"constants", "constants"},
-                 {"median", "median", 1, "%"},
-                 {"p95", "p95", 1, "%"},
-                 {"worst", "worst", 0, "%"},
-                 {"left_out_median", "left-out median", 1, "%"},
-                 {"left_out_p95", "left-out p95", 1, "%"},
-                 {"left_out_worst", "left-out worst", 0, "%"},
-                 {"worst_at", "worst at"}});
-    for (auto const& fit : fits) {
-        NVL72_EXPECT(fit.left_out.has_value(), "calibrate judges what it left out");
-        table.add({fit.section, fit.precision, static_cast<std::int64_t>(fit.rows),
-                   static_cast<std::int64_t>(fit.parameters), 100 * fit.in_sample.median,
-                   100 * fit.in_sample.p95, 100 * fit.in_sample.worst, 100 * fit.left_out->median,
-                   100 * fit.left_out->p95, 100 * fit.left_out->worst, fit.worst_at});
-    }
-    return table;
 }
 
 int run(Context const& context,
@@ -60,7 +39,7 @@ int run(Context const& context,
     if (!context.quiet) {
         for (auto const& note : data.notes) fmt::print(stderr, "{}\n", note);
     }
-    auto const calibration = calibrate_profile(data, context.library, true);
+    auto const calibration = calibrate_profile(data, context.library);
     write_whole(*output, {calibration.text.begin(), calibration.text.end()});
     for (auto const& note : calibration.notes) {
         if (!context.quiet) fmt::print(stderr, "{}\n", note);
@@ -69,7 +48,7 @@ int run(Context const& context,
         if (context.quiet) break;
         fmt::print(stderr, "collectives: too few rows of {}, which stays as shipped\n", branch);
     }
-    fmt::print("{}", table_of(calibration.fits).print(context.format));
+    fmt::print("{}", fit_table(calibration.fits).print(context.format));
     if (!context.quiet) fmt::print(stderr, "wrote {}\n", *output);
     return 0;
 }

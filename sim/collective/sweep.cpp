@@ -69,7 +69,8 @@ SweepRow row_of(CollectiveSweep const& sweep,
             algbw,
             algbw * bus_factor(sweep.op, shape.ranks),
             std::string(row.name),
-            std::move(basis)};
+            basis,
+            spread_of(profile, plan.query, basis.kind)};
 }
 
 std::vector<Bytes> sizes_of(CollectiveSweep const& sweep) {
@@ -96,6 +97,13 @@ std::vector<Bytes> sizes_of(CollectiveSweep const& sweep) {
     return sizes;
 }
 
+/// "; 80 % of measured times lie -6 to +9 % from it"
+std::string interval_text(Spread const& spread) {
+    if (!spread.known()) return "; no interval: the calibration states no spread";
+    return fmt::format("; 80 % of measured times lie {:+.0f} to {:+.0f} % from it",
+                       100 * (spread.low - 1), 100 * (spread.high - 1));
+}
+
 /// One note a run of rows with one algorithm and basis.
 void note_rows(SweepAnswer& answer) {
     for (std::size_t i = 0; i < answer.rows.size();) {
@@ -107,9 +115,10 @@ void note_rows(SweepAnswer& answer) {
             ++end;
         }
         answer.notes.push_back(
-            fmt::format("{} to {} bytes: {}, {}{}", row.size.count, answer.rows[end - 1].size.count,
-                        row.algorithm, name_of(row.basis.kind),
-                        row.basis.why.empty() ? "" : fmt::format(" ({})", row.basis.why)));
+            fmt::format("{} to {} bytes: {}, {}{}{}", row.size.count,
+                        answer.rows[end - 1].size.count, row.algorithm, name_of(row.basis.kind),
+                        row.basis.why.empty() ? "" : fmt::format(" ({})", row.basis.why),
+                        interval_text(row.spread)));
         i = end;
     }
 }
@@ -238,14 +247,20 @@ Table table_of(SweepAnswer const& answer) {
                  {"algbw_GBps", "algbw", 2, "GB/s"},
                  {"busbw_GBps", "busbw", 2, "GB/s"},
                  {"algorithm", "algorithm"},
-                 {"basis", "basis"}});
+                 {"basis", "basis"},
+                 {"p10_us", "p10", 2, "us"},
+                 {"p90_us", "p90", 2, "us"}});
     for (auto const& row : answer.rows) {
         std::string basis = name_of(row.basis.kind);
         if (!row.basis.why.empty()) basis += fmt::format(" ({})", row.basis.why);
+        double const us = to_microseconds(row.time);
+        auto const at = [&](double factor) {
+            return row.spread.known() ? Cell{us * factor} : Cell{};
+        };
         table.add({row.size.count, row.count, answer.sweep.type.name,
                    std::string(reduction(answer.sweep.op)),
-                   static_cast<std::int64_t>(root(answer.sweep.op)), to_microseconds(row.time),
-                   row.algbw, row.busbw, row.algorithm, basis});
+                   static_cast<std::int64_t>(root(answer.sweep.op)), us, row.algbw, row.busbw,
+                   row.algorithm, basis, at(row.spread.low), at(row.spread.high)});
     }
     return table;
 }

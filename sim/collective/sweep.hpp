@@ -40,6 +40,7 @@ struct SweepRow {
     double busbw = 0;
     std::string algorithm;
     Basis basis;
+    Spread spread;  ///< 80 % of measurements lie between these factors of the time
 };
 
 struct SweepAnswer {

@@ -52,6 +52,7 @@ void check(Profile const& profile, Place const& place) {
     check(profile.attention);
     check(profile.memory);
     if (profile.collectives) check(*profile.collectives);
+    check(profile.spread);
 }
 
 template <class T>
@@ -80,6 +81,7 @@ std::vector<Field<ProfileFile>> const& fields_of(ProfileFile const*) {
         optional("attention", &ProfileFile::attention, "", "context attention"),
         optional("memory", &ProfileFile::memory, "", "elementwise and copy kernels"),
         optional("collectives", &ProfileFile::collectives, "", "collectives"),
+        optional("spread", &ProfileFile::spread, "", "how far measurements lie from the costs"),
     };
     return fields;
 }
@@ -167,6 +169,15 @@ Profile load(
     take(profile.attention, file.attention, has_base, file.place, "attention");
     take(profile.memory, file.memory, has_base, file.place, "memory");
     if (file.collectives) profile.collectives = file.collectives;
+    for (auto const& row : file.spread) {
+        auto const same = std::ranges::find_if(
+            profile.spread, [&](auto const& known) { return known.first == row.first; });
+        if (same == profile.spread.end()) {
+            profile.spread.push_back(row);
+        } else {
+            same->second = row.second;
+        }
+    }
     check(profile, file.place);
     return profile;
 }
@@ -202,6 +213,10 @@ Cost cost(Profile const& profile, Query const& query, Load load) {
         }
     };
     return std::visit(Pricing{profile, slowdown}, query);
+}
+
+Spread spread_of(Profile const& profile, Query const& query, BasisKind basis) {
+    return spread_at(profile.spread, part_of(query), basis);
 }
 
 }  // namespace nvl72

@@ -6,6 +6,7 @@
 #include "sim/cost/collective_cost.hpp"
 #include "sim/cost/gemm_cost.hpp"
 #include "sim/cost/memory_cost.hpp"
+#include "sim/cost/spread.hpp"
 #include "topology/gpu.hpp"
 
 #include <optional>
@@ -25,6 +26,7 @@ struct Profile {
     AttentionSection attention;
     MemorySection memory;
     std::optional<CollectiveSection> collectives;
+    SpreadTable spread;  ///< how far measurements lie from these costs
 };
 
 /// Ratios new / old by which one GPU's kernels follow from another's.
@@ -45,6 +47,7 @@ struct ProfileFile {
     std::optional<AttentionSection> attention;
     std::optional<MemorySection> memory;
     std::optional<CollectiveSection> collectives;
+    SpreadTable spread;  ///< rows that replace the base's, by name
 };
 
 std::vector<Field<ProfileFile>> const& fields_of(ProfileFile const*);
@@ -67,5 +70,8 @@ Profile derive_profile(Profile base, ProfileScale scale);
 /// Time of one query alone on this GPU; pure, rounded once. The latency is the launch, the
 /// bandwidth part the rest. A sustained load slows what the tensor cores do.
 Cost cost(Profile const& profile, Query const& query, Load load);
+
+/// How far a measurement of this query may lie from a cost with that basis.
+Spread spread_of(Profile const& profile, Query const& query, BasisKind basis);
 
 }  // namespace nvl72

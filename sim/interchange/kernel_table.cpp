@@ -50,8 +50,8 @@ bool is_published_gemm(CsvTable const& table) { return table.has("dtype") && tab
 bool is_published_attention(CsvTable const& table) { return table.has("attn_dtype"); }
 bool is_ours(CsvTable const& table) { return table.has("kind") && table.has("precision"); }
 
-/// The query of a published attention row; false for generation and mixed precisions.
-bool published_attention(CsvTable const& table, std::size_t row, Attention& attention) {
+/// The query of a published attention row; returns why no cost prices it, or "".
+std::string published_attention(CsvTable const& table, std::size_t row, Attention& attention) {
     attention.precision = precision_at(table, row, "attn_dtype");
     bool const mixed = precision_at(table, row, "kv_dtype") != attention.precision;
     attention.batch = table.whole(row, "batch", 1);
@@ -59,7 +59,8 @@ bool published_attention(CsvTable const& table, std::size_t row, Attention& atte
     attention.heads = count_at(table, row, "heads");
     attention.kv_heads = count_at(table, row, "kv_heads");
     attention.head_dim = published_head_dim;
-    return table.whole(row, "step", 0) == 0 && !mixed;
+    if (table.whole(row, "step", 0) > 0) return "generation attention";
+    return mixed ? "cache of another precision" : "";
 }
 
 }  // namespace
@@ -83,6 +84,7 @@ KernelTable read_kernel_table(CsvTable const& table, std::string const& gpu) {
         KernelSample sample;
         sample.gpu = table.has("gpu") ? table.text(row, "gpu") : gpu;
         sample.seconds = table.positive(row, "time_us") * 1e-6;
+        sample.line = table.place(row, "time_us").line;
         if (is_ours(table)) {
             auto const& kind = table.text(row, "kind");
             if (kind == "gemm") {
@@ -96,8 +98,10 @@ KernelTable read_kernel_table(CsvTable const& table, std::string const& gpu) {
             sample.query = gemm_at(table, row, "dtype");
         } else {
             Attention attention;
-            if (!published_attention(table, row, attention)) {
-                ++result.skipped;
+            auto const reason = published_attention(table, row, attention);
+            if (!reason.empty()) {
+                result.skipped.push_back(
+                    {sample.gpu, "attention", sample.seconds, sample.line, reason});
                 continue;
             }
             sample.query = attention;

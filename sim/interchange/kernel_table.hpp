@@ -13,12 +13,21 @@ struct KernelSample {
     std::string gpu;
     Query query;  ///< a Gemm or an Attention
     double seconds = 0;
+    int line = 0;  ///< physical, in its file
+};
+
+/// A row of a kind that no cost prices yet.
+struct SkippedKernel {
+    std::string gpu, subject;
+    double seconds = 0;
+    int line = 0;
+    std::string reason;
 };
 
 /// The kernels of one file.
 struct KernelTable {
     std::vector<KernelSample> samples;
-    std::size_t skipped = 0;  ///< rows of kinds not fitted here: generation, mixed precisions
+    std::vector<SkippedKernel> skipped;
 };
 
 /// True for a header that read_kernel_table knows.

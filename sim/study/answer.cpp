@@ -21,6 +21,24 @@ std::string title_of(StepPart const& part) {
     return fmt::format("{}{}", part.column.starts_with("exposed") ? "exposed " : "", part.title);
 }
 
+/// "311 - 340" tokens/s/GPU; empty where the calibration states no spread.
+Cell interval_of(SweepRow const& row) {
+    if (std::isnan(row.step_p10_s)) return {};
+    double const tokens = row.tokens_per_s_per_gpu * row.step_s;
+    return fmt::format("{:.0f} - {:.0f}", tokens / row.step_p90_s, tokens / row.step_p10_s);
+}
+
+/// 80 % interval of a ratio of two throughputs whose errors are independent.
+std::string ratio_interval(SweepRow const& from, SweepRow const& to, double ratio) {
+    if (std::isnan(from.step_p10_s) || std::isnan(to.step_p10_s)) return "";
+    double const down =
+        std::hypot(std::log(to.step_p90_s / to.step_s), std::log(from.step_p10_s / from.step_s));
+    double const up =
+        std::hypot(std::log(to.step_p10_s / to.step_s), std::log(from.step_p90_s / from.step_s));
+    return fmt::format("80 % interval {:.2f} - {:.2f}", ratio * std::exp(-down),
+                       ratio * std::exp(up));
+}
+
 /// GPU-seconds per million tokens: what a part of the step costs, whatever the batch and size.
 double cost_of(SweepRow const& row, double seconds) {
     double const tokens = static_cast<double>(row.global_batch * row.sequence_length);
@@ -36,6 +54,7 @@ Table prediction_table(std::vector<SweepRow> const& rows) {
                  {"global_batch", "batch"},
                  {"step_s", "step", 2, "s"},
                  {"tokens_per_s_per_gpu", "tokens/s/GPU", 0},
+                 {"interval", "80 % interval"},
                  {"published_tokens_per_s_per_gpu", "published", 0},
                  {"error_percent", "error", 1, "%"},
                  {"mfu_percent", "MFU", 1, "%"},
@@ -43,8 +62,9 @@ Table prediction_table(std::vector<SweepRow> const& rows) {
                  {"basis", "basis"}});
     for (SweepRow const& row : rows) {
         table.add({row.system, row.kind, row.gpus, row.global_batch, row.step_s,
-                   row.tokens_per_s_per_gpu, known(row.published_tokens_per_s_per_gpu),
-                   percent(row.error), percent(row.mfu), row.memory_gib, row.basis});
+                   row.tokens_per_s_per_gpu, interval_of(row),
+                   known(row.published_tokens_per_s_per_gpu), percent(row.error), percent(row.mfu),
+                   row.memory_gib, row.basis});
     }
     return table;
 }
@@ -161,10 +181,12 @@ std::string ratio_sentence(SweepRow const& from, SweepRow const& to) {
                                    explained.ratio, from.system);
     double const published =
         to.published_tokens_per_s_per_gpu / from.published_tokens_per_s_per_gpu;
+    std::string aside = ratio_interval(from, to, explained.ratio);
     if (!std::isnan(published)) {
-        text += fmt::format(" (published {:.2f}x, error {:+.1f} %)", published,
-                            100 * (explained.ratio / published - 1));
+        aside += fmt::format("{}published {:.2f}x, error {:+.1f} %", aside.empty() ? "" : "; ",
+                             published, 100 * (explained.ratio / published - 1));
     }
+    if (!aside.empty()) text += " (" + aside + ")";
     return text + (why.empty() ? "." : ": " + why + ".");
 }
 

@@ -4,7 +4,10 @@
 #include "sim/base/text.hpp"
 #include "sim/config/write.hpp"
 #include "sim/cost/profile.hpp"
+#include "sim/interchange/log_folder.hpp"
 #include "sim/study/fit_training.hpp"
+#include "sim/study/measured_files.hpp"
+#include "sim/study/section_fit.hpp"
 #include "sim/trace/atomic_file.hpp"
 
 #include <algorithm>
@@ -21,37 +24,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t runs_least = 3;  // as rows a constant of a section
-
-bool is_yaml(fs::path const& file) { return file.extension() == ".yaml"; }
-
-/// Holds experiments; a folder's other YAML files are no input of their own.
-bool holds_runs(fs::path const& file) {
-    Value const root = load_yaml(file.string());
-    return root.find("systems") != nullptr || root.find("experiments") != nullptr;
-}
-
-/// Files as given, and in and under folders the CSV files and experiments, in order of their paths.
-std::vector<fs::path> tables_in(std::vector<std::string> const& paths) {
-    std::vector<fs::path> files;
-    for (auto const& path : paths) {
-        std::error_code ignored;
-        if (!fs::is_directory(path, ignored)) {
-            files.emplace_back(path);
-            continue;
-        }
-        std::vector<fs::path> inside;
-        for (auto const& entry : fs::recursive_directory_iterator(path)) {
-            auto const& file = entry.path();
-            if (file.extension() == ".csv" || (is_yaml(file) && holds_runs(file))) {
-                inside.push_back(file);
-            }
-        }
-        if (inside.empty()) throw ConfigError(path + ": no .csv file in this folder");
-        std::ranges::sort(inside);
-        files.insert(files.end(), inside.begin(), inside.end());
-    }
-    return files;
-}
 
 template <class Kernel>
 bool any_of_kind(std::vector<KernelSample> const& samples) {
@@ -181,16 +153,14 @@ Value shipped_collectives(Library const& library, std::string name) {
     }
 }
 
-FittedCollectives fit_own_collectives(MeasuredData const& data,
-                                      Library const& library,
-                                      bool left_out) {
+FittedCollectives fit_own_collectives(MeasuredData const& data, Library const& library) {
     if (data.collectives.empty()) return {};
     auto const given = collective_given(library, data.gpu);
     std::vector<CollectiveSample> samples;
     for (auto const& sample : data.collectives) {
         if (given.gpus.count(sample.gpu) > 0) samples.push_back(sample);
     }
-    CollectiveSetting setting{data.gpu, given.section, {}, data.collective_origin, left_out};
+    CollectiveSetting setting{data.gpu, given.section, {}, data.collective_origin};
     setting.shipped = shipped_collectives(library, data.gpu);
     return fit_collectives(samples, setting);
 }
@@ -252,6 +222,29 @@ std::vector<LoadedPoint> published_runs(MeasuredData const& data,
     return runs;
 }
 
+/// The spread rows of what was fitted, and as shipped of what was not.
+Value spread_of_fits(Calibration const& calibration,
+                     std::set<std::string> const& kept_sections,
+                     Library const& library,
+                     std::string const& gpu) {
+    Value spread;
+    for (auto const& fit : calibration.fits) section_fit::put_spread(spread, fit);
+    auto const path = fs::path(library.folder()) / "calibration" / (gpu + ".yaml");
+    Value const shipped = fs::exists(path) ? load_yaml(path.string()) : Value{};
+    Value const* rows = shipped.find("spread");
+    if (rows == nullptr) return spread;
+    for (auto const& row : rows->entries) {
+        if (spread.find(row.name) != nullptr) continue;
+        auto const space = row.name.find(' ');
+        bool const section_kept = kept_sections.count(row.name.substr(0, space)) > 0;
+        bool const branch_kept = row.name.starts_with("collectives ") &&
+                                 std::ranges::find(calibration.kept, row.name.substr(space + 1)) !=
+                                     calibration.kept.end();
+        if (section_kept || branch_kept) put(spread, row.name, row.value);
+    }
+    return spread;
+}
+
 /// Elementwise kernels move data as memory-bound GEMMs do, until some are measured.
 Value memory_of(Value const& gemm, std::string const& origin) {
     auto const source = "fitted: HBM rate and BF16 launch of the GEMMs of " + origin;
@@ -263,22 +256,45 @@ Value memory_of(Value const& gemm, std::string const& origin) {
     return memory;
 }
 
-void add_experiments(std::vector<std::string>& experiments,
-                     fs::path const& file,
-                     Library const& library) {
-    Value const root = load_yaml(file.string());
-    Value const* named = root.find("experiments");
-    if (named == nullptr) {
-        experiments.push_back(file.string());
-        return;
+/// The collectives of a table, a log, or a folder of logs that are fit for a fit.
+std::vector<CollectiveSample> collectives_in(std::string const& path,
+                                             MeasuredFileKind kind,
+                                             std::string const& gpu,
+                                             Library const& library,
+                                             std::vector<std::string>& notes) {
+    if (kind == MeasuredFileKind::collectives) {
+        return samples_to_fit(read_collective_table(CsvTable::load(path), gpu));
     }
-    if (!named->is_list()) fail(named->place, "no list", "names of experiments");
-    for (auto const& name : named->items) {
-        experiments.push_back(library.path("experiments", name.scalar, name.place));
+    LogFolder folder;
+    if (kind == MeasuredFileKind::log_folder) {
+        folder = read_log_folder(path);
+    } else {
+        auto const log = read_nccl_log(path);
+        folder.logs.push_back({facts_of(log, "", gpu), log});
     }
+    notes.insert(notes.end(), folder.notes.begin(), folder.notes.end());
+    std::vector<CollectiveSample> samples;
+    for (auto const& log : folder.logs) {
+        notes.insert(notes.end(), log.log.notes.begin(), log.log.notes.end());
+        auto const own = samples_to_fit(measured_rows(log, library.names("gpus")));
+        samples.insert(samples.end(), own.begin(), own.end());
+    }
+    return samples;
 }
 
 }  // namespace
+
+std::vector<std::string> fitted_gpus(Library const& library) {
+    std::vector<std::string> notes;
+    std::set<std::string> gpus;
+    for (auto const& file : measured_files({library.folder() + "/measurements"}, notes)) {
+        if (file.kind != MeasuredFileKind::kernels) continue;
+        for (auto const& sample : read_kernel_table(CsvTable::load(file.path), "").samples) {
+            gpus.insert(sample.gpu);
+        }
+    }
+    return {gpus.begin(), gpus.end()};
+}
 
 MeasuredData read_measured_data(std::vector<std::string> const& paths,
                                 Library const& library,
@@ -286,33 +302,27 @@ MeasuredData read_measured_data(std::vector<std::string> const& paths,
     MeasuredData data;
     std::set<std::string> gpus;
     std::vector<std::pair<std::string, KernelTable>> tables;
-    for (auto const& file : tables_in(paths)) {
-        if (is_yaml(file)) {
-            add_experiments(data.experiments, file, library);
-            continue;
-        }
-        auto const csv = CsvTable::load(file.string());
-        auto const name = file.filename().string();
-        if (is_collective_table(csv)) {
-            auto const samples = samples_to_fit(read_collective_table(csv, gpu));
+    for (auto const& [path, kind] : measured_files(paths, data.notes)) {
+        auto const name = fs::path(path).filename().string();
+        if (kind == MeasuredFileKind::experiments) {
+            for (auto const& own : experiments_named_in(path, library)) {
+                data.experiments.push_back(own);
+            }
+        } else if (kind == MeasuredFileKind::kernels) {
+            tables.emplace_back(name, read_kernel_table(CsvTable::load(path), gpu));
+            auto const& table = tables.back().second;
+            if (!table.skipped.empty()) {
+                data.notes.push_back(
+                    fmt::format("{}: {} rows of generation or mixed precision left aside", path,
+                                table.skipped.size()));
+            }
+            for (auto const& sample : table.samples) gpus.insert(sample.gpu);
+        } else {
+            auto const samples = collectives_in(path, kind, gpu, library, data.notes);
             for (auto const& sample : samples) gpus.insert(sample.gpu);
             append_name(data.collective_origin, name);
             data.collectives.insert(data.collectives.end(), samples.begin(), samples.end());
-            continue;
         }
-        bool const asked = std::ranges::find(paths, file.string()) != paths.end();
-        if (!asked && !is_kernel_table(csv)) {
-            data.notes.push_back(file.string() + ": no table of measurements, left aside");
-            continue;
-        }
-        tables.emplace_back(name, read_kernel_table(csv, gpu));
-        auto const& table = tables.back().second;
-        if (table.skipped > 0) {
-            data.notes.push_back(
-                fmt::format("{}: {} rows of generation or mixed precision left aside",
-                            file.string(), table.skipped));
-        }
-        for (auto const& sample : table.samples) gpus.insert(sample.gpu);
     }
     std::vector<std::string> const names(gpus.begin(), gpus.end());
     if (names.empty()) {
@@ -339,11 +349,10 @@ MeasuredData read_measured_data(std::vector<std::string> const& paths,
     return data;
 }
 
-Calibration calibrate_profile(MeasuredData const& data, Library const& library, bool left_out) {
+Calibration calibrate_profile(MeasuredData const& data, Library const& library) {
     FitSetting setting;
     setting.gpu = load_gpu(library, data.gpu, {"--gpu", 0, ""});
     setting.given = load_yaml(library.folder() + "/measurements/kernels/given.yaml");
-    setting.left_out = left_out;
     Value const own = given_of(setting.given, data.gpu);
 
     setting.origin = data.gemm_origin;
@@ -351,7 +360,7 @@ Calibration calibrate_profile(MeasuredData const& data, Library const& library, 
     setting.origin = data.attention_origin;
     auto attention = fit_attention(data.samples, setting);
 
-    auto collectives = fit_own_collectives(data, library, left_out);
+    auto collectives = fit_own_collectives(data, library);
 
     std::set<std::string> sections;
     if (gemm.yaml.is_map()) sections.insert({"gemm", "memory"});
@@ -376,12 +385,16 @@ Calibration calibrate_profile(MeasuredData const& data, Library const& library, 
     result.fits.insert(result.fits.end(), own_fits.begin(), own_fits.end());
     Value last;
     if (collectives.section.yaml.is_map()) put(last, "collectives", collectives.section.yaml);
+    auto unfitted = kept.names;
+    unfitted.insert("training");
     auto const text_with = [&](Value const& sustained) {
+        Value spread;
+        put(spread, "spread", spread_of_fits(result, unfitted, library, data.gpu));
         return fmt::format(
-            "# Written by nvl72sim calibrate from measurements; a new fit replaces it.\n{}{}{}{}",
+            "# Written by nvl72sim calibrate from measurements; a new fit replaces it.\n{}{}{}{}{}",
             yaml_text(head_of(setting.gpu, own, sustained, complete)),
             body.is_map() ? yaml_text(body) : std::string(), kept.text,
-            last.is_map() ? yaml_text(last) : std::string());
+            last.is_map() ? yaml_text(last) : std::string(), yaml_text(spread));
     };
     result.text = text_with(sustained_without_runs(library, data.gpu, own));
     if (data.experiments.empty()) return result;
@@ -393,9 +406,9 @@ Calibration calibrate_profile(MeasuredData const& data, Library const& library, 
                         runs.size(), data.gpu, runs_least));
         return result;
     }
-    auto const training = fit_sustained(runs, origin, left_out);
-    result.text = text_with(training.yaml);
+    auto const training = fit_sustained(runs, origin);
     result.fits.push_back(training.fit);
+    result.text = text_with(training.yaml);
     return result;
 }
 

@@ -25,6 +25,9 @@ MeasuredData read_measured_data(std::vector<std::string> const& paths,
                                 Library const& library,
                                 std::string const& gpu);
 
+/// GPUs with kernel tables of their own among the shipped measurements.
+std::vector<std::string> fitted_gpus(Library const& library);
+
 /// A calibration profile as text, and how well its sections fit.
 struct Calibration {
     std::string text;
@@ -35,6 +38,6 @@ struct Calibration {
 
 /// Fits a GPU's profile. Sections without rows stay as the shipped profile of that GPU has them;
 /// where it has none, its sister's fill them.
-Calibration calibrate_profile(MeasuredData const& data, Library const& library, bool left_out);
+Calibration calibrate_profile(MeasuredData const& data, Library const& library);
 
 }  // namespace nvl72

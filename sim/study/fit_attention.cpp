@@ -59,19 +59,21 @@ SectionFit fit_precision(Precision precision,
         auto const time = attention_time(r, sms, a);
         return time.latency + time.rest;
     };
-    SectionFit fit{"attention", name, rows.size(), knobs.size(), {}, "", {}};
+    SectionFit fit{"attention", name, rows.size(), knobs.size(), {},
+                   "",          {},   {},          {},           setting.origin};
     auto const measured = section_fit::measured(rows);
-    if (setting.left_out) {
-        fit.left_out =
-            errors_of(measured, section_fit::predict_left_out(row, knobs, rows, seconds_of));
+    auto const unseen = section_fit::predict_unseen(row, knobs, rows, seconds_of);
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+        section_fit::add_unseen(fit, rows[i], unseen.inside[i], unseen.outside[i]);
     }
+    fit.left_out = section_fit::errors_inside(fit);
     row = section_fit::fit_section(row, knobs, rows, seconds_of);
     fit.in_sample = errors_of(measured, section_fit::predict(row, rows, seconds_of));
     auto const& worst = rows[fit.in_sample.worst_row].kernel;
     fit.worst_at = fmt::format("batch {}, tokens {}, heads {}, kv heads {}", worst.batch,
                                worst.query_tokens, worst.heads, worst.kv_heads);
     Value written;
-    section_fit::put_knobs(written, row, knobs, section_fit::source_text(fit, setting.origin));
+    section_fit::put_knobs(written, row, knobs, section_fit::source_text(fit));
     put(written, "kv_bytes", *kv_bytes);
     put(table, name, std::move(written));
     return fit;
@@ -80,8 +82,12 @@ SectionFit fit_precision(Precision precision,
 }  // namespace
 
 FittedSection fit_attention(std::vector<KernelSample> const& samples, FitSetting const& setting) {
-    auto const rows = section_fit::rows_of<Attention>(samples);
+    auto rows = section_fit::rows_of<Attention>(samples);
     if (rows.empty()) return {};
+    section_fit::mark_largest(rows, [](Attention const& a) {
+        return static_cast<double>(a.batch * a.heads) * static_cast<double>(a.query_tokens) *
+               static_cast<double>(a.kv_tokens);
+    });
     FittedSection result;
     put(result.yaml, "backward", given_value(setting.given, "backward"));
     auto const axis = [&](char const* name, auto value_of) {

@@ -126,9 +126,10 @@ double seconds_of(CollectiveSection const& section, Collective const& query) {
     return std::min(on(Algorithm::alltoall_ll), on(Algorithm::alltoall_simple));
 }
 
-/// Each row on the branch that NCCL's tuner takes.
+/// Each row on the branch that NCCL's tuner takes; those that are fitted, or the others.
 std::vector<CollectiveRow> rows_on_branches(std::vector<CollectiveSample> const& samples,
-                                            CollectiveSection const& section) {
+                                            CollectiveSection const& section,
+                                            bool to_fit) {
     Profile profile;
     profile.collectives = section;
     std::set<std::int64_t> sizes;
@@ -136,20 +137,20 @@ std::vector<CollectiveRow> rows_on_branches(std::vector<CollectiveSample> const&
     std::vector<CollectiveRow> rows;
     for (auto const& sample : samples) {
         Collective query = sample.query;
-        if (!told_by_links(query)) continue;
+        if (told_by_links(query) != to_fit) continue;
         query.shape.in_domain = section.nvlink;
         query = plan_collective(profile, query.op, query.size, query.shape, query.bytes_per_element)
                     .query;
         auto const place = std::distance(sizes.begin(), sizes.find(query.size.count));
-        rows.push_back({query, sample.seconds, static_cast<std::size_t>(place)});
+        rows.push_back({query, sample.seconds, static_cast<std::size_t>(place),
+                        static_cast<std::size_t>(query.shape.ranks)});
     }
     return rows;
 }
 
-std::string part_of(Collective const& query) {
-    auto const name =
-        query.op == CollectiveOp::alltoall ? "alltoall" : name_of(algorithm_of(query));
-    return name + (across(query) ? " across" : "");
+/// "ring-simple across": its part without the section's name.
+std::string branch_of(Collective const& query) {
+    return part_of(query).substr(std::string_view("collectives ").size());
 }
 
 std::string point_text(Collective const& query) {
@@ -159,16 +160,41 @@ std::string point_text(Collective const& query) {
 
 /// How well each branch is predicted, in the order of the branches.
 struct Judged {
-    std::vector<double> measured, seen, unseen;
+    std::vector<double> measured, seen;
     std::vector<Collective> queries;
+    SectionFit fit;
 };
 
-SectionFit fit_of(std::string const& part, Judged const& judged, std::size_t knobs) {
-    SectionFit fit{"collectives", part, judged.measured.size(), knobs, {}, "", {}};
+SectionFit fit_of(std::string const& part, Judged judged, std::size_t knobs) {
+    SectionFit& fit = judged.fit;
+    fit.section = "collectives";
+    fit.precision = part;
+    fit.rows = judged.measured.size();
+    fit.parameters = knobs;
     fit.in_sample = errors_of(judged.measured, judged.seen);
     fit.worst_at = point_text(judged.queries[fit.in_sample.worst_row]);
-    if (!judged.unseen.empty()) fit.left_out = errors_of(judged.measured, judged.unseen);
-    return fit;
+    fit.left_out = section_fit::errors_inside(fit);
+    return std::move(fit);
+}
+
+/// Rows that nothing was fitted to show how far times beyond the fitted range lie.
+void add_unfitted(std::vector<SectionFit>& fits,
+                  std::vector<CollectiveRow> const& rows,
+                  CollectiveSection const& section,
+                  std::string const& origin) {
+    for (auto const& row : rows) {
+        auto const branch = branch_of(row.kernel);
+        auto found = std::ranges::find(fits, branch, &SectionFit::precision);
+        if (found == fits.end()) {
+            SectionFit fit;
+            fit.section = "collectives";
+            fit.precision = branch;
+            fit.origin = origin;
+            fits.push_back(std::move(fit));
+            found = fits.end() - 1;
+        }
+        section_fit::add_unseen(*found, row, 0, seconds_of(section, row.kernel));
+    }
 }
 
 /// One step of the fit: the section with the plan's knobs at their best, and how its rows fit.
@@ -183,25 +209,28 @@ public:
     CollectiveSection fit(CollectiveSection section, std::vector<CollectiveRow> const& rows) {
         section_fit::SecondsOf<CollectiveSection, Collective> const seconds = seconds_of;
         auto const used = plan_.rows_of(rows);
-        std::vector<double> unseen;
-        if (setting_.left_out && !used.empty()) {
-            unseen = section_fit::predict_left_out(section, knobs_, used, seconds);
-        }
+        section_fit::Unseen unseen;
+        if (!used.empty()) unseen = section_fit::predict_unseen(section, knobs_, used, seconds);
         if (!used.empty()) section = section_fit::fit_section(section, knobs_, used, seconds);
         std::map<std::string, Judged> parts;
         std::size_t next = 0;
         for (auto const& row : rows) {
             bool const in_fit = !plan_.rows_of({row}).empty();
-            auto& part = parts[part_of(row.kernel)];
+            auto& part = parts[branch_of(row.kernel)];
             double const seen = seconds_of(section, row.kernel);
             part.measured.push_back(row.seconds);
             part.seen.push_back(seen);
             part.queries.push_back(row.kernel);
-            if (setting_.left_out) part.unseen.push_back(in_fit ? unseen[next] : seen);
-            if (in_fit) ++next;
+            if (in_fit) {
+                section_fit::add_unseen(part.fit, row, unseen.inside[next], unseen.outside[next]);
+                ++next;
+            } else {
+                section_fit::add_unseen(part.fit, row, seen, seen);
+            }
         }
         for (auto const& part : parts) {
             fits_.push_back(fit_of(part.first, part.second, constants_of(part.first)));
+            fits_.back().origin = setting_.origin;
         }
         return section;
     }
@@ -238,7 +267,7 @@ private:
                 if (own.key != knob.key) continue;
                 for (auto const& fit : fits_) {
                     if (belongs(group, fit.precision)) {
-                        text = section_fit::source_text(fit, setting_.origin);
+                        text = section_fit::source_text(fit);
                     }
                 }
             }
@@ -297,7 +326,8 @@ FittedCollectives fit_collectives(std::vector<CollectiveSample> const& samples,
     put(any_region.items.back(), "sizes", leaf_list({"1"}));
     set_value(draft, "measured", any_region);
     set_value(draft, "nvls.measured", any_region);
-    auto const rows = rows_on_branches(samples, read_spec<CollectiveSection>(draft, nullptr));
+    auto const drafted = read_spec<CollectiveSection>(draft, nullptr);
+    auto const rows = rows_on_branches(samples, drafted, true);
     std::vector<CollectiveRow> rows_near, rows_far;
     for (auto const& row : rows) (across(row.kernel) ? rows_far : rows_near).push_back(row);
 
@@ -338,6 +368,8 @@ FittedCollectives fit_collectives(std::vector<CollectiveSample> const& samples,
     result.section.fits = step_near.fits();
     result.section.fits.insert(result.section.fits.end(), step_far.fits().begin(),
                                step_far.fits().end());
+    add_unfitted(result.section.fits, rows_on_branches(samples, drafted, false), section,
+                 setting.origin);
     result.kept = plan_near.kept;
     result.kept.insert(result.kept.end(), plan_far.kept.begin(), plan_far.kept.end());
     return result;

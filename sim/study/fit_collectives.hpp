@@ -14,7 +14,6 @@ struct CollectiveSetting {
     Value given;         ///< what no row tells: a partial section, with sources
     Value shipped;       ///< a whole section for what neither rows nor `given` hold; may be null
     std::string origin;  ///< the tables' names
-    bool left_out = false;
 };
 
 /// A fitted section, and the branches that had too few rows and stay as shipped.

@@ -74,26 +74,28 @@ std::vector<Precision> precisions_in(std::vector<GemmSample> const& rows) {
     return {found.begin(), found.end()};
 }
 
-/// How well one precision's rows are predicted; `left_out` is empty where nothing was left out.
+/// How well one precision's rows are predicted, seen and unseen.
 SectionFit judge(Precision precision,
                  std::size_t constants,
                  std::vector<GemmSample> const& rows,
                  std::vector<double> const& predicted,
-                 std::vector<double> const& left_out) {
-    std::vector<double> measured, seen, unseen;
+                 section_fit::Unseen const& unseen,
+                 std::string const& origin) {
+    std::vector<double> measured, seen;
+    SectionFit fit{"gemm", name_of(precision), 0, constants, {}, "", {}, {}, {}, origin};
     std::vector<Gemm> kernels;
     for (std::size_t i = 0; i < rows.size(); ++i) {
         if (rows[i].kernel.precision != precision) continue;
         kernels.push_back(rows[i].kernel);
         measured.push_back(rows[i].seconds);
         seen.push_back(predicted[i]);
-        if (!left_out.empty()) unseen.push_back(left_out[i]);
+        section_fit::add_unseen(fit, rows[i], unseen.inside[i], unseen.outside[i]);
     }
-    SectionFit fit{"gemm", name_of(precision), measured.size(), constants, {}, "", {}};
+    fit.rows = measured.size();
     fit.in_sample = errors_of(measured, seen);
     auto const& worst = kernels[fit.in_sample.worst_row];
     fit.worst_at = fmt::format("m {}, n {}, k {}", worst.m, worst.n, worst.k);
-    if (!left_out.empty()) fit.left_out = errors_of(measured, unseen);
+    fit.left_out = section_fit::errors_inside(fit);
     return fit;
 }
 
@@ -109,8 +111,11 @@ std::vector<Field<GemmFormat>> const& fields_of(GemmFormat const*) {
 }
 
 FittedSection fit_gemm(std::vector<KernelSample> const& samples, FitSetting const& setting) {
-    auto const rows = section_fit::rows_of<Gemm>(samples);
+    auto rows = section_fit::rows_of<Gemm>(samples);
     if (rows.empty()) return {};
+    section_fit::mark_largest(rows, [](Gemm const& g) {
+        return static_cast<double>(g.m) * static_cast<double>(g.n) * static_cast<double>(g.k);
+    });
     auto const precisions = precisions_in(rows);
 
     GemmSection section = unfitted(precisions, setting);
@@ -137,9 +142,7 @@ FittedSection fit_gemm(std::vector<KernelSample> const& samples, FitSetting cons
                       static_cast<double>(g.m), static_cast<double>(g.n), static_cast<double>(g.k));
         return time.latency + time.rest;
     };
-    std::vector<double> left_out;
-    if (setting.left_out)
-        left_out = section_fit::predict_left_out(section, knobs, rows, seconds_of);
+    auto const unseen = section_fit::predict_unseen(section, knobs, rows, seconds_of);
     section = section_fit::fit_section(section, knobs, rows, seconds_of);
     auto const predicted = section_fit::predict(section, rows, seconds_of);
 
@@ -152,9 +155,10 @@ FittedSection fit_gemm(std::vector<KernelSample> const& samples, FitSetting cons
     put(result.yaml, "k", section_fit::grid_leaf(rows, [](Gemm const& g) { return g.k; }));
     Value table;
     for (std::size_t i = 0; i < precisions.size(); ++i) {
-        auto const fit = judge(precisions[i], own[i].size(), rows, predicted, left_out);
+        auto const fit =
+            judge(precisions[i], own[i].size(), rows, predicted, unseen, setting.origin);
         Value row;
-        section_fit::put_knobs(row, section, own[i], section_fit::source_text(fit, setting.origin));
+        section_fit::put_knobs(row, section, own[i], section_fit::source_text(fit));
         for (auto const& entry : setting.given.find("precisions")->find(fit.precision)->entries) {
             put(row, entry.name, entry.value);
         }

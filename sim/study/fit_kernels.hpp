@@ -4,9 +4,9 @@
 #include "sim/cost/gemm_cost.hpp"
 #include "sim/interchange/kernel_table.hpp"
 #include "sim/study/fit.hpp"
+#include "sim/study/unseen.hpp"
 #include "topology/gpu.hpp"
 
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,8 +19,12 @@ struct SectionFit {
     std::size_t rows = 0;
     std::size_t parameters = 0;
     FitErrors in_sample;
-    std::string worst_at;               ///< "m 1, n 1024, k 4096"
-    std::optional<FitErrors> left_out;  ///< each fifth of the shapes predicted from the others
+    std::string worst_at;           ///< "m 1, n 1024, k 4096"
+    FitErrors left_out;             ///< each fifth of the shapes predicted from the others
+    std::vector<UnseenRow> inside;  ///< those predictions
+    /// The largest fifth of the shapes, or each number of ranks, predicted from the rest.
+    std::vector<UnseenRow> outside;
+    std::string origin;  ///< names of the tables
 };
 
 /// What a precision's kernels look like before any fit: a row of `precisions` in given.yaml.
@@ -42,7 +46,6 @@ struct FitSetting {
     GpuSpec gpu;
     Value given;         ///< configs/measurements/kernels/given.yaml
     std::string origin;  ///< the tables' names
-    bool left_out = false;
 };
 
 /// Both take the samples of their own kind and leave the others; null YAML where there are none.

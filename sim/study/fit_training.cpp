@@ -79,9 +79,7 @@ int best_factor(Predictions& predictions, std::size_t without) {
 
 }  // namespace
 
-FittedTraining fit_sustained(std::vector<LoadedPoint> const& runs,
-                             std::string const& origin,
-                             bool left_out) {
+FittedTraining fit_sustained(std::vector<LoadedPoint> const& runs, std::string const& origin) {
     NVL72_EXPECT(runs.size() >= 2, "runs to fit to, one of them left out");
     Predictions predictions(runs);
     std::size_t const all = runs.size();
@@ -89,7 +87,8 @@ FittedTraining fit_sustained(std::vector<LoadedPoint> const& runs,
     FittedTraining fitted;
     SectionFit& fit = fitted.fit;
     fit.section = "training";
-    fit.precision = "sustained";
+    fit.precision = "dense";
+    fit.origin = origin;
     fit.rows = runs.size();
     fit.parameters = 1;
     fit.in_sample = errors_of(predictions.published(), predictions.at(best));
@@ -102,10 +101,11 @@ FittedTraining fit_sustained(std::vector<LoadedPoint> const& runs,
         "{:.1f} %, worst {:.1f} %",
         fit.rows, origin, 100 * rms, 100 * fit.in_sample.worst);
     fitted.yaml = leaf(fmt::format("{:.2f}", best / 100.0), source);
-    if (!left_out) return fitted;
     std::vector<double> others;
     for (std::size_t i = 0; i < all; ++i) {
         others.push_back(predictions.at(best_factor(predictions, i))[i]);
+        // As times, which are what spreads are of.
+        fit.inside.push_back({1 / predictions.published()[i], 1 / others[i], i});
     }
     fit.left_out = errors_of(predictions.published(), others);
     return fitted;

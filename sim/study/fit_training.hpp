@@ -16,10 +16,8 @@ struct FittedTraining {
 };
 
 /// Least squares of log throughput over runs with published figures: one factor in [1, 2], to three
-/// significant digits. `origin` names the experiments. With `left_out` each run is also predicted
+/// significant digits. `origin` names the experiments. Each run is also predicted
 /// with the factor of the others. Expects two runs or more.
-FittedTraining fit_sustained(std::vector<LoadedPoint> const& runs,
-                             std::string const& origin,
-                             bool left_out);
+FittedTraining fit_sustained(std::vector<LoadedPoint> const& runs, std::string const& origin);
 
 }  // namespace nvl72

@@ -86,6 +86,19 @@ void fill_published(SweepRow& row, Published const& published, double tokens_per
     row.error = row.tokens_per_s_per_gpu / row.published_tokens_per_s_per_gpu - 1;
 }
 
+/// Measured steps lie as those of the published runs that the fit had not seen; the share of the
+/// step that stands on extrapolated costs widens that, up to twice the distance.
+Spread spread_of_step(Profile const& profile, BasisVerdict const& verdict) {
+    bool const datasheet = verdict.basis.kind == BasisKind::datasheet;
+    Spread spread = spread_at(profile.spread, "training dense",
+                              datasheet ? BasisKind::datasheet : BasisKind::interpolated);
+    if (verdict.basis.kind == BasisKind::extrapolated) {
+        spread.low = std::pow(spread.low, 1 + verdict.share);
+        spread.high = std::pow(spread.high, 1 + verdict.share);
+    }
+    return spread;
+}
+
 /// A simulated step keeps about 2 kB per micro-batch and chunk; more would exhaust this machine.
 constexpr std::int64_t turns_max = 2'000'000;
 
@@ -185,6 +198,9 @@ SimulatedPoint simulate_point(LoadedPoint const& point,
     BasisVerdict const judged = verdict(step.shares);
     row.basis = describe(judged);
     row.basis_share = judged.share;
+    Spread const spread = spread_of_step(point.profile, judged);
+    row.step_p10_s = spread.known() ? row.step_s * spread.low : none;
+    row.step_p90_s = spread.known() ? row.step_s * spread.high : none;
     return done;
 }
 

@@ -8,6 +8,39 @@ double to_four_digits(double value) {
     return std::strtod(fmt::format("{:.3e}", value).c_str(), nullptr);
 }
 
+FitErrors errors_inside(SectionFit const& fit) {
+    std::vector<double> measured, predicted;
+    for (auto const& row : fit.inside) {
+        measured.push_back(row.measured);
+        predicted.push_back(row.predicted);
+    }
+    return errors_of(measured, predicted);
+}
+
+void put_spread(Value& spread, SectionFit const& fit) {
+    constexpr std::size_t rows_least = 3;
+    if (fit.inside.size() < rows_least && fit.outside.size() < rows_least) return;
+    auto const pair = [](std::vector<UnseenRow> const& rows, std::string const& source) {
+        Spread const found = spread_of(rows);
+        return leaf_list({fmt::format("{:.3f}", found.low), fmt::format("{:.3f}", found.high)},
+                         source);
+    };
+    Value row;
+    bool const seen = fit.inside.size() >= rows_least;  // else all rows lie beyond what is fitted
+    put(row, "inside",
+        pair(seen ? fit.inside : fit.outside,
+             fmt::format("fitted: measured over predicted of {} rows of {} that the {}, 10th and "
+                         "90th percentile",
+                         (seen ? fit.inside : fit.outside).size(), fit.origin,
+                         seen ? "fit had not seen" : "constants were not fitted to")));
+    if (seen && fit.outside.size() >= rows_least) {
+        put(row, "outside",
+            pair(fit.outside, fmt::format("fitted: the same of {} rows beyond the fitted range",
+                                          fit.outside.size())));
+    }
+    put(spread, fmt::format("{} {}", fit.section, fit.precision), std::move(row));
+}
+
 void expect_enough(std::string const& section,
                    std::string const& origin,
                    std::size_t rows,
@@ -18,9 +51,9 @@ void expect_enough(std::string const& section,
                                   rows, section, parameters, rows_per_parameter * parameters));
 }
 
-std::string source_text(SectionFit const& fit, std::string const& origin) {
+std::string source_text(SectionFit const& fit) {
     return fmt::format("fitted: {} {} rows of {}, median error {:.1f} %, worst {:.0f} % at {}",
-                       fit.rows, fit.precision, origin, 100 * fit.in_sample.median,
+                       fit.rows, fit.precision, fit.origin, 100 * fit.in_sample.median,
                        100 * fit.in_sample.worst, fit.worst_at);
 }
 

@@ -5,6 +5,7 @@
 #include "sim/config/write.hpp"
 #include "sim/study/fit_kernels.hpp"
 
+#include <algorithm>
 #include <fmt/format.h>
 #include <functional>
 #include <set>
@@ -29,6 +30,7 @@ struct Row {
     Kernel kernel;
     double seconds = 0;
     std::size_t shape = 0;
+    std::size_t edge = 0;  ///< more than 0: of an edge of the measured range, by number
 };
 
 constexpr std::size_t folds = 5;
@@ -76,25 +78,61 @@ Section fit_section(Section section,
     return section;
 }
 
-/// Times of all rows, each predicted from the rows of the other four fifths of the shapes.
+/// Predictions of rows that the fit had not seen.
+struct Unseen {
+    std::vector<double> inside;   ///< each fifth of the shapes from the other four
+    std::vector<double> outside;  ///< each edge from the rest; 0 for rows of no edge
+};
+
 template <class Section, class Kernel>
-std::vector<double> predict_left_out(Section const& section,
-                                     std::vector<Knob<Section>> const& knobs,
-                                     std::vector<Row<Kernel>> const& rows,
-                                     SecondsOf<Section, Kernel> const& seconds_of) {
-    std::vector<double> times(rows.size());
-    for (std::size_t fold = 0; fold < folds; ++fold) {
+Unseen predict_unseen(Section const& section,
+                      std::vector<Knob<Section>> const& knobs,
+                      std::vector<Row<Kernel>> const& rows,
+                      SecondsOf<Section, Kernel> const& seconds_of) {
+    using InGroup = std::function<bool(Row<Kernel> const&)>;
+    auto const predict_group = [&](std::vector<double>& times, InGroup const& in_group) {
         std::vector<Row<Kernel>> kept;
         for (auto const& row : rows) {
-            if (row.shape % folds != fold) kept.push_back(row);
+            if (!in_group(row)) kept.push_back(row);
         }
+        if (kept.size() == rows.size() || kept.size() < knobs.size()) return;
         auto const fitted = fit_section(section, knobs, kept, seconds_of);
         for (std::size_t i = 0; i < rows.size(); ++i) {
-            if (rows[i].shape % folds == fold) times[i] = seconds_of(fitted, rows[i].kernel);
+            if (in_group(rows[i])) times[i] = seconds_of(fitted, rows[i].kernel);
         }
+    };
+    Unseen unseen{std::vector<double>(rows.size()), std::vector<double>(rows.size())};
+    for (std::size_t fold = 0; fold < folds; ++fold) {
+        predict_group(unseen.inside, [fold](auto const& row) { return row.shape % folds == fold; });
     }
-    return times;
+    std::set<std::size_t> edges;
+    for (auto const& row : rows) edges.insert(row.edge);
+    edges.erase(0);
+    for (std::size_t const edge : edges) {
+        predict_group(unseen.outside, [edge](auto const& row) { return row.edge == edge; });
+    }
+    return unseen;
 }
+
+/// Makes the fifth of the rows with the most work an edge.
+template <class Kernel, class WorkOf>
+void mark_largest(std::vector<Row<Kernel>>& rows, WorkOf const& work_of) {
+    std::vector<double> works;
+    for (auto const& row : rows) works.push_back(work_of(row.kernel));
+    std::ranges::sort(works);
+    double const bound = works[works.size() - 1 - works.size() / folds];
+    for (auto& row : rows) row.edge = work_of(row.kernel) > bound ? 1 : 0;
+}
+
+/// Adds one row's predictions to those of its part.
+template <class Kernel>
+void add_unseen(SectionFit& fit, Row<Kernel> const& row, double inside, double outside) {
+    if (inside > 0) fit.inside.push_back({row.seconds, inside, row.shape % folds});
+    if (outside > 0) fit.outside.push_back({row.seconds, outside, row.shape % folds});
+}
+
+/// The errors of what was left out once.
+FitErrors errors_inside(SectionFit const& fit);
 
 /// The rows of one kernel kind; their shapes numbered in ascending order.
 template <class Kernel>
@@ -114,7 +152,7 @@ std::vector<Row<Kernel>> rows_of(std::vector<KernelSample> const& samples) {
         if (kernel == nullptr) continue;
         auto const place = shapes.find(shape_of(*kernel));
         rows.push_back({*kernel, sample.seconds,
-                        static_cast<std::size_t>(std::distance(shapes.begin(), place))});
+                        static_cast<std::size_t>(std::distance(shapes.begin(), place)), 0});
     }
     return rows;
 }
@@ -140,6 +178,9 @@ void put_knobs(Value& map,
     }
 }
 
+/// The section's rows of a profile's `spread`; parts of fewer than three rows have none.
+void put_spread(Value& spread, SectionFit const& fit);
+
 /// Fails unless there are enough rows to fit so many constants.
 void expect_enough(std::string const& section,
                    std::string const& origin,
@@ -147,6 +188,6 @@ void expect_enough(std::string const& section,
                    std::size_t parameters);
 
 /// "fitted: 600 bf16 rows of gemm-h100.csv, median error 3.3 %, worst 31 % at m 1, n 1024, k 4096"
-std::string source_text(SectionFit const& fit, std::string const& origin);
+std::string source_text(SectionFit const& fit);
 
 }  // namespace nvl72::section_fit

@@ -52,6 +52,8 @@ std::vector<SweepColumn> const& columns() {
         {"micro_batch", "sequences", "sequences per micro-batch", &SweepRow::micro_batch},
         {"micro_batches", "", "micro-batches per step and rank", &SweepRow::micro_batches},
         {"step_s", "s", "time of one optimizer step", &SweepRow::step_s},
+        {"step_p10_s", "s", "90 % of measured steps take longer", &SweepRow::step_p10_s, true},
+        {"step_p90_s", "s", "90 % of measured steps take less", &SweepRow::step_p90_s, true},
         {"tokens_per_s_per_gpu", "tokens/s", "throughput", &SweepRow::tokens_per_s_per_gpu},
         {"model_tflops_per_gpu", "TFLOP/s",
          "model FLOPs (causal attention half, recomputation excluded)",

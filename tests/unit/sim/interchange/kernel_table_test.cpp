@@ -38,7 +38,7 @@ TEST(KernelTable, ReadsThePublishedForms) {
         "fp8,fp8,2,64,0,8,4,9\nfp8,fp8,2,1,64,8,4,9\nbfloat16,fp8,2,64,0,8,4,9\n",
         "gb200");
     ASSERT_EQ(attention.samples.size(), 1U);
-    EXPECT_EQ(attention.skipped, 2U);
+    EXPECT_EQ(attention.skipped.size(), 2U);
     auto const& query = std::get<Attention>(attention.samples[0].query);
     EXPECT_EQ(query.query_tokens, 64);
     EXPECT_EQ(query.kv_tokens, 64);

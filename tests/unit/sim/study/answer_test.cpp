@@ -3,6 +3,7 @@
 #include "sim/base/error.hpp"
 
 #include <cmath>
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <limits>
 #include <regex>
@@ -27,6 +28,7 @@ SweepRow row(std::string const& name, StepParts const& parts) {
     row.model_tflops_per_gpu = 412.34;
     row.published_tokens_per_s_per_gpu = row.published_step_s = none;
     row.published_step_low_s = row.published_step_high_s = row.error = none;
+    row.step_p10_s = row.step_p90_s = none;
     return row;
 }
 
@@ -85,6 +87,23 @@ TEST(RatioSentence, NamesTheTwoLargestFactorsAndThePublishedRatio) {
               "from compute, 1.33x from exposed TP.");
 }
 
+// Independent errors of both systems: 10 % up on one side and 10 % down on the other add as
+// squares.
+TEST(RatioSentence, TheIntervalOfARatioHoldsBothErrors) {
+    SweepRow from = slow();
+    SweepRow to = fast();
+    from.step_p10_s = from.step_s / 1.1;
+    from.step_p90_s = from.step_s * 1.1;
+    to.step_p10_s = to.step_s / 1.1;
+    to.step_p90_s = to.step_s * 1.1;
+    double const side = std::exp(std::sqrt(2.0) * std::log(1.1));
+    double const ratio = 20.0 / 7.0;
+    EXPECT_NE(ratio_sentence(from, to).find(
+                  fmt::format("80 % interval {:.2f} - {:.2f}", ratio / side, ratio * side)),
+              std::string::npos)
+        << ratio_sentence(from, to);
+}
+
 TEST(MegatronLine, IsWhatUsersParsersLookFor) {
     std::regex const wanted(
         R"(elapsed time per iteration \(ms\): ([0-9.]+) \| throughput per GPU \(TFLOP/s/GPU\): ([0-9.]+))");
@@ -102,10 +121,19 @@ TEST(PredictionTable, LeavesUnpublishedCellsBlank) {
     known.published_tokens_per_s_per_gpu = 200;
     known.error = -0.25;
     auto const table = prediction_table({slow(), known});
-    EXPECT_TRUE(std::holds_alternative<std::monostate>(table.at(0, 6)));
-    EXPECT_TRUE(std::holds_alternative<std::monostate>(table.at(0, 7)));
-    EXPECT_EQ(std::get<double>(table.at(1, 6)), 200);
-    EXPECT_EQ(std::get<double>(table.at(1, 7)), -25);
+    for (std::size_t const column : {6U, 7U, 8U}) {
+        EXPECT_TRUE(std::holds_alternative<std::monostate>(table.at(0, column))) << column;
+    }
+    EXPECT_EQ(std::get<double>(table.at(1, 7)), 200);
+    EXPECT_EQ(std::get<double>(table.at(1, 8)), -25);
+}
+
+// 7 s for 1000 tokens a GPU are 143 tokens/s; a step of 8 s would be 125, one of 5 s 200.
+TEST(PredictionTable, TheIntervalIsOfTheThroughput) {
+    SweepRow row = fast();
+    row.step_p10_s = 5;
+    row.step_p90_s = 8;
+    EXPECT_EQ(std::get<std::string>(prediction_table({row}).at(0, 6)), "125 - 200");
 }
 
 TEST(BreakdownTable, SumsToTheStep) {

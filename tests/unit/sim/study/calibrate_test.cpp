@@ -54,7 +54,7 @@ TEST(Calibrate, ATableOfAUsersOwnBecomesAProfileThatTheSisterCompletes) {
     Library const library(NVL72_SOURCE_DIR "/configs");
     auto const data =
         read_measured_data({path + "/mine.csv"}, Library(NVL72_SOURCE_DIR "/configs"), "h200");
-    auto const calibration = calibrate_profile(data, library, false);
+    auto const calibration = calibrate_profile(data, library);
     auto const file = path + "/h200.yaml";
     std::ofstream(file) << calibration.text;
     auto const profile = load_profile(library, file);
@@ -71,7 +71,7 @@ TEST(Calibrate, SectionsWithoutRowsStayAsShipped) {
     auto const data =
         read_measured_data({path + "/mine.csv"}, Library(NVL72_SOURCE_DIR "/configs"), "h100");
     auto const file = path + "/h100.yaml";
-    std::ofstream(file) << calibrate_profile(data, library, false).text;
+    std::ofstream(file) << calibrate_profile(data, library).text;
     auto const mine = load_profile(library, file);
     auto const shipped = load_profile(library, "h100");
     EXPECT_EQ(mine.gemm.precisions.size(), 1U);
@@ -88,7 +88,8 @@ TEST(Calibrate, AFolderLeavesOtherTablesAsideAndSaysSo) {
     EXPECT_EQ(data.samples.size(), 36U);
     EXPECT_EQ(data.gemm_origin, "a.csv");
     ASSERT_EQ(data.notes.size(), 1U);
-    EXPECT_NE(data.notes[0].find("b.csv: no table of measurements, left aside"), std::string::npos);
+    EXPECT_NE(data.notes[0].find("b.csv: no table of measurements that we read, left aside"),
+              std::string::npos);
 }
 
 TEST(Calibrate, RunsOfAnotherGpuAndTooFewRunsAreLeftAsideWithANote) {
@@ -97,7 +98,7 @@ TEST(Calibrate, RunsOfAnotherGpuAndTooFewRunsAreLeftAsideWithANote) {
     std::string const runs = NVL72_SOURCE_DIR "/configs/experiments/llama-dense-published.yaml";
     auto const data = read_measured_data({path + "/mine.csv", runs}, library, "h100");
     ASSERT_EQ(data.experiments.size(), 1U);
-    auto const calibration = calibrate_profile(data, library, false);
+    auto const calibration = calibrate_profile(data, library);
     ASSERT_EQ(calibration.notes.size(), 2U);
     EXPECT_EQ(calibration.notes[0], runs + ": 4 published runs of other GPUs left aside");
     EXPECT_EQ(calibration.notes[1],
@@ -116,7 +117,10 @@ TEST(Calibrate, BadInputSaysWhatIsMissing) {
     EXPECT_EQ(message_of([&] {
                   (void)read_measured_data({empty}, Library(NVL72_SOURCE_DIR "/configs"), "");
               }),
-              empty + ": no .csv file in this folder");
+              empty +
+                  ": nothing measured in this folder (expected a table of kernels or "
+                  "collectives (CSV), an nccl-tests log, an experiment (YAML), or a folder of "
+                  "these)");
     EXPECT_EQ(message_of([&] {
                   (void)read_measured_data({"/no/such"}, Library(NVL72_SOURCE_DIR "/configs"), "");
               }),
@@ -141,7 +145,7 @@ TEST(Calibrate, BadInputSaysWhatIsMissing) {
         message_of([&] {
             (void)calibrate_profile(
                 read_measured_data(file("two.csv"), Library(NVL72_SOURCE_DIR "/configs"), "h100"),
-                library, false);
+                library);
         }),
         "two.csv: 1 gemm rows for 8 constants (expected at least 24)");
 }

@@ -1,0 +1,112 @@
+#include "sim/cost/spread.hpp"
+
+#include "sim/cost/collective_traffic.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <fmt/format.h>
+
+namespace nvl72 {
+
+namespace {
+
+constexpr std::string_view datasheet_part = "datasheet";
+
+Spread of_pair(std::vector<double> const& pair) { return {pair.at(0), pair.at(1)}; }
+
+/// The distance from 1 doubled, in logarithms.
+Spread doubled(Spread spread) { return {spread.low * spread.low, spread.high * spread.high}; }
+
+Spread outside_of(SpreadRow const& row) {
+    return row.outside.empty() ? doubled(of_pair(row.inside)) : of_pair(row.outside);
+}
+
+/// Independent causes: their distances from 1 add as squares, in logarithms.
+Spread together(Spread a, Spread b) {
+    auto const side = [](double first, double second) {
+        return std::hypot(std::log(first), std::log(second));
+    };
+    return {std::exp(-side(std::min(a.low, 1.0), std::min(b.low, 1.0))),
+            std::exp(side(std::max(a.high, 1.0), std::max(b.high, 1.0)))};
+}
+
+SpreadRow const* find_row(SpreadTable const& table, std::string_view part) {
+    for (auto const& entry : table) {
+        if (entry.first == part) return &entry.second;
+    }
+    return nullptr;
+}
+
+/// The row of a part, else the widest of its section (its first word).
+SpreadRow const* row_for(SpreadTable const& table, std::string_view part) {
+    if (auto const* row = find_row(table, part)) return row;
+    auto const section = part.substr(0, part.find(' ') + 1);
+    auto const width = [](SpreadRow const& row) { return row.inside.at(1) / row.inside.at(0); };
+    SpreadRow const* widest = nullptr;
+    for (auto const& entry : table) {
+        if (!entry.first.starts_with(section)) continue;
+        if (widest == nullptr || width(entry.second) > width(*widest)) widest = &entry.second;
+    }
+    return widest;
+}
+
+void check_pair(SpreadRow const& row, char const* key, std::vector<double> const& pair) {
+    Place place = row.place;
+    place.key += std::string(".") + key;
+    bool const good = pair.size() == 2 && 0 < pair[0] && pair[0] < pair[1] && pair[1] < 1e3;
+    if (!good) {
+        fail(place, fmt::format("[{}]", fmt::join(pair, ", ")),
+             "measured over predicted, [10th, 90th percentile], such as [0.95, 1.06]");
+    }
+}
+
+}  // namespace
+
+std::vector<Field<SpreadRow>> const& fields_of(SpreadRow const*) {
+    static std::vector<Field<SpreadRow>> const fields{
+        required("inside", &SpreadRow::inside,
+                 "measured over predicted, [p10, p90], within the measured sizes"),
+        optional("outside", &SpreadRow::outside, "", "the same beyond them"),
+    };
+    return fields;
+}
+
+void check(SpreadTable const& table) {
+    for (auto const& entry : table) {
+        check_pair(entry.second, "inside", entry.second.inside);
+        if (!entry.second.outside.empty())
+            check_pair(entry.second, "outside", entry.second.outside);
+    }
+}
+
+std::string part_of(Query const& query) {
+    struct Naming {
+        std::string operator()(Gemm const& gemm) const { return "gemm " + name_of(gemm.precision); }
+        std::string operator()(Attention const& attention) const {
+            return "attention " + name_of(attention.precision);
+        }
+        std::string operator()(MemoryTraffic const&) const { return "gemm bf16"; }
+        std::string operator()(Collective const& collective) const {
+            auto const branch = collective.op == CollectiveOp::alltoall
+                                    ? "alltoall"
+                                    : name_of(algorithm_of(collective));
+            return fmt::format("collectives {}{}", branch,
+                               collective.shape.domains > 1 ? " across" : "");
+        }
+    };
+    return std::visit(Naming{}, query);
+}
+
+Spread spread_at(SpreadTable const& table, std::string_view part, BasisKind basis) {
+    SpreadRow const* row = row_for(table, part);
+    if (row == nullptr) return {};
+    if (basis == BasisKind::on_grid || basis == BasisKind::interpolated) {
+        return of_pair(row->inside);
+    }
+    Spread const outside = outside_of(*row);
+    if (basis == BasisKind::extrapolated) return outside;
+    SpreadRow const* datasheet = find_row(table, datasheet_part);
+    return together(outside, datasheet == nullptr ? doubled(outside) : of_pair(datasheet->inside));
+}
+
+}  // namespace nvl72

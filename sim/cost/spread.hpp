@@ -1,0 +1,42 @@
+#pragma once
+
+#include "sim/config/fields.hpp"
+#include "sim/cost/query.hpp"
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace nvl72 {
+
+/// Times between which 80 % of measurements lie, as factors of the predicted time. {1, 1}: nothing
+/// is known, and no interval is printed.
+struct Spread {
+    double low = 1, high = 1;
+    [[nodiscard]] bool known() const { return low < high; }
+};
+
+/// Where measurements lie around one fitted part: measured over predicted, {10th, 90th} percentile,
+/// of rows that the fit had not seen.
+struct SpreadRow {
+    Place place;
+    std::vector<double> inside;   ///< within the measured sizes
+    std::vector<double> outside;  ///< beyond them; empty: as inside, the distance from 1 doubled
+};
+
+/// By the fitted part: "gemm bf16", "collectives ring-simple across", "training dense".
+using SpreadTable = std::vector<std::pair<std::string, SpreadRow>>;
+
+std::vector<Field<SpreadRow>> const& fields_of(SpreadRow const*);
+void check(SpreadTable const& table);
+
+/// Name of the fitted part that prices a query.
+std::string part_of(Query const& query);
+
+/// The spread of a part's times on a basis: on-grid and interpolated times lie as the row's inside,
+/// extrapolated ones as its outside; a datasheet's are wider by the row "datasheet". A part without
+/// a row takes the widest row of its section; without any, nothing is known.
+Spread spread_at(SpreadTable const& table, std::string_view part, BasisKind basis);
+
+}  // namespace nvl72

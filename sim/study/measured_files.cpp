@@ -1,0 +1,122 @@
+#include "sim/study/measured_files.hpp"
+
+#include "sim/base/error.hpp"
+#include "sim/interchange/collective_table.hpp"
+#include "sim/interchange/kernel_table.hpp"
+#include "sim/interchange/log_folder.hpp"
+
+#include <algorithm>
+#include <filesystem>
+#include <fmt/format.h>
+#include <optional>
+
+namespace nvl72 {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view expected_content =
+    "a table of kernels or collectives (CSV), an nccl-tests log, an experiment (YAML), or a folder "
+    "of these";
+
+bool is_yaml(fs::path const& file) { return file.extension() == ".yaml"; }
+
+/// Holds experiments; a folder's other YAML files are no input of their own.
+bool holds_runs(fs::path const& file) {
+    Value const root = load_yaml(file.string());
+    return root.find("systems") != nullptr || root.find("experiments") != nullptr;
+}
+
+std::optional<MeasuredFileKind> kind_of_table(CsvTable const& table) {
+    if (is_collective_table(table)) return MeasuredFileKind::collectives;
+    if (is_kernel_table(table)) return MeasuredFileKind::kernels;
+    return std::nullopt;
+}
+
+MeasuredFile given_file(std::string const& path) {
+    if (is_yaml(path)) return {path, MeasuredFileKind::experiments};
+    if (is_nccl_log(path)) return {path, MeasuredFileKind::log};
+    auto const table = CsvTable::load(path);
+    if (auto const kind = kind_of_table(table)) return {path, *kind};
+    if (is_log_index(table)) {
+        return {fs::path(path).parent_path().string(), MeasuredFileKind::log_folder};
+    }
+    fail({path, 1, ""}, "no measurements that we read", std::string(expected_content));
+}
+
+class FolderWalk {
+public:
+    explicit FolderWalk(std::vector<std::string>& notes) : notes_(notes) {}
+
+    void enter(fs::path const& folder) {
+        auto const index = folder / "INDEX.csv";
+        if (fs::exists(index) && is_log_index(CsvTable::load(index.string()))) {
+            found_.push_back({folder.string(), MeasuredFileKind::log_folder});
+            return;
+        }
+        std::vector<fs::path> inside;
+        for (auto const& entry : fs::directory_iterator(folder)) inside.push_back(entry.path());
+        std::ranges::sort(inside);
+        for (auto const& path : inside) {
+            if (fs::is_directory(path)) {
+                enter(path);
+            } else if (path.extension() == ".csv") {
+                add_table(path.string());
+            } else if (is_yaml(path) && holds_runs(path)) {
+                found_.push_back({path.string(), MeasuredFileKind::experiments});
+            }
+        }
+    }
+
+    [[nodiscard]] std::vector<MeasuredFile> const& found() const { return found_; }
+
+private:
+    void add_table(std::string const& path) {
+        auto const kind = kind_of_table(CsvTable::load(path));
+        if (kind) {
+            found_.push_back({path, *kind});
+        } else {
+            notes_.push_back(path + ": no table of measurements that we read, left aside");
+        }
+    }
+
+    std::vector<std::string>& notes_;
+    std::vector<MeasuredFile> found_;
+};
+
+}  // namespace
+
+std::vector<MeasuredFile> measured_files(std::vector<std::string> const& paths,
+                                         std::vector<std::string>& notes) {
+    std::vector<MeasuredFile> files;
+    for (auto const& path : paths) {
+        std::error_code ignored;
+        if (!fs::is_directory(path, ignored)) {
+            files.push_back(given_file(path));
+            continue;
+        }
+        FolderWalk walk(notes);
+        walk.enter(path);
+        if (walk.found().empty()) {
+            throw ConfigError(fmt::format("{}: nothing measured in this folder (expected {})", path,
+                                          expected_content));
+        }
+        files.insert(files.end(), walk.found().begin(), walk.found().end());
+    }
+    return files;
+}
+
+std::vector<std::string> experiments_named_in(std::string const& path, Library const& library) {
+    Value const root = load_yaml(path);
+    Value const* named = root.find("experiments");
+    if (named == nullptr) return {path};
+    if (!named->is_list()) fail(named->place, "no list", "names of experiments");
+    std::vector<std::string> paths;
+    for (auto const& name : named->items) {
+        paths.push_back(library.path("experiments", name.scalar, name.place));
+    }
+    return paths;
+}
+
+}  // namespace nvl72

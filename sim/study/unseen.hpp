@@ -1,0 +1,35 @@
+#pragma once
+
+#include "sim/cost/spread.hpp"
+
+#include <cstddef>
+#include <vector>
+
+namespace nvl72 {
+
+/// A measured time and what a fit that had not seen it predicts.
+struct UnseenRow {
+    double measured = 0, predicted = 0;  ///< seconds
+    std::size_t fold = 0;                ///< rows of one fold were left out together
+};
+
+/// Measured over predicted, 10th and 90th percentile. Fewer than 19 rows do not show their tails:
+/// theirs is Student's interval around 1 with the rows' root mean square.
+Spread spread_of(std::vector<UnseenRow> const& rows);
+
+/// How honest such a spread is: each fold's rows against the spread of the other folds.
+struct Coverage {
+    std::size_t judged = 0;      ///< rows; 0: all of one fold
+    std::size_t covered = 0;     ///< of them inside; 80 % is meant
+    std::vector<double> widths;  ///< of the intervals, over the predicted time
+    std::vector<double> errors;  ///< absolute
+
+    void add(Coverage const& other);
+    [[nodiscard]] double share() const;
+    [[nodiscard]] double error_median() const;
+    /// Median width over median error; a Gaussian's is 3.8.
+    [[nodiscard]] double width_over_error() const;
+};
+Coverage coverage_of(std::vector<UnseenRow> const& rows);
+
+}  // namespace nvl72

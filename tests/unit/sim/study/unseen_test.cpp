@@ -1,0 +1,60 @@
+#include "sim/study/unseen.hpp"
+
+#include "sim/base/random.hpp"
+
+#include <cmath>
+#include <gtest/gtest.h>
+
+namespace nvl72 {
+namespace {
+
+/// Ratios measured / predicted of 0.01, 0.02 ... 0.01 n, each a fold of its own.
+std::vector<UnseenRow> ladder(int n) {
+    std::vector<UnseenRow> rows;
+    for (int i = 1; i <= n; ++i) rows.push_back({0.01 * i, 1, static_cast<std::size_t>(i)});
+    return rows;
+}
+
+TEST(SpreadOfUnseen, IsTheTenthAndNinetiethPercentile) {
+    // Of 99 ratios the 10th smallest and the 10th largest: a new one falls below the first with
+    // probability 10 / 100.
+    auto const spread = spread_of(ladder(99));
+    EXPECT_DOUBLE_EQ(spread.low, 0.10);
+    EXPECT_DOUBLE_EQ(spread.high, 0.90);
+}
+
+TEST(SpreadOfUnseen, OfFewRowsIsStudents) {
+    // Two rows, 10 % high and as much low: RMS log 1.1; t = 1.2816 + (1.2816^3 + 1.2816) / 8.
+    auto const spread = spread_of({{1.1, 1, 0}, {1 / 1.1, 1, 1}});
+    double const t = 1.2816 + (1.2816 * 1.2816 * 1.2816 + 1.2816) / 8;
+    EXPECT_NEAR(std::log(spread.high), t * std::log(1.1) * std::sqrt(1.5), 1e-12);
+    EXPECT_NEAR(spread.low * spread.high, 1, 1e-12);
+}
+
+TEST(CoverageOfUnseen, CountsRowsAgainstTheSpreadOfOtherFolds) {
+    // Without itself a row of the ladder has 98 others, whose 9th ends are dropped: rows 1 to 9 and
+    // 91 to 99 lie outside, and so do 10 and 90 where their own absence moves the end past them.
+    auto const coverage = coverage_of(ladder(99));
+    EXPECT_EQ(coverage.judged, 99U);
+    EXPECT_NEAR(coverage.share(), 0.8, 0.03);
+}
+
+TEST(CoverageOfUnseen, OneFoldJudgesNothing) {
+    EXPECT_EQ(coverage_of({{1, 1, 7}, {2, 1, 7}}).judged, 0U);
+}
+
+TEST(CoverageOfUnseen, NormalErrorsAreCoveredAtTheMeantShareAndWidth) {
+    RandomStream stream(20260101, "coverage of normal errors");
+    std::vector<UnseenRow> rows;
+    for (std::size_t i = 0; i < 2000; ++i) {
+        double sum = 0;
+        for (int k = 0; k < 12; ++k) sum += stream.uniform();
+        rows.push_back({std::exp(0.03 * (sum - 6)), 1, i % 5});
+    }
+    auto const coverage = coverage_of(rows);
+    EXPECT_NEAR(coverage.share(), 0.8, 0.02);
+    EXPECT_NEAR(coverage.width_over_error(), 3.8, 0.3);
+}
+
+}  // namespace
+}  // namespace nvl72
