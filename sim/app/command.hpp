@@ -46,6 +46,7 @@ extern Command const compare_command;
 extern Command const collective_command;
 extern Command const topo_command;
 extern Command const calibrate_command;
+extern Command const validate_command;
 extern Command const report_command;
 extern Command const list_command;
 

@@ -1,0 +1,371 @@
+#include "sim/study/validate.hpp"
+
+#include "sim/base/error.hpp"
+#include "sim/collective/collective.hpp"
+#include "sim/cost/profile.hpp"
+#include "sim/interchange/collective_table.hpp"
+#include "sim/interchange/kernel_table.hpp"
+#include "sim/interchange/log_folder.hpp"
+#include "sim/study/calibrate.hpp"
+#include "sim/study/experiment.hpp"
+#include "sim/study/measured_files.hpp"
+#include "sim/study/point.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <fmt/format.h>
+#include <map>
+#include <optional>
+#include <set>
+
+namespace nvl72 {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Below it the way of launching decides the time, which the branches know eagerly launched only.
+constexpr std::int64_t launch_decides_below = 1 << 20;
+
+/// Profiles by GPU, each loaded once; none where there is no calibration of a GPU.
+class Profiles {
+public:
+    Profiles(Library const& library, std::vector<std::string> const& calibrations)
+        : library_(library) {
+        for (auto const& file : calibrations) {
+            Profile profile = load_profile(library, file, {"--calibration", 0, ""});
+            std::string const gpu = profile.gpu;
+            loaded_[gpu] = {file, std::move(profile)};
+        }
+    }
+
+    struct Named {
+        std::string name;
+        std::optional<Profile> profile;
+    };
+
+    Named const& of(std::string const& gpu) {
+        auto const found = loaded_.find(gpu);
+        if (found != loaded_.end()) return found->second;
+        auto const shipped = library_.names("calibration");
+        bool const known = std::ranges::find(shipped, gpu) != shipped.end();
+        Named named{gpu, std::nullopt};
+        if (known) named.profile = load_profile(library_, gpu);
+        return loaded_.emplace(gpu, std::move(named)).first->second;
+    }
+
+private:
+    Library const& library_;
+    std::map<std::string, Named> loaded_;
+};
+
+/// What the shipped fits have seen: a measured time of a query on a GPU.
+class SeenRows {
+public:
+    void add(std::string const& gpu, Query const& query, double seconds) {
+        seen_.insert({gpu, query, rounded(seconds)});
+    }
+    [[nodiscard]] bool holds(std::string const& gpu, Query const& query, double seconds) const {
+        return seen_.count({gpu, query, rounded(seconds)}) > 0;
+    }
+
+private:
+    /// In nanoseconds, as finely as tables print.
+    static std::int64_t rounded(double seconds) { return std::llround(seconds * 1e9); }
+    std::set<std::tuple<std::string, Query, std::int64_t>> seen_;
+};
+
+std::string basis_text(Basis const& basis) {
+    return name_of(basis.kind) + (basis.why.empty() ? "" : " (" + basis.why + ")");
+}
+
+/// A row of kernels or collectives before its prediction.
+ValidationRow time_row(ValidationKind kind, std::string const& source, int line) {
+    ValidationRow row;
+    row.table = name_of(kind);
+    row.source = source;
+    row.line = line;
+    row.metric = "time_us";
+    row.unit = "us";
+    return row;
+}
+
+void skip(ValidationRow& row, std::string reason) {
+    row.status = "skipped";
+    row.reason = std::move(reason);
+}
+
+/// Prices the query into the row; a precision or branch that the GPU lacks skips it.
+void predict(ValidationRow& row, Profile const& profile, Query const& query) {
+    try {
+        Cost const priced = cost(profile, query, Load::burst);
+        row.predicted = to_microseconds(priced.time);
+        row.spread = spread_of(profile, query, priced.basis.kind);
+        row.basis = basis_text(priced.basis);
+        row.bound_by = priced.bandwidth_part.count * 2 > priced.time.count ? "work" : "latency";
+        row.part = part_of(query);
+    } catch (ConfigError const& error) {
+        skip(row, error.what());
+    }
+}
+
+class Validator {
+public:
+    Validator(ValidationRequest const& request, Library const& library)
+        : request_(request), library_(library), profiles_(library, request.calibrations) {}
+
+    Validation run() {
+        bool const shipped = request_.measurements.empty();
+        remember_fitted();
+        auto const paths = shipped ? std::vector<std::string>{library_.folder() + "/measurements"}
+                                   : request_.measurements;
+        for (auto const& file : measured_files(paths, result_.notes)) add_file(file);
+        if (shipped && wants(ValidationKind::training)) {
+            for (auto const& name : library_.names("experiments")) {
+                add_experiment(library_.path("experiments", name, {}));
+            }
+        }
+        return std::move(result_);
+    }
+
+private:
+    [[nodiscard]] bool wants(ValidationKind kind) const {
+        return std::ranges::find(request_.kinds, kind) != request_.kinds.end();
+    }
+
+    /// The rows that the shipped profiles were fitted to.
+    void remember_fitted() {
+        std::vector<std::string> notes;
+        for (auto const& file : measured_files({library_.folder() + "/measurements"}, notes)) {
+            if (file.kind == MeasuredFileKind::kernels) {
+                for (auto const& sample : read_kernel_table(CsvTable::load(file.path), "").samples)
+                    seen_.add(sample.gpu, sample.query, sample.seconds);
+            } else if (file.kind == MeasuredFileKind::collectives) {
+                for (auto const& row : read_collective_table(CsvTable::load(file.path), "")) {
+                    seen_.add(row.gpu, row.query, row.seconds);
+                }
+            } else if (file.kind == MeasuredFileKind::experiments) {
+                for (auto const& name : experiments_named_in(file.path, library_)) {
+                    fitted_experiments_.insert(fs::path(name).filename().string());
+                }
+            }
+        }
+    }
+
+    void add_file(MeasuredFile const& file) {
+        switch (file.kind) {
+            case MeasuredFileKind::kernels:
+                if (wants(ValidationKind::kernels)) add_kernels(file.path);
+                break;
+            case MeasuredFileKind::collectives:
+                if (wants(ValidationKind::collectives)) {
+                    add_collectives(read_collective_table(CsvTable::load(file.path), request_.gpu));
+                }
+                break;
+            case MeasuredFileKind::log_folder:
+                if (wants(ValidationKind::collectives)) add_log_folder(file.path);
+                break;
+            case MeasuredFileKind::log:
+                if (wants(ValidationKind::collectives)) add_log(file.path);
+                break;
+            case MeasuredFileKind::experiments:
+                // The shipped ones are all walked anyhow.
+                if (!request_.measurements.empty() && wants(ValidationKind::training)) {
+                    for (auto const& path : experiments_named_in(file.path, library_)) {
+                        add_experiment(path);
+                    }
+                }
+                break;
+        }
+    }
+
+    void add_kernels(std::string const& path) {
+        auto const kernels = read_kernel_table(CsvTable::load(path), request_.gpu);
+        std::vector<ValidationRow> rows;
+        for (auto const& sample : kernels.samples) rows.push_back(kernel_row(path, sample));
+        for (auto const& skipped : kernels.skipped) {
+            auto row = time_row(ValidationKind::kernels, path, skipped.line);
+            row.gpu = skipped.gpu;
+            row.gpus = 1;
+            row.subject = skipped.subject;
+            row.measured = skipped.seconds * 1e6;
+            skip(row, skipped.reason);
+            rows.push_back(std::move(row));
+        }
+        std::ranges::stable_sort(rows, {}, &ValidationRow::line);
+        std::ranges::move(rows, std::back_inserter(result_.rows));
+    }
+
+    ValidationRow kernel_row(std::string const& path, KernelSample const& sample) {
+        auto row = time_row(ValidationKind::kernels, path, sample.line);
+        row.gpu = sample.gpu;
+        row.gpus = 1;
+        row.subject = subject_of(sample.query);
+        row.precision = precision_of(sample.query);
+        row.measured = sample.seconds * 1e6;
+        row.in_fit = seen_.holds(sample.gpu, sample.query, sample.seconds);
+        auto const& named = profiles_.of(sample.gpu);
+        row.profile = named.name;
+        if (named.profile) {
+            predict(row, *named.profile, sample.query);
+        } else {
+            skip(row, "no calibration of " + sample.gpu);
+        }
+        return row;
+    }
+
+    static std::string subject_of(Query const& query) {
+        auto const part = part_of(query);
+        return part.substr(0, part.find(' '));
+    }
+    static std::string precision_of(Query const& query) {
+        auto const part = part_of(query);
+        return part.substr(part.find(' ') + 1);
+    }
+
+    void add_log_folder(std::string const& path) {
+        auto const folder = read_log_folder(path);
+        for (auto const& note : folder.notes) result_.notes.push_back(note);
+        for (auto const& log : folder.logs) add_log_rows(log);
+    }
+
+    void add_log(std::string const& path) {
+        auto const log = read_nccl_log(path);
+        add_log_rows({facts_of(log, "", request_.gpu), log});
+    }
+
+    void add_log_rows(IndexedLog const& log) {
+        for (auto const& note : log.log.notes) result_.notes.push_back(note);
+        add_collectives(measured_rows(log, library_.names("gpus")));
+    }
+
+    void add_collectives(std::vector<MeasuredCollective> const& rows) {
+        for (auto const& measured : rows) result_.rows.push_back(collective_row(measured));
+    }
+
+    ValidationRow collective_row(MeasuredCollective const& measured) {
+        auto row = time_row(ValidationKind::collectives, measured.source, measured.line);
+        row.gpu = measured.gpu;
+        row.gpus = measured.query.shape.ranks;
+        row.subject = measured.op;
+        row.precision = fmt::format("{} bytes", measured.query.bytes_per_element);
+        row.bytes = measured.query.size.count;
+        if (measured.seconds > 0) row.measured = measured.seconds * 1e6;
+        row.status = name_of(measured.status);
+        row.reason = measured.reason;
+        row.in_fit = seen_.holds(measured.gpu, measured.query, measured.seconds);
+        auto const& named = profiles_.of(measured.gpu);
+        row.profile = named.name;
+        if (measured.status == RowStatus::skipped) return row;
+        bool const small = measured.query.size.count < launch_decides_below;
+        if (small && measured.launch != LaunchMode::eager &&
+            measured.launch != LaunchMode::unknown) {
+            row.status = "set_aside";
+            row.reason = fmt::format("launched by {} below 1 MiB; the calibration knows eager",
+                                     name_of(measured.launch));
+        }
+        if (!named.profile || !named.profile->collectives) {
+            skip(row, "no collectives in the calibration of " + measured.gpu);
+        } else if (measured.query.shape.domains > 1 &&
+                   measured.query.shape.per_gpu_nic.count <= 0) {
+            skip(row, "NIC rate not told");
+        } else {
+            predict_collective(row, *named.profile, measured.query);
+        }
+        return row;
+    }
+
+    static void predict_collective(ValidationRow& row, Profile const& profile, Collective query) {
+        try {
+            query.shape.in_domain = profile.collectives->nvlink;
+            auto const plan = plan_collective(profile, query.op, query.size, query.shape,
+                                              query.bytes_per_element);
+            predict(row, profile, plan.query);
+        } catch (ConfigError const& error) {
+            skip(row, error.what());
+        }
+    }
+
+    void add_experiment(std::string const& path) {
+        bool const fitted = fitted_experiments_.count(fs::path(path).filename().string()) > 0;
+        for (auto const& point : load_experiment(path, {}).points) {
+            auto const& published = point.system.published;
+            if (!published.tokens_per_s_per_gpu && !published.step) continue;
+            result_.rows.push_back(training_row(path, point, fitted));
+        }
+    }
+
+    ValidationRow training_row(std::string const& path, Point const& point, bool fitted) {
+        ValidationRow row;
+        auto const& published = point.system.published;
+        bool const rate = published.tokens_per_s_per_gpu.has_value();
+        row.table = name_of(ValidationKind::training);
+        row.source = path;
+        row.line = (rate ? published.tokens_per_s_per_gpu->place : published.step->place).line;
+        row.metric = rate ? "tokens_per_s_per_gpu" : "step_s";
+        row.unit = rate ? "tokens/s" : "s";
+        row.subject = point.system.name;
+        row.precision = point.system.precision.value;
+        row.recipe = point.system.recipe.value;
+        row.measured =
+            rate ? published.tokens_per_s_per_gpu->value : to_seconds(published.step->value);
+        try {
+            auto const loaded = load_point(point, library_, request_.calibrations);
+            row.gpu = loaded.fabric.gpu().name;
+            row.gpus = loaded.parallel.gpus;
+            row.profile = loaded.profile_name;
+            row.in_fit = fitted;
+            SweepRow const predicted = simulate_point(loaded, 0).row;
+            row.predicted = rate ? predicted.tokens_per_s_per_gpu : predicted.step_s;
+            double const low = predicted.step_p10_s / predicted.step_s;
+            double const high = predicted.step_p90_s / predicted.step_s;
+            if (!std::isnan(low)) row.spread = rate ? Spread{1 / high, 1 / low} : Spread{low, high};
+            row.basis = predicted.basis;
+            row.basis_share = predicted.basis_share;
+            row.part = "training dense";
+        } catch (DoesNotFit const& error) {
+            row.status = "does_not_fit";
+            row.reason = std::string(error.what()).substr(0, std::string(error.what()).find('\n'));
+        }
+        return row;
+    }
+
+    ValidationRequest const& request_;
+    Library const& library_;
+    Profiles profiles_;
+    SeenRows seen_;
+    std::set<std::string> fitted_experiments_;
+    Validation result_;
+};
+
+}  // namespace
+
+Validation validate(ValidationRequest const& request, Library const& library) {
+    return Validator(request, library).run();
+}
+
+std::vector<Refit> refit_shipped(std::vector<ValidationKind> const& kinds, Library const& library) {
+    auto const kind_of = [](std::string const& section) {
+        if (section == "training") return ValidationKind::training;
+        return section == "collectives" || section == "moe" ? ValidationKind::collectives
+                                                            : ValidationKind::kernels;
+    };
+    std::vector<Refit> refits;
+    for (auto const& gpu : fitted_gpus(library)) {
+        auto data = read_measured_data({library.folder() + "/measurements"}, library, gpu);
+        if (std::ranges::find(kinds, ValidationKind::training) == kinds.end()) {
+            data.experiments.clear();
+        }
+        Refit refit{gpu, {}};
+        for (auto& fit : calibrate_profile(data, library).fits) {
+            if (std::ranges::find(kinds, kind_of(fit.section)) != kinds.end()) {
+                refit.fits.push_back(std::move(fit));
+            }
+        }
+        refits.push_back(std::move(refit));
+    }
+    return refits;
+}
+
+}  // namespace nvl72

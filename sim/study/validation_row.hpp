@@ -1,0 +1,63 @@
+#pragma once
+
+#include "sim/base/table.hpp"
+#include "sim/cost/spread.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace nvl72 {
+
+/// One measured figure beside its prediction: a line of `validate --format csv`.
+struct ValidationRow {
+    std::string table;       ///< kernels | collectives | training
+    std::string source;      ///< file
+    std::int64_t line = 0;   ///< physical line in it
+    std::string metric;      ///< time_us, step_s, tokens_per_s_per_gpu
+    std::string unit;        ///< of `measured`, `predicted` and the interval
+    std::string gpu;         ///< as configs/gpus names it
+    std::int64_t gpus = 0;   ///< 0: not told
+    std::string subject;     ///< gemm, attention, all_reduce, a system's name
+    std::string precision;   ///< or the element type
+    std::int64_t bytes = 0;  ///< of the full buffer; 0: none
+    std::optional<double> measured, predicted;
+    Spread spread;  ///< of `predicted`, in the metric's own sense
+    std::string basis;
+    double basis_share = 1;
+    bool in_fit = false;
+    std::string status = "ok";  ///< ok | defaulted | set_aside | skipped | does_not_fit
+    std::string reason;
+    std::string bound_by, profile, recipe;
+    std::string part;  ///< the fitted part that prices it: "gemm fp8"
+
+    /// predicted / measured - 1, where both are known.
+    [[nodiscard]] std::optional<double> error() const;
+    /// Counts in a summary: predicted, measured, and neither set aside nor skipped.
+    [[nodiscard]] bool scored() const;
+};
+
+/// The columns that scripts depend on, in their order; new ones only at the end.
+Table validation_table(std::vector<ValidationRow> const& rows);
+
+/// How the scored rows of one group fare.
+struct ValidationSummary {
+    std::string table, gpu, group;
+    std::size_t rows = 0, scored = 0, in_fit = 0;
+    double mape = 0, median = 0, p90 = 0, p95 = 0, worst = 0;  ///< absolute relative errors
+    double bias = 0;                ///< median of predicted / measured - 1
+    std::optional<double> covered;  ///< share inside the 80 % interval, where there is one
+    std::optional<double> width;    ///< median width over the predicted figure
+};
+
+enum class GroupBy { part, source };
+
+/// One summary a group, in order of first appearance; all rows of a table together come last.
+std::vector<ValidationSummary> summarise(std::vector<ValidationRow> const& rows, GroupBy by);
+Table summary_table(std::vector<ValidationSummary> const& summaries);
+
+/// Rows that are not scored, counted by status and reason.
+Table skipped_table(std::vector<ValidationRow> const& rows);
+
+}  // namespace nvl72
