@@ -37,6 +37,7 @@ block topo topo gb200-nvl72 'faults.switch_chips=[rack 0 chip 3]'
 sed -i -n '1,3p;/fact .*value/p;/planes up/p;/NVLink left/p;/bisection/p;/copper/p;/check one_hop/p;$p' "$work/blocks/topo"
 block calibrate calibrate --from ../../configs/measurements --gpu h100 -o h100.yaml
 sed -i 's#--from ../../#--from #' "$work/blocks/calibrate"
+block validate validate --table training
 block typo run llama405b-hopper-vs-nvl72 systems.0.layout.tpp=4
 
 # accuracy BLOCK EXPERIMENT...: predicted against published, all rows that have a published figure.

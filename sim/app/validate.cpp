@@ -60,8 +60,11 @@ int run(Context const& context,
     }
     auto const readable = by_source.text() + "\n" + by_part.text() +
                           (skipped.rows() > 0 ? "\n" + skipped.text() : "");
-    if (request.measurements.empty() && !context.quiet) {
-        fmt::print(stderr, "re-fits the shipped profiles to see what they say of rows left out\n");
+    if (request.measurements.empty()) {
+        if (!context.quiet) {
+            fmt::print(stderr,
+                       "re-fits the shipped profiles to see what they say of rows left out\n");
+        }
         for (auto const& refit : refit_shipped(request.kinds, context.library)) {
             fmt::print(context.format == TableFormat::text ? stdout : stderr,
                        "{}: each fifth of the shapes, and each edge of the measured range, "

@@ -18,6 +18,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <tuple>
 
 namespace nvl72 {
 
@@ -146,8 +147,10 @@ private:
                     seen_.add(row.gpu, row.query, row.seconds);
                 }
             } else if (file.kind == MeasuredFileKind::experiments) {
-                for (auto const& name : experiments_named_in(file.path, library_)) {
-                    fitted_experiments_.insert(fs::path(name).filename().string());
+                for (auto const& path : experiments_named_in(file.path, library_)) {
+                    for (auto const& point : load_experiment(path, {}).points) {
+                        fitted_runs_.insert(run_of(point));
+                    }
                 }
             }
         }
@@ -288,15 +291,26 @@ private:
     }
 
     void add_experiment(std::string const& path) {
-        bool const fitted = fitted_experiments_.count(fs::path(path).filename().string()) > 0;
         for (auto const& point : load_experiment(path, {}).points) {
             auto const& published = point.system.published;
             if (!published.tokens_per_s_per_gpu && !published.step) continue;
-            result_.rows.push_back(training_row(path, point, fitted));
+            result_.rows.push_back(training_row(path, point));
         }
     }
 
-    ValidationRow training_row(std::string const& path, Point const& point, bool fitted) {
+    /// A published run, whichever experiments show it: its job and its figure.
+    using PublishedRun = std::tuple<std::string, std::int64_t, std::string, std::int64_t, double>;
+    static PublishedRun run_of(Point const& point) {
+        auto const& system = point.system;
+        auto const& published = system.published;
+        double figure = 0;
+        if (published.step) figure = to_seconds(published.step->value);
+        if (published.tokens_per_s_per_gpu) figure = published.tokens_per_s_per_gpu->value;
+        return {system.model.value, system.cluster.gpus.value_or(0), system.precision.value,
+                system.global_batch.value, figure};
+    }
+
+    ValidationRow training_row(std::string const& path, Point const& point) {
         ValidationRow row;
         auto const& published = point.system.published;
         bool const rate = published.tokens_per_s_per_gpu.has_value();
@@ -315,7 +329,7 @@ private:
             row.gpu = loaded.fabric.gpu().name;
             row.gpus = loaded.parallel.gpus;
             row.profile = loaded.profile_name;
-            row.in_fit = fitted;
+            row.in_fit = fitted_runs_.count(run_of(point)) > 0;
             SweepRow const predicted = simulate_point(loaded, 0).row;
             row.predicted = rate ? predicted.tokens_per_s_per_gpu : predicted.step_s;
             double const low = predicted.step_p10_s / predicted.step_s;
@@ -335,7 +349,7 @@ private:
     Library const& library_;
     Profiles profiles_;
     SeenRows seen_;
-    std::set<std::string> fitted_experiments_;
+    std::set<PublishedRun> fitted_runs_;
     Validation result_;
 };
 
@@ -363,7 +377,7 @@ std::vector<Refit> refit_shipped(std::vector<ValidationKind> const& kinds, Libra
                 refit.fits.push_back(std::move(fit));
             }
         }
-        refits.push_back(std::move(refit));
+        if (!refit.fits.empty()) refits.push_back(std::move(refit));
     }
     return refits;
 }
