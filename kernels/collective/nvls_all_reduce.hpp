@@ -28,7 +28,10 @@ private:
     }
 
     template <class Team>
-    static NVL_HD void add_up(Team const& team, std::int64_t count, float* from, float* to) {
+    static NVL_HD void add_up([[maybe_unused]] Team const& team,
+                              [[maybe_unused]] std::int64_t count,
+                              [[maybe_unused]] float* from,
+                              [[maybe_unused]] float* to) {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
         std::int64_t const packs = on_pack(from) && on_pack(to) ? count / 4 : 0;
         for (std::int64_t j = team.lane(); j < packs; j += team.lanes()) {
@@ -54,10 +57,10 @@ private:
 #endif
     }
     template <class Team>
-    static NVL_HD void add_up(Team const& team,
-                              std::int64_t count,
-                              std::int32_t* from,
-                              std::int32_t* to) {
+    static NVL_HD void add_up([[maybe_unused]] Team const& team,
+                              [[maybe_unused]] std::int64_t count,
+                              [[maybe_unused]] std::int32_t* from,
+                              [[maybe_unused]] std::int32_t* to) {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
         for (std::int64_t i = team.lane(); i < count; i += team.lanes()) {
             std::int32_t v = 0;

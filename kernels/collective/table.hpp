@@ -17,12 +17,12 @@
 namespace nvl72::kernels {
 
 /// A row of the table with the type of its body.
-template <class Body_, Protocol protocol_>
+template <class RowBody, Protocol by>
 struct Row {
-    using Body = Body_;
-    static constexpr Protocol protocol = protocol_;
+    using Body = RowBody;
+    static constexpr Protocol protocol = by;
     std::string_view name;
-    Op op;
+    Op op{};
     std::string_view help;
 };
 

@@ -81,7 +81,7 @@ struct World {
     std::byte* mailboxes[ranks_max];
 
     /// Bytes of one rank's mailbox; zeroed before the first message.
-    NVL_HD std::int64_t mailbox_bytes() const { return 2 * channels * ranks * box_bytes(); }
+    NVL_HD std::int64_t mailbox_bytes() const { return box_bytes() * 2 * channels * ranks; }
     NVL_HD std::int64_t box_bytes() const {
         return static_cast<std::int64_t>(sizeof(Box)) + slots * slot_bytes;
     }
@@ -101,11 +101,11 @@ struct Nothing {};
 
 /// The links of one team (a rank's channel) to all its peers, by one protocol. A body calls these
 /// in the same order on both ends of a link; every lane of the team calls them.
-template <class Team_, class T_, Protocol protocol, class Order = Orders>
+template <class WireTeam, class Element, Protocol protocol, class Order = Orders>
 class Wire {
 public:
-    using Team = Team_;
-    using T = T_;
+    using Team = WireTeam;
+    using T = Element;
 
     NVL_HD Wire(Team& team, World const& world) : team_(team), world_(world) {
         for (int peer = 0; peer < team.ranks(); ++peer) {
@@ -237,8 +237,8 @@ private:
 
     Team& team_;
     World const& world_;
-    std::uint64_t sent_[ranks_max];
-    std::uint64_t received_[ranks_max];
+    std::uint64_t sent_[ranks_max]{};
+    std::uint64_t received_[ranks_max]{};
 };
 
 /// Which rows go where in the moe_* calls of one rank, without duplicates.

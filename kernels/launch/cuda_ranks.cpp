@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <type_traits>
 
 namespace nvl72::kernels {
 namespace {
@@ -19,6 +20,22 @@ struct DeviceDelete {
     void operator()(std::byte* p) const { cudaFree(p); }
 };
 using DeviceBytes = std::unique_ptr<std::byte, DeviceDelete>;
+
+struct StreamDelete {
+    void operator()(cudaStream_t s) const { cudaStreamDestroy(s); }
+};
+using Stream = std::unique_ptr<std::remove_pointer_t<cudaStream_t>, StreamDelete>;
+
+struct EventDelete {
+    void operator()(cudaEvent_t e) const { cudaEventDestroy(e); }
+};
+using Event = std::unique_ptr<std::remove_pointer_t<cudaEvent_t>, EventDelete>;
+
+Event make_event() {
+    cudaEvent_t event = nullptr;
+    check(cudaEventCreate(&event), "event");
+    return Event(event);
+}
 
 DeviceBytes device_zeroed(int device, std::int64_t bytes) {
     auto const size = static_cast<std::size_t>(std::max<std::int64_t>(bytes, 1));
@@ -63,7 +80,6 @@ int attribute(cudaDeviceAttr name, int device) {
 class CudaRanks final : public Ranks {
 public:
     explicit CudaRanks(RanksSpec const& spec);
-    ~CudaRanks() override;
 
     int ranks() const override { return spec_.ranks; }
     bool runs(std::size_t row, std::string* reason) const override;
@@ -78,9 +94,9 @@ private:
         int device;
         int rank_first;
         int ranks;
-        cudaStream_t stream;
-        cudaEvent_t begin;
-        cudaEvent_t end;
+        Stream stream;
+        Event begin;
+        Event end;
     };
     int device_of(int rank) const { return spec_.where == Where::gpus ? rank : 0; }
     std::byte* at(int rank, Buffer buffer, int set, std::size_t size) const;
@@ -119,21 +135,11 @@ CudaRanks::CudaRanks(RanksSpec const& spec) : spec_(spec) {
     }
     make_buffers();
     for (int device = 0; device < (many ? spec_.ranks : 1); ++device) {
-        auto& part = parts_.emplace_back(
-            Part{device, device, many ? 1 : spec_.ranks, nullptr, nullptr, nullptr});
         check(cudaSetDevice(device), "GPU");
-        check(cudaStreamCreateWithFlags(&part.stream, cudaStreamNonBlocking), "stream");
-        check(cudaEventCreate(&part.begin), "event");
-        check(cudaEventCreate(&part.end), "event");
-    }
-}
-
-CudaRanks::~CudaRanks() {
-    for (auto const& part : parts_) {
-        cudaSetDevice(part.device);
-        cudaEventDestroy(part.begin);
-        cudaEventDestroy(part.end);
-        cudaStreamDestroy(part.stream);
+        cudaStream_t stream = nullptr;
+        check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "stream");
+        parts_.push_back(
+            {device, device, many ? 1 : spec_.ranks, Stream(stream), make_event(), make_event()});
     }
 }
 
@@ -162,6 +168,7 @@ void CudaRanks::open_peers() const {
 void CudaRanks::make_buffers() {
     std::int64_t const bytes = 2 * spec_.bytes_max * spec_.sets;
     std::vector<int> devices;
+    devices.reserve(static_cast<std::size_t>(spec_.ranks));
     for (int rank = 0; rank < spec_.ranks; ++rank) devices.push_back(device_of(rank));
     why_no_multicast_ = spec_.where == Where::gpus ? Multicast::why_not(devices)
                                                    : "one GPU has nothing to multicast to";
@@ -282,19 +289,19 @@ Timing CudaRanks::run(Job const& job) {
         all.rank_first = part.rank_first;
         std::array<void*, 2> arguments{&world_, &all};
         check(cudaSetDevice(part.device), name);
-        check(cudaEventRecord(part.begin, part.stream), name);
+        check(cudaEventRecord(part.begin.get(), part.stream.get()), name);
         check(cudaLaunchCooperativeKernel(cuda_kernel(job.row, job.element),
                                           dim3(static_cast<unsigned>(part.ranks * spec_.channels)),
-                                          dim3(cuda_lanes), arguments.data(), 0, part.stream),
+                                          dim3(cuda_lanes), arguments.data(), 0, part.stream.get()),
               name);
-        check(cudaEventRecord(part.end, part.stream), name);
+        check(cudaEventRecord(part.end.get(), part.stream.get()), name);
     }
     Timing timing;
     for (auto const& part : parts_) {
         float ms = 0;
         check(cudaSetDevice(part.device), name);
-        check(cudaEventSynchronize(part.end), name);
-        check(cudaEventElapsedTime(&ms, part.begin, part.end), name);
+        check(cudaEventSynchronize(part.end.get()), name);
+        check(cudaEventElapsedTime(&ms, part.begin.get(), part.end.get()), name);
         timing.block_s = static_cast<double>(ms) * 1e-3;  // the last one started waited for none
     }
     if (collectives()[job.row].op == Op::moe_dispatch) routed_.dispatched = true;

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <mutex>
 #include <new>
+#include <stop_token>
 #include <thread>
 
 #include <pthread.h>
@@ -100,7 +101,6 @@ std::vector<int> allowed_cores() {
 class HostRanks final : public Ranks {
 public:
     explicit HostRanks(RanksSpec const& spec);
-    ~HostRanks() override;
 
     int ranks() const override { return spec_.ranks; }
     bool runs(std::size_t row, std::string* reason) const override;
@@ -112,7 +112,7 @@ public:
 private:
     std::byte* at(int rank, Buffer buffer, int set, std::size_t size) const;
     Operands operands(int rank);
-    void work(int rank, int core);
+    void work(std::stop_token const& leaving, int rank, int core);
     void start_together(HostTeam& team, std::uint64_t block);
 
     RanksSpec spec_;
@@ -124,15 +124,14 @@ private:
     std::vector<std::vector<std::int32_t>> rows_from_;
 
     std::mutex mutex_;
-    std::condition_variable changed_;
+    std::condition_variable_any changed_;
     std::uint64_t block_ = 0;  ///< number of the block that the threads shall run
     int running_ = 0;          ///< threads that have not ended it
-    bool leaving_ = false;
     Job job_;
     alignas(128) std::uint64_t arrived_ = 0;  ///< of all blocks' starts
     std::vector<Clock::time_point> starts_;
     std::vector<std::vector<Clock::time_point>> ends_;
-    std::vector<std::thread> threads_;
+    std::vector<std::jthread> threads_;  // the last member, so that they end first
 };
 
 HostRanks::HostRanks(RanksSpec const& spec) : spec_(spec) {
@@ -153,17 +152,9 @@ HostRanks::HostRanks(RanksSpec const& spec) : spec_(spec) {
     ends_.resize(static_cast<std::size_t>(spec_.ranks));
     for (int rank = 0; rank < spec_.ranks; ++rank) {
         int const core = spec_.pin && enough ? cores[static_cast<std::size_t>(rank)] : -1;
-        threads_.emplace_back([this, rank, core] { work(rank, core); });
+        threads_.emplace_back(
+            [this, rank, core](std::stop_token const& leaving) { work(leaving, rank, core); });
     }
-}
-
-HostRanks::~HostRanks() {
-    {
-        std::lock_guard const lock(mutex_);
-        leaving_ = true;
-    }
-    changed_.notify_all();
-    for (auto& thread : threads_) thread.join();
 }
 
 bool HostRanks::runs(std::size_t row, std::string* reason) const {
@@ -182,7 +173,7 @@ std::byte* HostRanks::at(int rank, Buffer buffer, int set, std::size_t size) con
 
 void HostRanks::write(int rank, Buffer buffer, int set, std::span<std::byte const> bytes) {
     auto* const to = at(rank, buffer, set, bytes.size());
-    std::copy(bytes.begin(), bytes.end(), to);
+    std::ranges::copy(bytes, to);
 }
 
 void HostRanks::read(int rank, Buffer buffer, int set, std::span<std::byte> bytes) const {
@@ -192,6 +183,7 @@ void HostRanks::read(int rank, Buffer buffer, int set, std::span<std::byte> byte
 
 void HostRanks::route(MoeRouting const& routing) {
     std::vector<RouteTables> tables;
+    tables.reserve(static_cast<std::size_t>(spec_.ranks));
     for (int rank = 0; rank < spec_.ranks; ++rank)
         tables.push_back(route_tables(routing, spec_.ranks, rank));
     routes_ = std::move(tables);
@@ -222,7 +214,7 @@ void HostRanks::start_together(HostTeam& team, std::uint64_t block) {
         team.pause(spin);
 }
 
-void HostRanks::work(int rank, int core) {
+void HostRanks::work(std::stop_token const& leaving, int rank, int core) {
     if (core >= 0) {
         cpu_set_t set;
         CPU_ZERO(&set);
@@ -236,8 +228,7 @@ void HostRanks::work(int rank, int core) {
     while (true) {
         {
             std::unique_lock lock(mutex_);
-            changed_.wait(lock, [&] { return leaving_ || block_ > block; });
-            if (leaving_) return;
+            if (!changed_.wait(lock, leaving, [&] { return block_ > block; })) return;
             block = block_;
         }
         start_together(team, block);

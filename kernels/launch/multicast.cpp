@@ -79,12 +79,13 @@ Multicast::Multicast(std::vector<int> const& devices, std::int64_t bytes)
     grain = std::max(grain, page);
     s.size = group.size = (group.size + grain - 1) / grain * grain;
     NVL_DRIVER(cuMulticastCreate, &s.group, &group);
-    std::vector<CUmemAccessDesc> access;
-    for (int const device : devices) {
-        NVL_DRIVER(cuDeviceGet, &s.devices.emplace_back(), device);
+    std::vector<CUmemAccessDesc> access(devices.size());
+    for (std::size_t i = 0; i < devices.size(); ++i) {
+        NVL_DRIVER(cuDeviceGet, &s.devices.emplace_back(), devices[i]);
         NVL_DRIVER(cuMulticastAddDevice, s.group, s.devices.back());
-        access.push_back(
-            {{CU_MEM_LOCATION_TYPE_DEVICE, {device}}, CU_MEM_ACCESS_FLAGS_PROT_READWRITE});
+        access[i].location.type = CU_MEM_LOCATION_TYPE_DEVICE;
+        access[i].location.id = devices[i];
+        access[i].flags = CU_MEM_ACCESS_FLAGS_PROT_READWRITE;
     }
     auto map = [&](CUdeviceptr& at, CUmemGenericAllocationHandle what, CUmemAccessDesc const* who,
                    std::size_t many) {
@@ -118,12 +119,16 @@ Multicast::~Multicast() {
         }
         NVL_DRIVER(cuMemRelease, s.group);
     } catch (RanksError const&) {
+        return;
     }
 }
 
+// The driver's addresses are numbers.
 std::byte* Multicast::own(std::size_t device) const {
-    return reinterpret_cast<std::byte*>(state_->own[device]);
+    return reinterpret_cast<std::byte*>(state_->own[device]);  // NOLINT(performance-no-int-to-ptr)
 }
-std::byte* Multicast::all() const { return reinterpret_cast<std::byte*>(state_->all); }
+std::byte* Multicast::all() const {
+    return reinterpret_cast<std::byte*>(state_->all);  // NOLINT(performance-no-int-to-ptr)
+}
 
 }  // namespace nvl72::kernels

@@ -17,7 +17,9 @@ public:
     Multicast(std::vector<int> const& devices, std::int64_t bytes);
     ~Multicast();
     Multicast(Multicast const&) = delete;
+    Multicast(Multicast&&) = delete;
     Multicast& operator=(Multicast const&) = delete;
+    Multicast& operator=(Multicast&&) = delete;
 
     std::byte* own(std::size_t device) const;
     std::byte* all() const;

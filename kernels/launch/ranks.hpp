@@ -85,7 +85,9 @@ public:
     virtual ~Ranks() = default;
     Ranks() = default;
     Ranks(Ranks const&) = delete;
+    Ranks(Ranks&&) = delete;
     Ranks& operator=(Ranks const&) = delete;
+    Ranks& operator=(Ranks&&) = delete;
 
     virtual int ranks() const = 0;
     /// False for a row that this place cannot run (multicast on the host), with the reason.

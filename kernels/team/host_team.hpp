@@ -16,13 +16,13 @@ public:
     int rank() const { return rank_; }
     int ranks() const { return ranks_; }
     /// Teams of one rank that each move a share of the elements.
-    int channel() const { return 0; }
-    int channels() const { return 1; }
+    static int channel() { return 0; }
+    static int channels() { return 1; }
     /// Workers of this team that each move every lanes()-th element.
-    int lane() const { return 0; }
-    int lanes() const { return 1; }
+    static int lane() { return 0; }
+    static int lanes() { return 1; }
     /// What a lane wrote before it, every lane of the team sees after it.
-    void sync() const {}
+    static void sync() {}
     /// One turn of a wait, the `spin`-th.
     void pause(int spin) const {
         if (spin >= spins_max_) {

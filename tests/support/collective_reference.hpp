@@ -117,7 +117,8 @@ inline std::int64_t own_part(Case const& c, Op op, Op whole, int rank) {
 }
 
 /// Cases of a row: nothing, one element, less than one for each rank, less than a message, several;
-/// large and small ones after each other, each `iterations` times without a reset. moe_* take whole rows of tokens, wide and narrow.
+/// large and small ones after each other, each `iterations` times without a reset. moe_* take whole
+/// rows of tokens, wide and narrow.
 inline std::vector<Case> cases_of(std::size_t row, int ranks, int iterations) {
     auto const op = collectives()[row].op;
     std::vector<Case> cases;

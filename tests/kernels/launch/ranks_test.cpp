@@ -44,7 +44,8 @@ TEST(Ranks, RefusesAJobThatDoesNotFit) {
     // All-to-all holds a part for each rank: 2 x 17 elements of 4 bytes are 136 bytes.
     EXPECT_EQ(run({.row = row_of("alltoall", Protocol::bulk), .count = 17}),
               "alltoall: 17 elements do not fit buffers of 128 bytes");
-    EXPECT_EQ(run({.row = ring, .count = 1, .root = 2}), "ring_all_reduce: root 2 is none of 2 ranks");
+    EXPECT_EQ(run({.row = ring, .count = 1, .root = 2}),
+              "ring_all_reduce: root 2 is none of 2 ranks");
     EXPECT_EQ(run({.row = ring, .count = 1, .iterations = 0}),
               "ring_all_reduce: no iterations (expected 1 or more)");
     EXPECT_EQ(run({.row = row_of("nvls_all_reduce", Protocol::multicast), .count = 1}),
@@ -109,8 +110,8 @@ TEST(Routing, DrawsDifferentExpertsForEachToken) {
 
 TEST(Counts, AreNcclsOfTheFullBuffer) {
     EXPECT_EQ(count_of(Op::all_reduce, 1024, 8), 256);
-    EXPECT_EQ(count_of(Op::all_gather, 1024, 8), 32);   // of each rank
-    EXPECT_EQ(count_of(Op::alltoall, 1000, 8), 31);     // 250 elements in 8 parts
+    EXPECT_EQ(count_of(Op::all_gather, 1024, 8), 32);  // of each rank
+    EXPECT_EQ(count_of(Op::alltoall, 1000, 8), 31);    // 250 elements in 8 parts
     EXPECT_EQ(receive_elements(Op::all_gather, 32, 8), 256);
     EXPECT_EQ(send_elements(Op::reduce_scatter, 32, 8), 256);
 }

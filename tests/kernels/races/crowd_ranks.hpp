@@ -18,7 +18,12 @@ namespace nvl72::kernels::races {
 /// ThreadSanitizer sees what only GPUs run.
 class CrowdTeam {
 public:
-    CrowdTeam(int rank, int ranks, int channel, int channels, int lane, int lanes,
+    CrowdTeam(int rank,
+              int ranks,
+              int channel,
+              int channels,
+              int lane,
+              int lanes,
               pthread_barrier_t* barrier)
         : numbers_{rank, ranks, channel, channels, lane, lanes}, barrier_(barrier) {}
 
@@ -42,7 +47,9 @@ private:
 using Block = void (*)(CrowdTeam&, World const&, Job const&, std::vector<Call<float>> const&);
 
 template <class Body, Protocol protocol, class Order>
-void run_block(CrowdTeam& team, World const& world, Job const& job,
+void run_block(CrowdTeam& team,
+               World const& world,
+               Job const& job,
                std::vector<Call<float>> const& calls) {
     Wire<CrowdTeam, float, protocol, Order> wire(team, world);
     for (int i = 0; i < job.iterations; ++i)
@@ -80,7 +87,8 @@ public:
         tables_.clear();
         for (int rank = 0; rank < spec_.ranks; ++rank)
             tables_.push_back(route_tables(routing, spec_.ranks, rank));
-        rows_from_.assign(n, std::vector<std::int32_t>(n * static_cast<std::size_t>(spec_.channels)));
+        rows_from_.assign(n,
+                          std::vector<std::int32_t>(n * static_cast<std::size_t>(spec_.channels)));
     }
 
     Timing run(Job const& job) override {
@@ -115,7 +123,8 @@ private:
     std::byte* at(int rank, Buffer buffer, int set) const {
         auto const index = (2 * rank + static_cast<int>(buffer)) * spec_.sets + set;
         auto const& lines = buffers_[static_cast<std::size_t>(index)];
-        return const_cast<std::byte*>(lines.data()->bytes.data());   // NOLINT: tests write through it
+        return const_cast<std::byte*>(
+            lines.data()->bytes.data());  // NOLINT: tests write through it
     }
     std::vector<Call<float>> calls_of(Job const& job, int rank) {
         std::vector<Call<float>> calls;

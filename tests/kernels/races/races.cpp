@@ -1,5 +1,5 @@
-// races NAME: runs the collectives under ThreadSanitizer, as they are (`sound`) or with one mutation,
-// which ThreadSanitizer must stop. Prints one line; `races --list` prints the mutations.
+// races NAME: runs the collectives under ThreadSanitizer, as they are (`sound`) or with one
+// mutation, which ThreadSanitizer must stop. Prints one line; `races --list` prints the mutations.
 
 #include "kernels/collective/table.hpp"
 #include "tests/kernels/races/crowd_ranks.hpp"
@@ -69,9 +69,14 @@ constexpr int sets = 2;
 
 /// Slots of 128 bytes: 32 elements a message, 16 in low latency.
 CrowdRanks crowd(int ranks, int channels, int lanes, std::vector<Block> blocks) {
-    return {{.ranks = ranks, .bytes_max = elements_max * element_bytes, .sets = sets,
-             .channels = channels, .slots = 2, .slot_bytes = 128},
-            lanes, std::move(blocks)};
+    return {{.ranks = ranks,
+             .bytes_max = elements_max * element_bytes,
+             .sets = sets,
+             .channels = channels,
+             .slots = 2,
+             .slot_bytes = 128},
+            lanes,
+            std::move(blocks)};
 }
 
 /// Every row, as single lanes and as crowds.
@@ -85,8 +90,10 @@ std::string sound() {
         auto ranks = crowd(shape.ranks, shape.channels, shape.lanes, blocks);
         for (std::size_t row = 0; row < table_size; ++row) {
             if (blocks[row] == nullptr) continue;
-            std::vector<reference::Case> cases{{row, 333, false, 0, sets}, {row, 50, true, 1, sets}};
-            if (collectives()[row].op == Op::moe_dispatch || collectives()[row].op == Op::moe_combine)
+            std::vector<reference::Case> cases{{row, 333, false, 0, sets},
+                                               {row, 50, true, 1, sets}};
+            if (collectives()[row].op == Op::moe_dispatch ||
+                collectives()[row].op == Op::moe_combine)
                 cases = {{row, 7 * 24, false, 0, sets, 7}, {row, 5 * 3, false, 0, sets, 5}};
             for (auto const& c : cases)
                 if (auto wrong = reference::difference<float>(ranks, c, sets, elements_max);
