@@ -28,7 +28,8 @@ struct Case {
 /// Element i of the send buffer of `rank` in `set`: -127 to 127, different in neighbours of all
 /// kinds.
 inline int input(int rank, int set, std::int64_t i) {
-    return static_cast<int>((i * 37 + rank * 101 + set * 17) % 255) - 127;
+    return static_cast<int>((i * 37 + rank * std::int64_t{101} + set * std::int64_t{17}) % 255) -
+           127;
 }
 
 /// The routing that a case of tokens of `hidden` elements uses.
@@ -40,39 +41,34 @@ inline MoeRouting routing(int ranks, int tokens) {
 inline constexpr int untouched = 4711;
 
 inline std::vector<int> moe_expected(
-    Op op, MoeRouting const& routing, int hidden, int rank, int set) {
+    Op op, MoeRouting const& routing, std::int64_t hidden, int rank, int set) {
     auto const n = static_cast<int>(routing.experts.size());
     int const per_rank = routing.experts_total / n;
-    auto goes = [&](int from, int token, int to) {
-        auto const& experts = routing.experts[static_cast<std::size_t>(from)];
-        for (int k = 0; k < routing.top_k; ++k)
-            if (experts[static_cast<std::size_t>(token * routing.top_k + k)] / per_rank == to)
-                return true;
-        return false;
+    std::int64_t const tokens = routing.tokens;
+    auto goes = [&](int from, std::int64_t token, int to) {
+        auto const first =
+            routing.experts[static_cast<std::size_t>(from)].begin() + token * routing.top_k;
+        return std::any_of(first, first + routing.top_k,
+                           [&](int expert) { return expert / per_rank == to; });
     };
-    std::vector<int> out;
-    if (op == Op::moe_dispatch) {
-        out.assign(static_cast<std::size_t>(n * routing.tokens * hidden), untouched);
-        for (int from = 0; from < n; ++from)
-            for (int token = 0, row = 0; token < routing.tokens; ++token)
-                if (goes(from, token, rank)) {
-                    for (int h = 0; h < hidden; ++h)
-                        out[static_cast<std::size_t>((from * routing.tokens + row) * hidden + h)] =
-                            input(from, set, token * hidden + h);
-                    ++row;
-                }
-        return out;
-    }
-    // Rank `to` sends back what its send buffer holds in the row where the token came to lie.
-    out.assign(static_cast<std::size_t>(routing.tokens * hidden), 0);
-    for (int to = 0; to < n; ++to)
-        for (int token = 0, row = 0; token < routing.tokens; ++token)
-            if (goes(rank, token, to)) {
-                for (int h = 0; h < hidden; ++h)
-                    out[static_cast<std::size_t>(token * hidden + h)] +=
-                        input(to, set, (rank * routing.tokens + row) * hidden + h);
-                ++row;
+    bool const dispatch = op == Op::moe_dispatch;
+    std::int64_t const rows = dispatch ? n * tokens : tokens;
+    std::vector<int> out(static_cast<std::size_t>(rows * hidden), dispatch ? untouched : 0);
+    // Dispatch: rank `peer` sends its tokens. Combine: it sends back what its send buffer holds in
+    // the row where the token came to lie.
+    for (int peer = 0; peer < n; ++peer) {
+        for (std::int64_t token = 0, row = 0; token < tokens; ++token) {
+            if (!(dispatch ? goes(peer, token, rank) : goes(rank, token, peer))) continue;
+            std::int64_t const there = dispatch ? token : rank * tokens + row;
+            std::int64_t const here = dispatch ? peer * tokens + row : token;
+            for (std::int64_t h = 0; h < hidden; ++h) {
+                auto& element = out[static_cast<std::size_t>(here * hidden + h)];
+                int const value = input(peer, set, there * hidden + h);
+                element = dispatch ? value : element + value;
             }
+            ++row;
+        }
+    }
     return out;
 }
 
@@ -101,11 +97,11 @@ inline int expected_at(
 inline std::vector<int> expected(
     Collective const& row, Case const& c, int ranks, int rank, int set) {
     if (row.op == Op::moe_dispatch || row.op == Op::moe_combine)
-        return moe_expected(row.op, routing(ranks, c.tokens), static_cast<int>(c.count / c.tokens),
-                            rank, set);
+        return moe_expected(row.op, routing(ranks, c.tokens), c.count / c.tokens, rank, set);
     std::vector<int> all;
     bool const alone = row.op == Op::ping_pong && rank == ranks - 1 && ranks % 2 == 1;
     auto const size = receive_elements(row.op, c.count, ranks);
+    all.reserve(static_cast<std::size_t>(size));
     for (std::int64_t i = 0; i < size; ++i)
         all.push_back(alone && !c.in_place ? untouched : expected_at(row, c, ranks, rank, set, i));
     return all;
@@ -124,7 +120,7 @@ inline std::vector<Case> cases_of(std::size_t row, int ranks, int iterations) {
     std::vector<Case> cases;
     if (op == Op::moe_dispatch || op == Op::moe_combine) {
         for (int const tokens : {1, 13, 5})
-            for (int const hidden : {0, 1, 7, 16, 72})
+            for (std::int64_t const hidden : {0, 1, 7, 16, 72})
                 cases.push_back({row, tokens * hidden, false, 0, iterations, tokens});
         return cases;
     }

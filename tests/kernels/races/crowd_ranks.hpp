@@ -36,7 +36,7 @@ public:
     void sync() const {
         if (lanes() > 1) pthread_barrier_wait(barrier_);
     }
-    void pause(int) const { sched_yield(); }
+    static void pause(int) { sched_yield(); }
 
 private:
     std::array<int, 6> numbers_;
@@ -71,6 +71,7 @@ public:
             world_.mailboxes[rank] = reinterpret_cast<std::byte*>(mailboxes_[rank].data());
         auto const size = static_cast<std::size_t>(spec.bytes_max) / sizeof(Line) + 1;
         buffers_.assign(2 * n * static_cast<std::size_t>(spec.sets), std::vector<Line>(size));
+        for (auto& buffer : buffers_) places_.push_back(buffer.data()->bytes.data());
     }
 
     int ranks() const override { return spec_.ranks; }
@@ -106,6 +107,7 @@ public:
             }
         }
         std::vector<std::thread> threads;
+        threads.reserve(teams.size());
         for (auto& team : teams)
             threads.emplace_back([&] {
                 blocks_[job.row](team, world_, job, calls[static_cast<std::size_t>(team.rank())]);
@@ -122,9 +124,7 @@ private:
 
     std::byte* at(int rank, Buffer buffer, int set) const {
         auto const index = (2 * rank + static_cast<int>(buffer)) * spec_.sets + set;
-        auto const& lines = buffers_[static_cast<std::size_t>(index)];
-        return const_cast<std::byte*>(
-            lines.data()->bytes.data());  // NOLINT: tests write through it
+        return places_[static_cast<std::size_t>(index)];
     }
     std::vector<Call<float>> calls_of(Job const& job, int rank) {
         std::vector<Call<float>> calls;
@@ -148,6 +148,7 @@ private:
     World world_{};
     std::vector<std::vector<Line>> mailboxes_;
     std::vector<std::vector<Line>> buffers_;
+    std::vector<std::byte*> places_;  ///< where the buffers begin
     int tokens_ = 0;
     std::vector<RouteTables> tables_;
     std::vector<std::vector<std::int32_t>> rows_from_;

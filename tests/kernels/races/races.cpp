@@ -94,7 +94,7 @@ std::string sound() {
                                                {row, 50, true, 1, sets}};
             if (collectives()[row].op == Op::moe_dispatch ||
                 collectives()[row].op == Op::moe_combine)
-                cases = {{row, 7 * 24, false, 0, sets, 7}, {row, 5 * 3, false, 0, sets, 5}};
+                cases = {{row, 168, false, 0, sets, 7}, {row, 15, false, 0, sets, 5}};
             for (auto const& c : cases)
                 if (auto wrong = reference::difference<float>(ranks, c, sets, elements_max);
                     !wrong.empty())
