@@ -306,7 +306,7 @@ private:
         double figure = 0;
         if (published.step) figure = to_seconds(published.step->value);
         if (published.tokens_per_s_per_gpu) figure = published.tokens_per_s_per_gpu->value;
-        return {system.model.value, system.cluster.gpus.value_or(0), system.precision.value,
+        return {system.model.value, system.cluster.gpus, system.precision.value,
                 system.global_batch.value, figure};
     }
 
