@@ -103,9 +103,21 @@ struct NetworkBranch {
     Seconds sendrecv_base;
 };
 
+/// A protocol's row in NCCL's table of ring latencies.
+struct TunerLatency {
+    Seconds base;
+    Seconds nvlink;   ///< a step inside a domain
+    Seconds network;  ///< a step between two
+};
+
 /// Constants of NCCL's own choice between algorithms (src/graph/tuning.cc), not of their times.
 struct TunerConstants {
-    BytesPerSecond ring_bandwidth;  ///< sum over channels of the ring graph's speed
+    TunerLatency ll, ll128, simple;
+    Seconds nvls;                    ///< inside a domain
+    Seconds tree_network;            ///< one level of the tree over domains
+    Seconds network_overhead;        ///< least time of a ring step once domains are crossed
+    double network_graph_share = 0;  ///< graph speed between domains over the NIC's line rate
+    BytesPerSecond ring_bandwidth;   ///< sum over channels of the ring graph's speed
     BytesPerSecond ll_max;
     BytesPerSecond ll128_max;
     double nvls_efficiency = 0;
@@ -143,6 +155,7 @@ std::vector<Field<AlltoallLlBranch>> const& fields_of(AlltoallLlBranch const*);
 std::vector<Field<AlltoallSimpleBranch>> const& fields_of(AlltoallSimpleBranch const*);
 std::vector<Field<SendrecvBranch>> const& fields_of(SendrecvBranch const*);
 std::vector<Field<NetworkBranch>> const& fields_of(NetworkBranch const*);
+std::vector<Field<TunerLatency>> const& fields_of(TunerLatency const*);
 std::vector<Field<TunerConstants>> const& fields_of(TunerConstants const*);
 std::vector<Field<CollectiveSection>> const& fields_of(CollectiveSection const*);
 void check(CollectiveSection const& section);

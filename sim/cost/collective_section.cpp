@@ -114,8 +114,26 @@ std::vector<Field<NetworkBranch>> const& fields_of(NetworkBranch const*) {
     return fields;
 }
 
+std::vector<Field<TunerLatency>> const& fields_of(TunerLatency const*) {
+    static std::vector<Field<TunerLatency>> const fields{
+        required("base", &TunerLatency::base, "launch and end"),
+        required("nvlink", &TunerLatency::nvlink, "a ring step inside a domain"),
+        required("network", &TunerLatency::network, "a ring step between domains"),
+    };
+    return fields;
+}
+
 std::vector<Field<TunerConstants>> const& fields_of(TunerConstants const*) {
     static std::vector<Field<TunerConstants>> const fields{
+        required("ll", &TunerConstants::ll, "ring latencies of the LL protocol"),
+        required("ll128", &TunerConstants::ll128, "the same of LL128"),
+        required("simple", &TunerConstants::simple, "the same of Simple"),
+        required("nvls", &TunerConstants::nvls, "latency of NVLS inside a domain"),
+        required("tree_network", &TunerConstants::tree_network, "one level of a tree of domains"),
+        required("network_overhead", &TunerConstants::network_overhead,
+                 "least time of a ring step once domains are crossed; Simple takes three"),
+        required("network_graph_share", &TunerConstants::network_graph_share,
+                 "graph speed between domains over line rate"),
         required("ring_bandwidth", &TunerConstants::ring_bandwidth, "channels x graph speed"),
         required("ll_max", &TunerConstants::ll_max, "cap of the LL protocol"),
         required("ll128_max", &TunerConstants::ll128_max, "cap of the LL128 protocol"),

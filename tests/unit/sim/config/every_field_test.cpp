@@ -82,7 +82,7 @@ using Specs = testing::Types<GpuSpec,
                              AlltoallSimpleBranch,
                              SendrecvBranch,
                              NetworkBranch,
-                             TunerConstants>;
+                             TunerConstants, TunerLatency, SpreadRow>;
 TYPED_TEST_SUITE(EveryField, Specs);
 
 TYPED_TEST(EveryField, RefusesAValueOfTheWrongKind) {
