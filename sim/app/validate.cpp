@@ -1,6 +1,7 @@
 #include "sim/study/validate.hpp"
 #include "sim/app/command.hpp"
 #include "sim/base/error.hpp"
+#include "sim/collective/algorithms.hpp"
 #include "sim/study/fit_report.hpp"
 #include "sim/trace/atomic_file.hpp"
 
@@ -19,7 +20,8 @@ void describe(po::options_description& options) {
             "measurements", po::value<std::vector<std::string>>()->composing()->multitoken(),
             "tables (CSV), nccl-tests logs, folders of them, experiments; default: the shipped "
             "ones, and what the fits say of rows left out")(
-            "gpu", po::value<std::string>(), "whose measurements, where the tables do not say")(
+            "gpu", po::value<std::string>(), "whose measurements, where they do not say")(
+            "op", po::value<std::string>(), "all_reduce ..., of logs that do not say")(
             "summary", po::value<std::string>(), "also write the summary as JSON to this file");
 }
 
@@ -43,11 +45,14 @@ int run(Context const& context,
     request.measurements = option<std::vector<std::string>>(options, "measurements")
                                .value_or(std::vector<std::string>{});
     request.calibrations = context.calibrations;
+    if (auto const op = option<std::string>(options, "op")) {
+        request.op = name_of(parse_collective_op(*op));
+    }
     request.gpu = option<std::string>(options, "gpu").value_or("");
     auto const validation = validate(request, context.library);
     if (validation.rows.empty()) {
-        throw ConfigError(
-            fmt::format("--table: no rows of {} there", options["table"].as<std::string>()));
+        throw ConfigError(fmt::format("--measurements: no rows (expected some of table {})",
+                                      options["table"].as<std::string>()));
     }
     auto const by_part = summary_table(summarise(validation.rows, GroupBy::part));
     auto const by_source = summary_table(summarise(validation.rows, GroupBy::source));

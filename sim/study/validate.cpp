@@ -234,8 +234,8 @@ private:
     }
 
     void add_log(std::string const& path) {
-        auto const log = read_nccl_log(path);
-        add_log_rows({facts_of(log, "", request_.gpu), log});
+        auto const log = read_nccl_log(path, {request_.op, 0});
+        add_log_rows({facts_of(log, request_.op, request_.gpu), log});
     }
 
     void add_log_rows(IndexedLog const& log) {

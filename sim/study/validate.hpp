@@ -22,7 +22,8 @@ struct ValidationRequest {
     /// experiments (YAML). Empty: the shipped measurements and experiments.
     std::vector<std::string> measurements;
     std::vector<std::string> calibrations;  ///< profiles that replace the shipped ones, by GPU
-    std::string gpu;                        ///< of tables that do not say
+    std::string gpu;                        ///< of tables and logs that do not say
+    std::string op;                         ///< of logs that do not say
 };
 
 /// Every row of every table with its prediction, in input order, and what was left aside.

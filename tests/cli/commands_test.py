@@ -18,13 +18,14 @@ import unittest
 PROGRAM = os.environ["NVL72SIM"]
 SOURCE = os.environ["NVL72_SOURCE_DIR"]
 EXAMPLE = "llama405b-hopper-vs-nvl72"
-COMMANDS = ["run", "show", "compare", "collective", "topo", "calibrate", "report", "list"]
+COMMANDS = ["run", "show", "compare", "collective", "topo", "calibrate", "validate",
+            "report", "list"]
 SWEEP_START = ["point", "kind", "system", "cluster", "gpu"]
 
 COLUMNS = {
     "show": ["key", "value", "source", "from"],
     "collective": ["size_bytes", "count", "type", "redop", "root", "time_us", "algbw_GBps",
-                   "busbw_GBps", "algorithm", "basis"],
+                   "busbw_GBps", "algorithm", "basis", "p10_us", "p90_us"],
     "topo": ["fact", "value", "unit", "how", "title"],
     "list": ["name", "title", "gpu", "gpus_max", "nvlink_domain", "nvlink", "nic", "network",
              "source"],

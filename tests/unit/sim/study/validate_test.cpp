@@ -1,0 +1,126 @@
+#include "sim/study/validate.hpp"
+
+#include "sim/base/error.hpp"
+
+#include <filesystem>
+#include <fstream>
+#include <gtest/gtest.h>
+
+namespace nvl72 {
+namespace {
+
+Library library() { return Library(NVL72_SOURCE_DIR "/configs"); }
+
+std::string written(std::string const& name, std::string const& text) {
+    auto const path = std::filesystem::path(testing::TempDir()) / name;
+    std::ofstream(path) << text;
+    return path.string();
+}
+
+std::vector<ValidationRow> rows_of(std::string const& path,
+                                   ValidationKind kind,
+                                   std::string const& gpu = "") {
+    return validate({{kind}, {path}, {}, gpu}, library()).rows;
+}
+
+TEST(Validate, PricesEveryRowInInputOrderWithItsPhysicalLine) {
+    auto const rows = rows_of(written("kernels.csv",
+                                      "# a comment\n"
+                                      "attn_dtype,kv_dtype,batch,isl,step,heads,kv_heads,time_us\n"
+                                      "bfloat16,bfloat16,1,1024,0,32,8,100\n"
+                                      "bfloat16,bfloat16,2,1024,0,32,8,100\n"),
+                              ValidationKind::kernels, "h100");
+    ASSERT_EQ(rows.size(), 2U);
+    EXPECT_EQ(rows[0].line, 3);
+    EXPECT_EQ(rows[1].line, 4);
+    EXPECT_EQ(rows[0].gpu, "h100");
+    EXPECT_EQ(rows[0].part, "attention bf16");
+    EXPECT_EQ(rows[0].status, "ok");
+    EXPECT_TRUE(rows[0].spread.known());
+    ASSERT_TRUE(rows[0].error());
+    EXPECT_DOUBLE_EQ(*rows[0].error(), *rows[0].predicted / 100 - 1);
+    EXPECT_GT(*rows[1].predicted, *rows[0].predicted);  // twice the work
+}
+
+TEST(Validate, ARowOfTheShippedTablesIsInTheFitAndAnotherTimeIsNot) {
+    // configs/measurements/kernels/gemm-h100.csv: bf16, m 1, n 1024, k 1024, 4.049 us.
+    std::string const header = "dtype,m,n,k,time_us\n";
+    auto const rows = rows_of(written("gemm.csv", header + "bfloat16,1,1024,1024,4.049\n"
+                                                           "bfloat16,1,1024,1024,5\n"),
+                              ValidationKind::kernels, "h100");
+    ASSERT_EQ(rows.size(), 2U);
+    EXPECT_TRUE(rows[0].in_fit);
+    EXPECT_FALSE(rows[1].in_fit);
+    EXPECT_EQ(rows[0].basis, "on-grid");
+    EXPECT_EQ(rows[0].predicted, rows[1].predicted);  // what was measured is not looked at
+}
+
+TEST(Validate, WhatTheGpuLacksIsSkippedWithTheReason) {
+    auto const rows = rows_of(written("fp4.csv", "dtype,m,n,k,time_us\nnvfp4,16,1024,1024,4\n"),
+                              ValidationKind::kernels, "h100");
+    ASSERT_EQ(rows.size(), 1U);
+    EXPECT_EQ(rows[0].status, "skipped");
+    EXPECT_NE(rows[0].reason.find("no nvfp4 GEMM"), std::string::npos) << rows[0].reason;
+    EXPECT_FALSE(rows[0].scored());
+    EXPECT_EQ(*rows[0].measured, 4);
+}
+
+TEST(Validate, AGraphBelowAMebibyteIsSetAside) {
+    auto const rows = rows_of(
+        written("graph.csv",
+                "gpu,collective,type,gpus,bytes,time_us,launch\n"
+                "h100,all_reduce,float,8,8192,9,graph\nh100,all_reduce,float,8,1048576,40,graph\n"
+                "h100,all_reduce,float,8,8192,9,eager\n"),
+        ValidationKind::collectives);
+    ASSERT_EQ(rows.size(), 3U);
+    EXPECT_EQ(rows[0].status, "set_aside");
+    EXPECT_EQ(rows[1].status, "ok");
+    EXPECT_EQ(rows[2].status, "ok");
+}
+
+TEST(Validate, NothingMeasuredIsAnError) {
+    auto const path = written("other.csv", "city,people\nBern,1\n");
+    EXPECT_THROW((void)rows_of(path, ValidationKind::kernels), ConfigError);
+}
+
+ValidationRow row(double measured, double predicted, Spread spread) {
+    ValidationRow made;
+    made.table = "kernels";
+    made.source = "t.csv";
+    made.part = "gemm bf16";
+    made.measured = measured;
+    made.predicted = predicted;
+    made.spread = spread;
+    return made;
+}
+
+TEST(ValidationSummary, CountsErrorsAndWhatLiesInTheInterval) {
+    // Errors +10 %, -20 %, 0 %; 1/1.1 and 1 lie in [0.9, 1.1], 1/0.8 does not.
+    Spread const spread{0.9, 1.1};
+    auto skipped = row(1, 9, spread);
+    skipped.status = "set_aside";
+    auto const all = summarise(
+        {row(1, 1.1, spread), row(1, 0.8, spread), row(1, 1, spread), skipped}, GroupBy::part);
+    ASSERT_EQ(all.size(), 2U);  // the part, then the table
+    auto const& part = all[0];
+    EXPECT_EQ(part.rows, 4U);
+    EXPECT_EQ(part.scored, 3U);
+    EXPECT_NEAR(part.mape, 0.1, 1e-12);
+    EXPECT_NEAR(part.median, 0.1, 1e-12);
+    EXPECT_NEAR(part.worst, 0.2, 1e-12);
+    EXPECT_NEAR(part.bias, 0, 1e-12);
+    EXPECT_NEAR(*part.covered, 2.0 / 3, 1e-12);
+    EXPECT_NEAR(*part.width, 0.2, 1e-12);
+}
+
+TEST(ValidationTable, ItsColumnsAreThoseThatScriptsDependOn) {
+    auto const text = validation_table({row(2, 1, {0.5, 4})}).csv();
+    EXPECT_TRUE(text.starts_with(
+        "table,source,line,metric,unit,gpu,gpus,subject,precision,bytes,measured,predicted,p10,p90,"
+        "error,basis,basis_share,in_fit,status,reason,bound_by,profile,recipe"))
+        << text;
+    EXPECT_NE(text.find(",2,1,0.5,4,-0.5,"), std::string::npos) << text;
+}
+
+}  // namespace
+}  // namespace nvl72
