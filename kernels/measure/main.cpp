@@ -1,0 +1,44 @@
+/// nvl72-measure: times this machine and leaves a samples file (kernels/README.md).
+
+#include "kernels/measure/run.hpp"
+
+#include "kernels/measure/errors.hpp"
+#include "kernels/measure/settings.hpp"
+
+#include <atomic>
+#include <csignal>
+#include <cstdio>
+#include <exception>
+
+namespace {
+
+std::atomic<bool> stop{false};
+static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler may store it");
+
+/// The first signal ends the run at the next block; a second one ends the process at once.
+extern "C" void on_signal(int signal) {
+    stop = true;
+    (void)std::signal(signal, SIG_DFL);
+}
+
+int fail(std::exception const& why, int code) {
+    (void)std::fprintf(stderr, "nvl72-measure: %s\n", why.what());
+    return code;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    (void)std::signal(SIGINT, on_signal);
+    (void)std::signal(SIGTERM, on_signal);
+    try {
+        nvl72::measure::run(nvl72::measure::parse_settings(argc, argv), stop);
+        return 0;
+    } catch (nvl72::measure::InputError const& why) {
+        return fail(why, 2);
+    } catch (nvl72::measure::Interrupted const& why) {
+        return fail(why, 130);
+    } catch (std::exception const& why) {
+        return fail(why, 1);
+    }
+}

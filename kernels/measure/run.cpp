@@ -1,0 +1,171 @@
+#include "kernels/measure/run.hpp"
+
+#include "kernels/measure/cuda/device.hpp"
+#include "kernels/measure/errors.hpp"
+#include "kernels/measure/samples.hpp"
+#include "kernels/measure/suites.hpp"
+#include "kernels/measure/summary.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <fmt/format.h>
+#include <unistd.h>
+
+namespace nvl72::measure {
+
+namespace {
+
+MakeBatches maker_of(Suite const& suite, bool cuda) { return cuda ? suite.cuda : suite.host; }
+
+/// The suites asked for; all that the device has when none was named.
+std::vector<Suite const*> chosen_suites(Settings const& settings, bool cuda) {
+    std::vector<Suite const*> chosen;
+    for (auto const& suite : suites()) {
+        bool const named = std::ranges::find(settings.only, suite.name) != settings.only.end();
+        if (named && maker_of(suite, cuda) == nullptr) {
+            throw InputError(fmt::format("--only: suite '{}' runs on {} only", suite.name,
+                                         cuda ? "--device host" : "--device cuda"));
+        }
+        if (maker_of(suite, cuda) != nullptr && (named || settings.only.empty())) {
+            chosen.push_back(&suite);
+        }
+    }
+    return chosen;
+}
+
+std::string names_of(std::vector<Suite const*> const& chosen) {
+    std::string text;
+    for (auto const* suite : chosen) text += (text.empty() ? "" : ", ") + std::string(suite->name);
+    return text;
+}
+
+/// True: GPUs. Throws InputError for --device cuda where there is none.
+bool choose_cuda(Settings const& settings, CudaFound const& found) {
+    if (settings.device == "host") return false;
+    if (settings.device == "cuda" && found.devices == 0) {
+        throw InputError(
+            fmt::format("--device cuda: {} (--device host measures the CPU)", found.why_none));
+    }
+    return found.devices > 0;
+}
+
+void print_list(CudaFound const& found) {
+    fmt::print("suites of --only\n");
+    for (auto const& suite : suites()) {
+        fmt::print("  {:<12} {:<10} {}\n", suite.name,
+                   suite.host == nullptr   ? "cuda"
+                   : suite.cuda == nullptr ? "host"
+                                           : "host, cuda",
+                   suite.help);
+    }
+    auto const host = host_machine();
+    fmt::print("devices of --device\n  {:<12} {}, {} cores\n", "host", host.device_name,
+               host.cpu_cores);
+    if (found.devices > 0) {
+        fmt::print("  {:<12} {} x {}\n", "cuda", found.devices, cuda_machine().device_name);
+    } else {
+        fmt::print("  {:<12} none: {}\n", "cuda", found.why_none);
+    }
+}
+
+/// Progress of one batch on stderr: a line that is drawn over on a terminal, nothing in a log.
+std::function<void(std::size_t, std::size_t)> progress_of(std::string const& name) {
+    if (isatty(STDERR_FILENO) == 0) return {};
+    return [name, shown = -1](std::size_t done, std::size_t all) mutable {
+        int const percent = static_cast<int>(100 * done / std::max<std::size_t>(all, 1));
+        if (percent == shown) return;
+        shown = percent;
+        fmt::print(stderr, "\r{:<50} {:3} %", name, percent);
+        if (done >= all) fmt::print(stderr, "\n");
+        (void)std::fflush(stderr);
+    };
+}
+
+void run_batch(Suite const& suite, Batch const& batch, Samples& samples, Session& session) {
+    auto const name = fmt::format("{}: {}", suite.name, batch.name);
+    session.progress = progress_of(name);
+    if (!session.progress) fmt::print(stderr, "{}\n", name);
+    try {
+        auto const cases = batch.cases();
+        auto times = time_cases(suite.name, cases, samples.method, session);
+        std::ranges::move(times, std::back_inserter(samples.cases));
+    } catch (CaseUnavailable const& why) {
+        session.skipped.push_back({suite.name, batch.name, why.what()});
+    }
+}
+
+/// Equal reasons once, with how many cases they took.
+void print_skipped(std::vector<SkippedRow> const& skipped) {
+    for (std::size_t i = 0; i < skipped.size(); ++i) {
+        auto const same = [&](SkippedRow const& row) {
+            return row.suite == skipped[i].suite && row.reason == skipped[i].reason;
+        };
+        if (std::any_of(skipped.begin(), skipped.begin() + static_cast<long>(i), same)) continue;
+        fmt::print(stderr, "skipped: {} ({} of {}): {}\n", skipped[i].subject,
+                   std::ranges::count_if(skipped, same), skipped[i].suite, skipped[i].reason);
+    }
+}
+
+std::vector<ClockRow> clocks_now(bool cuda, std::int64_t order) {
+    if (cuda) return read_clocks(order);
+    ClockRow row;
+    row.order = order;
+    row.core_clock_hz = cpu_clock_hz();
+    return {row};
+}
+
+void measure_all(Settings const& settings,
+                 std::vector<Suite const*> const& chosen,
+                 bool cuda,
+                 Samples& samples,
+                 Session& session) {
+    auto const read = [&] {
+        std::ranges::move(clocks_now(cuda, session.order), std::back_inserter(samples.clocks));
+    };
+    for (auto const* suite : chosen) {
+        for (auto const& batch : maker_of(*suite, cuda)(settings, samples.machine)) {
+            read();
+            run_batch(*suite, batch, samples, session);
+        }
+    }
+    read();
+    samples.skipped = std::move(session.skipped);
+}
+
+}  // namespace
+
+void run(Settings const& settings, std::atomic<bool> const& stop) {
+    if (settings.help) return fmt::print("{}", help_text());
+    if (settings.version) return fmt::print("nvl72-measure {}\n", NVL72_VERSION);
+    auto const found = settings.device == "host" && !settings.list ? CudaFound{} : find_cuda();
+    if (settings.list) return print_list(found);
+    bool const cuda = choose_cuda(settings, found);
+    auto const chosen = chosen_suites(settings, cuda);
+    if (!settings.output.empty()) check_writable(settings.output);
+
+    Samples samples;
+    samples.machine = cuda ? cuda_machine() : host_machine();
+    samples.method = settings.method;
+    samples.command = settings.command;
+    fmt::print(stderr, "found {}{} {}; measures {}\n",
+               cuda ? fmt::format("{} x ", samples.machine.device_count)
+                    : (found.why_none.empty() ? "" : found.why_none + "; takes the host, "),
+               samples.machine.device_name,
+               cuda ? "" : fmt::format("with {} cores", samples.machine.cpu_cores),
+               names_of(chosen));
+    Session session;
+    session.stop = &stop;
+    measure_all(settings, chosen, cuda, samples, session);
+    if (stop) throw Interrupted();
+    print_skipped(samples.skipped);
+    if (!settings.output.empty() || samples.cases.empty()) {
+        write_samples(settings.output, samples);
+    }
+    fmt::print("{}", summary_text(samples.cases));
+    if (!settings.output.empty()) {
+        fmt::print("wrote {}   next: nvl72sim calibrate --from {} -o PROFILE.yaml\n",
+                   settings.output, settings.output);
+    }
+}
+
+}  // namespace nvl72::measure

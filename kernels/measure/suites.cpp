@@ -1,0 +1,36 @@
+#include "kernels/measure/suites.hpp"
+
+#include <array>
+
+#ifdef NVL72_CUDA
+#define ON_CUDA(maker) maker
+#else
+#define ON_CUDA(maker) nullptr
+#endif
+
+namespace nvl72::measure {
+
+namespace {
+
+constexpr std::array all_suites{
+    Suite{"collectives", "the microkernels of kernels/collective, verified ones of our own",
+          host_collectives, ON_CUDA(cuda_collectives)},
+    Suite{"nccl", "NCCL's collectives: its own choice, and every algorithm and protocol by itself",
+          nullptr, ON_CUDA(cuda_nccl)},
+    Suite{"gemm", "cuBLASLt in BF16, FP8 and, on Blackwell, NVFP4, over a grid of shapes", nullptr,
+          ON_CUDA(cuda_gemm)},
+    Suite{"memory", "copy, fill and reduction by Thrust, at sizes past the caches", host_memory,
+          ON_CUDA(cuda_memory)},
+    Suite{"copy", "host to GPU and GPU to GPU, by copy engine and by SM", nullptr,
+          ON_CUDA(cuda_copy)},
+    Suite{"launch", "kernel launch, graph node, event; on the host waking a parked thread",
+          host_launch, ON_CUDA(cuda_launch)},
+    Suite{"overlap", "how a GEMM slows while a collective holds some of the SMs", nullptr,
+          ON_CUDA(cuda_overlap)},
+};
+
+}  // namespace
+
+std::span<Suite const> suites() { return all_suites; }
+
+}  // namespace nvl72::measure
