@@ -44,6 +44,12 @@ bool has_in_place(Op op) {
            op == Op::broadcast;
 }
 
+/// The full buffer of a call of `count`, as nccl-tests counts it: count_of, back again.
+std::int64_t full_bytes(Op op, std::int64_t count, int ranks) {
+    bool const shares = op == Op::all_gather || op == Op::reduce_scatter || op == Op::alltoall;
+    return count * kernels::element_bytes * (shares ? ranks : 1);
+}
+
 /// `ring` of ring_all_reduce; a row named after its operation alone is `direct`.
 std::string algorithm_of(kernels::Collective const& row) {
     auto const suffix = "_" + std::string(kernels::name_of(row.op));
@@ -124,7 +130,7 @@ void add_plain(std::vector<Case>& cases, Place const& place, int ranks, std::int
         for (bool const in_place : {false, true}) {
             if (in_place && !has_in_place(row.op)) continue;
             auto sample = row_of(row, place, ranks);
-            sample.bytes = bytes;
+            sample.bytes = full_bytes(row.op, count, ranks);
             sample.in_place = in_place ? 1 : 0;
             kernels::Job job;
             job.row = index;

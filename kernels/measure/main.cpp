@@ -4,6 +4,7 @@
 
 #include "kernels/measure/errors.hpp"
 #include "kernels/measure/settings.hpp"
+#include "kernels/measure/world.hpp"
 
 #include <atomic>
 #include <csignal>
@@ -23,6 +24,7 @@ extern "C" void on_signal(int signal) {
 
 int fail(std::exception const& why, int code) {
     (void)std::fprintf(stderr, "nvl72-measure: %s\n", why.what());
+    nvl72::measure::leave_world(code);
     return code;
 }
 
@@ -33,6 +35,7 @@ int main(int argc, char** argv) {
     (void)std::signal(SIGTERM, on_signal);
     try {
         nvl72::measure::run(nvl72::measure::parse_settings(argc, argv), stop);
+        nvl72::measure::leave_world(0);
         return 0;
     } catch (nvl72::measure::InputError const& why) {
         return fail(why, 2);

@@ -1,10 +1,7 @@
 #pragma once
 
-#include "kernels/measure/method.hpp"
-
 #include <cstdint>
 #include <string>
-#include <vector>
 
 #include <thrust/copy.h>
 #include <thrust/fill.h>
@@ -12,27 +9,20 @@
 
 namespace nvl72::measure {
 
-/// What the suite `memory` times; traffic counts arrays read plus arrays written.
-struct MemoryKind {
-    char const* name;
-    int arrays_of_traffic;
-};
-inline constexpr MemoryKind memory_kinds[] = {{"copy", 2}, {"fill", 1}, {"reduce", 1}};
-
-/// One pass over `count` elements by Thrust on `policy`; returns something that depends on the
-/// data, so that no compiler drops the pass.
+/// One pass over `count` 32-bit integers by Thrust on `policy` (floats would time the chain of
+/// additions); returns the sum of a reduction, so that no compiler drops the pass, else 0.
 template <class Policy, class Iterator>
-float memory_pass(
+std::uint32_t memory_pass(
     Policy const& policy, std::string const& kind, Iterator from, Iterator to, std::int64_t count) {
     if (kind == "copy") {
         thrust::copy(policy, from, from + count, to);
         return 0;
     }
     if (kind == "fill") {
-        thrust::fill(policy, to, to + count, 1.0F);
+        thrust::fill(policy, to, to + count, 1);
         return 0;
     }
-    return thrust::reduce(policy, from, from + count, 0.0F);
+    return thrust::reduce(policy, from, from + count, std::uint32_t{0});
 }
 
 }  // namespace nvl72::measure

@@ -5,6 +5,7 @@
 #include "kernels/measure/samples.hpp"
 #include "kernels/measure/suites.hpp"
 #include "kernels/measure/summary.hpp"
+#include "kernels/measure/world.hpp"
 
 #include <algorithm>
 #include <cstdio>
@@ -17,7 +18,8 @@ namespace {
 
 MakeBatches maker_of(Suite const& suite, bool cuda) { return cuda ? suite.cuda : suite.host; }
 
-/// The suites asked for; all that the device has when none was named.
+/// The suites asked for; all that the device has when none was named. An MPI job measures NCCL over
+/// its processes, and what one process can measure is left to one process.
 std::vector<Suite const*> chosen_suites(Settings const& settings, bool cuda) {
     std::vector<Suite const*> chosen;
     for (auto const& suite : suites()) {
@@ -28,6 +30,14 @@ std::vector<Suite const*> chosen_suites(Settings const& settings, bool cuda) {
         }
         if (maker_of(suite, cuda) != nullptr && (named || settings.only.empty())) {
             chosen.push_back(&suite);
+        }
+    }
+    if (!world().alone()) {
+        std::erase_if(chosen, [](auto const* suite) { return std::string(suite->name) != "nccl"; });
+        if (chosen.empty()) {
+            throw InputError(
+                "an MPI job of several processes measures --only nccl, on GPUs "
+                "(start one process for the other suites)");
         }
     }
     return chosen;
@@ -83,8 +93,10 @@ std::function<void(std::size_t, std::size_t)> progress_of(std::string const& nam
 
 void run_batch(Suite const& suite, Batch const& batch, Samples& samples, Session& session) {
     auto const name = fmt::format("{}: {}", suite.name, batch.name);
-    session.progress = progress_of(name);
-    if (!session.progress) fmt::print(stderr, "{}\n", name);
+    if (world().first()) {
+        session.progress = progress_of(name);
+        if (!session.progress) fmt::print(stderr, "{}\n", name);
+    }
     try {
         auto const cases = batch.cases();
         auto times = time_cases(suite.name, cases, samples.method, session);
@@ -114,6 +126,16 @@ std::vector<ClockRow> clocks_now(bool cuda, std::int64_t order) {
     return {row};
 }
 
+/// The versions of the libraries that the suites opened.
+void complete_versions(Machine& machine, std::vector<Suite const*> const& chosen, bool cuda) {
+    auto const used = [&](std::string_view name) {
+        return std::ranges::any_of(chosen, [&](auto const* suite) { return suite->name == name; });
+    };
+    if (!cuda) return;
+    if (used("nccl") || used("overlap")) machine.nccl_version = nccl_version();
+    if (used("gemm") || used("overlap")) machine.cublaslt_version = cublaslt_version();
+}
+
 void measure_all(Settings const& settings,
                  std::vector<Suite const*> const& chosen,
                  bool cuda,
@@ -130,6 +152,38 @@ void measure_all(Settings const& settings,
     }
     read();
     samples.skipped = std::move(session.skipped);
+    complete_versions(samples.machine, chosen, cuda);
+}
+
+/// One line: what is here, and what is measured of it.
+void say_found(Machine const& machine,
+               CudaFound const& found,
+               std::vector<Suite const*> const& chosen) {
+    if (machine.device_kind == "cuda") {
+        auto const where = world().alone() ? std::string()
+                                           : fmt::format(", {} processes on {} nodes",
+                                                         world().processes, world().nodes);
+        fmt::print(stderr, "found {} x {}{}; measures {}\n", machine.device_count,
+                   machine.device_name, where, names_of(chosen));
+        return;
+    }
+    fmt::print(stderr, "found {}{} with {} cores; measures {}\n",
+               found.why_none.empty() ? "" : found.why_none + ", only ", machine.device_name,
+               machine.cpu_cores, names_of(chosen));
+}
+
+void answer(Settings const& settings, Samples const& samples) {
+    print_skipped(samples.skipped);
+    if (samples.cases.empty()) {
+        throw InputError("nothing could be measured: " + (samples.skipped.empty()
+                                                              ? "no case was asked for"
+                                                              : samples.skipped.front().reason));
+    }
+    fmt::print("{}", summary_text(samples.cases));
+    if (settings.output.empty()) return;
+    write_samples(settings.output, samples);
+    fmt::print("wrote {}   next: nvl72sim calibrate --from {} -o PROFILE.yaml\n", settings.output,
+               settings.output);
 }
 
 }  // namespace
@@ -145,27 +199,15 @@ void run(Settings const& settings, std::atomic<bool> const& stop) {
 
     Samples samples;
     samples.machine = cuda ? cuda_machine() : host_machine();
+    samples.machine.nodes = world().nodes;
     samples.method = settings.method;
     samples.command = settings.command;
-    fmt::print(stderr, "found {}{} {}; measures {}\n",
-               cuda ? fmt::format("{} x ", samples.machine.device_count)
-                    : (found.why_none.empty() ? "" : found.why_none + "; takes the host, "),
-               samples.machine.device_name,
-               cuda ? "" : fmt::format("with {} cores", samples.machine.cpu_cores),
-               names_of(chosen));
+    if (world().first()) say_found(samples.machine, found, chosen);
     Session session;
     session.stop = &stop;
     measure_all(settings, chosen, cuda, samples, session);
     if (stop) throw Interrupted();
-    print_skipped(samples.skipped);
-    if (!settings.output.empty() || samples.cases.empty()) {
-        write_samples(settings.output, samples);
-    }
-    fmt::print("{}", summary_text(samples.cases));
-    if (!settings.output.empty()) {
-        fmt::print("wrote {}   next: nvl72sim calibrate --from {} -o PROFILE.yaml\n",
-                   settings.output, settings.output);
-    }
+    if (world().first()) answer(settings, samples);
 }
 
 }  // namespace nvl72::measure

@@ -251,11 +251,7 @@ void check_writable(std::string const& path) {
 }
 
 void write_samples(std::string const& path, Samples const& samples) {
-    if (samples.cases.empty()) {
-        throw InputError(fmt::format(
-            "nothing could be measured: {}",
-            samples.skipped.empty() ? "no case was asked for" : samples.skipped.front().reason));
-    }
+    if (samples.cases.empty()) throw std::runtime_error("a samples file without samples");
     fs::path const temporary = folder_of(path) / (".nvl72-" + std::to_string(::getpid()) + ".tmp");
     std::error_code error;
     try {

@@ -10,7 +10,6 @@
 #include <fmt/ostream.h>
 #include <fmt/ranges.h>
 #include <limits>
-#include <ranges>
 
 namespace nvl72::measure {
 
@@ -37,7 +36,7 @@ po::options_description option_table(Settings& settings) {
     add("blocks", po::value(&settings.method.blocks)->default_value(settings.method.blocks),
         "timed blocks of a case");
     add("graph", po::bool_switch(&settings.graph), "NCCL and GEMM in a CUDA graph as well");
-    add("seed", po::value(&settings.method.seed)->default_value(settings.method.seed),
+    add("seed", po::value<std::int64_t>()->default_value(1),
         "of the order in which cases are timed");
     add("output,o", po::value(&settings.output), "the samples file, for nvl72sim calibrate");
     add("quick", po::bool_switch(&settings.quick), "few sizes and blocks: a trial, not a profile");
@@ -174,6 +173,9 @@ Settings parse_settings(int argc, char const* const* argv) {
     if (given.contains("begin")) settings.begin = parse_size(text("begin"), "-b");
     if (given.contains("end")) settings.end = parse_size(text("end"), "-e");
     if (given.contains("factor")) settings.factor = given["factor"].as<std::int64_t>();
+    auto const seed = given["seed"].as<std::int64_t>();
+    expect_range("seed", seed, 0, std::numeric_limits<std::int64_t>::max());
+    settings.method.seed = static_cast<std::uint64_t>(seed);
     if (settings.quick) {
         if (given["blocks"].defaulted()) settings.method.blocks = 3;
         if (given["warmup"].defaulted()) settings.method.warmup = 6;

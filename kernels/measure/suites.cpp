@@ -7,6 +7,11 @@
 #else
 #define ON_CUDA(maker) nullptr
 #endif
+#ifdef NVL72_CUDA_LIBRARIES  // NCCL's and cuBLASLt's headers were found
+#define BY_LIBRARY(maker) maker
+#else
+#define BY_LIBRARY(maker) nullptr
+#endif
 
 namespace nvl72::measure {
 
@@ -16,9 +21,9 @@ constexpr std::array all_suites{
     Suite{"collectives", "the microkernels of kernels/collective, verified ones of our own",
           host_collectives, ON_CUDA(cuda_collectives)},
     Suite{"nccl", "NCCL's collectives: its own choice, and every algorithm and protocol by itself",
-          nullptr, ON_CUDA(cuda_nccl)},
+          nullptr, BY_LIBRARY(cuda_nccl)},
     Suite{"gemm", "cuBLASLt in BF16, FP8 and, on Blackwell, NVFP4, over a grid of shapes", nullptr,
-          ON_CUDA(cuda_gemm)},
+          BY_LIBRARY(cuda_gemm)},
     Suite{"memory", "copy, fill and reduction by Thrust, at sizes past the caches", host_memory,
           ON_CUDA(cuda_memory)},
     Suite{"copy", "host to GPU and GPU to GPU, by copy engine and by SM", nullptr,
@@ -26,7 +31,7 @@ constexpr std::array all_suites{
     Suite{"launch", "kernel launch, graph node, event; on the host waking a parked thread",
           host_launch, ON_CUDA(cuda_launch)},
     Suite{"overlap", "how a GEMM slows while a collective holds some of the SMs", nullptr,
-          ON_CUDA(cuda_overlap)},
+          BY_LIBRARY(cuda_overlap)},
 };
 
 }  // namespace

@@ -22,4 +22,8 @@ Machine cuda_machine();
 /// Clocks, power and temperature of every GPU now, by NVML when it can be opened, else nothing.
 std::vector<ClockRow> read_clocks(std::int64_t order);
 
+/// NCCL's and cuBLASLt's own versions, `2.28.9`, `13.1.0`; empty when they cannot be opened.
+std::string nccl_version();
+std::string cublaslt_version();
+
 }  // namespace nvl72::measure

@@ -14,4 +14,7 @@ Machine cuda_machine() { throw InputError(find_cuda().why_none); }
 
 std::vector<ClockRow> read_clocks(std::int64_t /*order*/) { return {}; }
 
+std::string nccl_version() { return {}; }
+std::string cublaslt_version() { return {}; }
+
 }  // namespace nvl72::measure
