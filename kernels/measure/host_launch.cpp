@@ -12,8 +12,8 @@ namespace nvl72::measure {
 
 namespace {
 
-/// A thread that sleeps in the kernel until it is called, and answers each call. (std::atomic::wait
-/// would spin first and often never sleep.)
+/// A thread that sleeps in the kernel until it is called, and answers each call. (The wait
+/// of an atomic would spin first and often never sleep.)
 class ParkedThread {
 public:
     ParkedThread() : thread_([this] { serve(); }) {}

@@ -5,20 +5,25 @@
 #include "kernels/measure/errors.hpp"
 #include "kernels/measure/settings.hpp"
 #include "kernels/measure/world.hpp"
+#include "kernels/team/platform.hpp"
 
-#include <atomic>
 #include <csignal>
+#include <cstdint>
 #include <cstdio>
 #include <exception>
 
 namespace {
 
-std::atomic<bool> stop{false};
-static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler may store it");
+std::uint64_t stop_word = 0;
+static_assert(nvl72::kernels::SystemAtomic::is_always_lock_free, "a signal handler may store it");
+
+bool stopped() {
+    return nvl72::kernels::SystemAtomic(stop_word).load(cuda::memory_order_relaxed) != 0;
+}
 
 /// The first signal ends the run at the next block; a second one ends the process at once.
 extern "C" void on_signal(int signal) {
-    stop = true;
+    nvl72::kernels::SystemAtomic(stop_word).store(1, cuda::memory_order_relaxed);
     (void)std::signal(signal, SIG_DFL);
 }
 
@@ -34,7 +39,7 @@ int main(int argc, char** argv) {
     (void)std::signal(SIGINT, on_signal);
     (void)std::signal(SIGTERM, on_signal);
     try {
-        nvl72::measure::run(nvl72::measure::parse_settings(argc, argv), stop);
+        nvl72::measure::run(nvl72::measure::parse_settings(argc, argv), stopped);
         nvl72::measure::leave_world(0);
         return 0;
     } catch (nvl72::measure::InputError const& why) {

@@ -19,7 +19,7 @@ constexpr std::size_t warmup_group = 3;   // the smallest group whose median for
 constexpr std::int64_t iterations_most = 1000;
 
 void stop_if_asked(Session const& session) {
-    if (session.stop != nullptr && session.stop->load()) throw Interrupted();
+    if (session.stopped && session.stopped()) throw Interrupted();
 }
 
 /// One run, checked: no answer is better than a wrong one.

@@ -2,7 +2,6 @@
 
 #include "kernels/measure/rows.hpp"
 
-#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <random>
@@ -47,8 +46,8 @@ std::int64_t iterations_for(double once_s, double block_s);
 
 /// What one run of the program shares between its batches.
 struct Session {
-    std::int64_t order = 0;                   ///< next running number
-    std::atomic<bool> const* stop = nullptr;  ///< set by a signal
+    std::int64_t order = 0;         ///< next running number
+    std::function<bool()> stopped;  ///< a signal came; may be empty
     std::vector<SkippedRow> skipped;
     std::function<void(std::size_t done, std::size_t all)>
         progress;  ///< timed blocks; may be empty
@@ -56,7 +55,7 @@ struct Session {
 
 /// Times all cases: each warmed up, then `blocks` rounds over all of them, each round in an order
 /// of its own drawn from the seed. Unavailable ones go to session.skipped under `suite`. Throws
-/// Interrupted when *session.stop is set, std::runtime_error for a time that is not positive.
+/// Interrupted when session.stopped says so, std::runtime_error for a time that is not positive.
 std::vector<CaseTimes> time_cases(std::string const& suite,
                                   std::vector<Case> const& cases,
                                   Method const& method,

@@ -188,7 +188,7 @@ void answer(Settings const& settings, Samples const& samples) {
 
 }  // namespace
 
-void run(Settings const& settings, std::atomic<bool> const& stop) {
+void run(Settings const& settings, std::function<bool()> const& stopped) {
     if (settings.help) return fmt::print("{}", help_text());
     if (settings.version) return fmt::print("nvl72-measure {}\n", NVL72_VERSION);
     auto const found = settings.device == "host" && !settings.list ? CudaFound{} : find_cuda();
@@ -204,9 +204,9 @@ void run(Settings const& settings, std::atomic<bool> const& stop) {
     samples.command = settings.command;
     if (world().first()) say_found(samples.machine, found, chosen);
     Session session;
-    session.stop = &stop;
+    session.stopped = stopped;
     measure_all(settings, chosen, cuda, samples, session);
-    if (stop) throw Interrupted();
+    if (stopped()) throw Interrupted();
     if (world().first()) answer(settings, samples);
 }
 

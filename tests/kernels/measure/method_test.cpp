@@ -163,9 +163,9 @@ TEST(TimeCases, RefusesATimeThatIsNone) {
 }
 
 TEST(TimeCases, EndsWhenASignalCame) {
-    std::atomic<bool> stop{false};
+    bool stop = false;
     Session session;
-    session.stop = &stop;
+    session.stopped = [&] { return stop; };
     int calls = 0;
     Case const stopping{LaunchRow{"a"}, [&](std::int64_t) {
                             if (++calls == 2) stop = true;
