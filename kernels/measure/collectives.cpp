@@ -75,7 +75,7 @@ public:
         spec_.where = place.where;
         spec_.ranks = ranks;
         spec_.bytes_max = bytes;
-        auto const set_bytes = 2 * ranks * bytes;  // a send and a receive buffer each
+        auto const set_bytes = bytes * ranks * 2;  // a send and a receive buffer each
         spec_.sets = static_cast<int>(std::clamp(cache_multiple * place.cache_bytes / set_bytes + 1,
                                                  std::int64_t{1}, sets_most));
     }
@@ -212,6 +212,7 @@ std::vector<Batch> batches_of(Place const& place,
                               Sizes const& sizes,
                               std::uint64_t seed) {
     std::vector<Batch> batches;
+    batches.reserve(ranks.size());
     for (int const count : ranks) {
         batches.push_back({fmt::format("{} ranks", count),
                            [=] { return cases_of(place, count, sizes_of(sizes), seed); }});

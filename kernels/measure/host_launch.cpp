@@ -19,6 +19,8 @@ public:
     ParkedThread() : thread_([this] { serve(); }) {}
     ParkedThread(ParkedThread const&) = delete;
     ParkedThread& operator=(ParkedThread const&) = delete;
+    ParkedThread(ParkedThread&&) = delete;
+    ParkedThread& operator=(ParkedThread&&) = delete;
     ~ParkedThread() {
         {
             std::lock_guard const lock(mutex_);

@@ -200,6 +200,9 @@ void run(Settings const& settings, std::function<bool()> const& stopped) {
     Samples samples;
     samples.machine = cuda ? cuda_machine() : host_machine();
     samples.machine.nodes = world().nodes;
+    samples.machine.device_count =  // Slurm may show each process its own GPU only
+        std::max<std::int64_t>(samples.machine.device_count,
+                               world().alone() ? 1 : world().local_processes);
     samples.method = settings.method;
     samples.command = settings.command;
     if (world().first()) say_found(samples.machine, found, chosen);

@@ -18,7 +18,7 @@ namespace nvl72::measure {
 namespace {
 
 constexpr std::array all_suites{
-    Suite{"collectives", "the microkernels of kernels/collective, verified ones of our own",
+    Suite{"collectives", "our own microkernels, low-latency and bulk (kernels/collective)",
           host_collectives, ON_CUDA(cuda_collectives)},
     Suite{"nccl", "NCCL's collectives: its own choice, and every algorithm and protocol by itself",
           nullptr, BY_LIBRARY(cuda_nccl)},

@@ -43,6 +43,8 @@ public:
     explicit PinnedMemory(std::int64_t bytes);
     PinnedMemory(PinnedMemory const&) = delete;
     PinnedMemory& operator=(PinnedMemory const&) = delete;
+    PinnedMemory(PinnedMemory&&) = delete;
+    PinnedMemory& operator=(PinnedMemory&&) = delete;
     ~PinnedMemory();
     std::byte* data() const { return data_; }
 
@@ -91,6 +93,8 @@ public:
     explicit Graph(cudaGraph_t captured);
     Graph(Graph const&) = delete;
     Graph& operator=(Graph const&) = delete;
+    Graph(Graph&&) = delete;
+    Graph& operator=(Graph&&) = delete;
     ~Graph();
     void launch(Stream const& stream) const;
 

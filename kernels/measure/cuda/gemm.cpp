@@ -15,19 +15,19 @@ namespace {
 /// The calls of cuBLASLt that are used, found in the opened library.
 struct Lt {
     Library library{{"libcublasLt.so.13", "libcublasLt.so.12", "libcublasLt.so"}, "cuBLASLt"};
-    decltype(cublasLtCreate)* create;
-    decltype(cublasLtGetVersion)* version;
-    decltype(cublasLtGetStatusString)* text;
-    decltype(cublasLtMatmul)* matmul;
-    decltype(cublasLtMatmulAlgoGetHeuristic)* heuristic;
-    decltype(cublasLtMatmulDescCreate)* desc_create;
-    decltype(cublasLtMatmulDescDestroy)* desc_destroy;
-    decltype(cublasLtMatmulDescSetAttribute)* desc_set;
-    decltype(cublasLtMatrixLayoutCreate)* layout_create;
-    decltype(cublasLtMatrixLayoutDestroy)* layout_destroy;
-    decltype(cublasLtMatmulPreferenceCreate)* preference_create;
-    decltype(cublasLtMatmulPreferenceDestroy)* preference_destroy;
-    decltype(cublasLtMatmulPreferenceSetAttribute)* preference_set;
+    decltype(cublasLtCreate)* create = nullptr;
+    decltype(cublasLtGetVersion)* version = nullptr;
+    decltype(cublasLtGetStatusString)* text = nullptr;
+    decltype(cublasLtMatmul)* matmul = nullptr;
+    decltype(cublasLtMatmulAlgoGetHeuristic)* heuristic = nullptr;
+    decltype(cublasLtMatmulDescCreate)* desc_create = nullptr;
+    decltype(cublasLtMatmulDescDestroy)* desc_destroy = nullptr;
+    decltype(cublasLtMatmulDescSetAttribute)* desc_set = nullptr;
+    decltype(cublasLtMatrixLayoutCreate)* layout_create = nullptr;
+    decltype(cublasLtMatrixLayoutDestroy)* layout_destroy = nullptr;
+    decltype(cublasLtMatmulPreferenceCreate)* preference_create = nullptr;
+    decltype(cublasLtMatmulPreferenceDestroy)* preference_destroy = nullptr;
+    decltype(cublasLtMatmulPreferenceSetAttribute)* preference_set = nullptr;
 
     Lt() {
         library.find(create, "cublasLtCreate");
@@ -152,6 +152,8 @@ struct Gemm::Plan {
     Plan() = default;
     Plan(Plan const&) = delete;
     Plan& operator=(Plan const&) = delete;
+    Plan(Plan&&) = delete;
+    Plan& operator=(Plan&&) = delete;
     ~Plan() {
         if (preference != nullptr) lt().preference_destroy(preference);
         for (auto* layout : {a, b, d}) {
@@ -162,13 +164,13 @@ struct Gemm::Plan {
 
     template <class Value>
     void set(cublasLtMatmulDescAttributes_t which, Value const& value) const {
-        lt_expect(lt().desc_set(desc, which, &value, sizeof value),
+        lt_expect(lt().desc_set(desc, which, static_cast<void const*>(&value), sizeof value),
                   "cublasLtMatmulDescSetAttribute");
     }
-    void layout(cublasLtMatrixLayout_t& made,
-                cudaDataType_t type,
-                std::int64_t rows,
-                std::int64_t columns) {
+    static void layout(cublasLtMatrixLayout_t& made,
+                       cudaDataType_t type,
+                       std::int64_t rows,
+                       std::int64_t columns) {
         lt_expect(lt().layout_create(&made, type, static_cast<std::uint64_t>(rows),
                                      static_cast<std::uint64_t>(columns), rows),
                   "cublasLtMatrixLayoutCreate");

@@ -32,6 +32,8 @@ public:
     Gemm(std::shared_ptr<GemmMemory> memory, GemmShape const& shape);
     Gemm(Gemm const&) = delete;
     Gemm& operator=(Gemm const&) = delete;
+    Gemm(Gemm&&) = delete;
+    Gemm& operator=(Gemm&&) = delete;
     ~Gemm();
     /// The i-th call, on operands of its own.
     void enqueue(std::int64_t i, Stream const& stream) const;

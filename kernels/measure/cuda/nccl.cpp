@@ -17,19 +17,19 @@ namespace {
 /// The calls of NCCL that are used, found in the opened library.
 struct Nccl {
     Library library{{"libnccl.so.2", "libnccl.so"}, "NCCL"};
-    decltype(ncclGetVersion)* version;
-    decltype(ncclGetErrorString)* text;
-    decltype(ncclGetUniqueId)* unique_id;
-    decltype(ncclCommInitRankConfig)* init;
-    decltype(ncclCommAbort)* abort;
-    decltype(ncclGroupStart)* group_start;
-    decltype(ncclGroupEnd)* group_end;
-    decltype(ncclAllReduce)* all_reduce;
-    decltype(ncclAllGather)* all_gather;
-    decltype(ncclReduceScatter)* reduce_scatter;
-    decltype(ncclBroadcast)* broadcast;
-    decltype(ncclSend)* send;
-    decltype(ncclRecv)* receive;
+    decltype(ncclGetVersion)* version = nullptr;
+    decltype(ncclGetErrorString)* text = nullptr;
+    decltype(ncclGetUniqueId)* unique_id = nullptr;
+    decltype(ncclCommInitRankConfig)* init = nullptr;
+    decltype(ncclCommAbort)* abort = nullptr;
+    decltype(ncclGroupStart)* group_start = nullptr;
+    decltype(ncclGroupEnd)* group_end = nullptr;
+    decltype(ncclAllReduce)* all_reduce = nullptr;
+    decltype(ncclAllGather)* all_gather = nullptr;
+    decltype(ncclReduceScatter)* reduce_scatter = nullptr;
+    decltype(ncclBroadcast)* broadcast = nullptr;
+    decltype(ncclSend)* send = nullptr;
+    decltype(ncclRecv)* receive = nullptr;
 
     Nccl() {
         library.find(version, "ncclGetVersion");
@@ -94,6 +94,8 @@ private:
         }
         Variable(Variable const&) = delete;
         Variable& operator=(Variable const&) = delete;
+        Variable(Variable&&) = delete;
+        Variable& operator=(Variable&&) = delete;
         ~Variable() {
             if (had_) {
                 (void)setenv(name_, old_.c_str(), 1);
@@ -131,6 +133,8 @@ struct NcclRanks::Member {
           receive(device, arena_bytes) {}
     Member(Member const&) = delete;
     Member& operator=(Member const&) = delete;
+    Member(Member&&) = delete;
+    Member& operator=(Member&&) = delete;
     ~Member() {
         // Abort, not destroy: it also frees a communicator whose peers have failed.
         if (comm != nullptr) (void)nccl().abort(comm);
@@ -174,6 +178,7 @@ NcclRanks::~NcclRanks() = default;
 
 std::vector<Stream const*> NcclRanks::streams() const {
     std::vector<Stream const*> all;
+    all.reserve(members_.size());
     for (auto const& member : members_) all.push_back(&member->stream);
     return all;
 }

@@ -31,6 +31,8 @@ public:
     NcclRanks(int ranks, NcclBranch const& branch, std::int64_t bytes_most, int ctas_most = 0);
     NcclRanks(NcclRanks const&) = delete;
     NcclRanks& operator=(NcclRanks const&) = delete;
+    NcclRanks(NcclRanks&&) = delete;
+    NcclRanks& operator=(NcclRanks&&) = delete;
     ~NcclRanks();
 
     /// Seconds per call, of the slowest rank of the world.

@@ -24,6 +24,8 @@ public:
     Mark() { cuda_expect(cudaEventCreate(&event_), "cudaEventCreate"); }
     Mark(Mark const&) = delete;
     Mark& operator=(Mark const&) = delete;
+    Mark(Mark&&) = delete;
+    Mark& operator=(Mark&&) = delete;
     ~Mark() { (void)cudaEventDestroy(event_); }
     void record(Stream const& stream) const {
         cuda_expect(cudaEventRecord(event_, stream.get()), "cudaEventRecord");

@@ -23,6 +23,8 @@ public:
     }
     Folder(Folder const&) = delete;
     Folder& operator=(Folder const&) = delete;
+    Folder(Folder&&) = delete;
+    Folder& operator=(Folder&&) = delete;
     ~Folder() { fs::remove_all(path_); }
     std::string file(std::string const& name) const { return path_ / name; }
     std::vector<std::string> names() const {
@@ -46,6 +48,8 @@ public:
     }
     Reader(Reader const&) = delete;
     Reader& operator=(Reader const&) = delete;
+    Reader(Reader&&) = delete;
+    Reader& operator=(Reader&&) = delete;
     ~Reader() { H5Fclose(file_); }
 
     std::vector<double> numbers(std::string const& name) const {
