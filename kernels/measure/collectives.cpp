@@ -27,6 +27,7 @@ constexpr std::int64_t sets_most = 1024;
 constexpr Sizes host_sizes{4 << 10, 16 << 20, 4};
 constexpr Sizes host_sizes_quick{4 << 10, 1 << 20, 16};
 constexpr Sizes gpu_sizes{1 << 10, std::int64_t{1} << 30, 2};
+constexpr Sizes one_gpu_sizes{1 << 10, 256 << 20, 2};
 constexpr Sizes gpu_sizes_quick{4 << 10, 64 << 20, 16};
 
 /// Where and on what the ranks of one batch run.
@@ -35,6 +36,8 @@ struct Place {
     char const* wiring;
     char const* launch;
     std::int64_t cache_bytes;
+    std::int64_t memory_bytes;  ///< that the ranks on one device share
+    int ranks_per_device;       ///< 0: all
 };
 
 bool is_moe(Op op) { return op == Op::moe_dispatch || op == Op::moe_combine; }
@@ -207,15 +210,25 @@ std::vector<Case> cases_of(Place const& place,
     return cases;
 }
 
+/// The largest size of which all buffers of a batch fit into half of the memory: send and receive,
+/// of all smaller sizes as much again, for MoE once more the same.
+std::int64_t size_most(Place const& place, int ranks) {
+    constexpr std::int64_t buffers = 8;  // 2 x 2 x 2
+    auto const sharing = place.ranks_per_device > 0 ? place.ranks_per_device : ranks;
+    return place.memory_bytes / 2 / buffers / sharing;
+}
+
 std::vector<Batch> batches_of(Place const& place,
                               std::vector<int> const& ranks,
-                              Sizes const& sizes,
+                              Sizes const& asked,
                               std::uint64_t seed) {
     std::vector<Batch> batches;
-    batches.reserve(ranks.size());
     for (int const count : ranks) {
-        batches.push_back({fmt::format("{} ranks", count),
-                           [=] { return cases_of(place, count, sizes_of(sizes), seed); }});
+        auto const name = fmt::format("{} ranks", count);
+        auto sizes = sizes_of(asked);
+        keep_sizes(sizes, size_most(place, count), name, batches);
+        if (sizes.empty()) continue;
+        batches.push_back({name, [=] { return cases_of(place, count, sizes, seed); }});
     }
     return batches;
 }
@@ -233,7 +246,8 @@ std::vector<int> ranks_of(Settings const& settings, int most) {
 }  // namespace
 
 std::vector<Batch> host_collectives(Settings const& settings, Machine const& machine) {
-    Place const place{Where::host, "host", "host-threads", machine.llc_bytes};
+    Place const place{
+        Where::host, "host", "host-threads", machine.llc_bytes, machine.host_memory_bytes, 0};
     // More threads than cores measure the operating system's scheduler: only when asked for.
     auto const most = static_cast<int>(std::min<std::int64_t>(machine.cpu_cores, 8));
     return batches_of(place, ranks_of(settings, most),
@@ -243,12 +257,16 @@ std::vector<Batch> host_collectives(Settings const& settings, Machine const& mac
 
 std::vector<Batch> cuda_collectives(Settings const& settings, Machine const& machine) {
     bool const several = machine.device_count > 1;
-    Place const place{several ? Where::gpus : Where::one_gpu, several ? "peer" : "one-gpu",
-                      "persistent", machine.l2_bytes};
+    Place const place{several ? Where::gpus : Where::one_gpu,
+                      several ? "peer" : "one-gpu",
+                      "persistent",
+                      machine.l2_bytes,
+                      machine.device_memory_bytes,
+                      several ? 1 : 0};
     auto const most = several ? static_cast<int>(machine.device_count) : 8;
+    auto const sizes = settings.quick ? gpu_sizes_quick : several ? gpu_sizes : one_gpu_sizes;
     return batches_of(place, ranks_of(settings, std::min(most, kernels::ranks_max)),
-                      sizes_asked(settings, settings.quick ? gpu_sizes_quick : gpu_sizes),
-                      settings.method.seed);
+                      sizes_asked(settings, sizes), settings.method.seed);
 }
 
 }  // namespace nvl72::measure

@@ -1,6 +1,9 @@
 #include "kernels/measure/suites.hpp"
 
+#include "kernels/measure/errors.hpp"
+
 #include <array>
+#include <fmt/format.h>
 
 #ifdef NVL72_CUDA
 #define ON_CUDA(maker) maker
@@ -37,5 +40,20 @@ constexpr std::array all_suites{
 }  // namespace
 
 std::span<Suite const> suites() { return all_suites; }
+
+Batch unavailable(std::string const& name, std::string const& reason) {
+    return {name, [reason]() -> std::vector<Case> { throw CaseUnavailable(reason); }};
+}
+
+void keep_sizes(std::vector<std::int64_t>& sizes,
+                std::int64_t most,
+                std::string const& name,
+                std::vector<Batch>& batches) {
+    auto const too_large = std::erase_if(sizes, [&](auto size) { return size > most; });
+    if (too_large == 0) return;
+    batches.push_back(
+        unavailable(fmt::format("{}, {} sizes", name, too_large),
+                    fmt::format("more than {} bytes do not fit into this device's memory", most)));
+}
 
 }  // namespace nvl72::measure

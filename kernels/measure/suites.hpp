@@ -18,6 +18,15 @@ struct Batch {
     std::function<std::vector<Case>()> cases;
 };
 
+/// What was asked for and cannot be: goes to /skipped when its turn comes.
+Batch unavailable(std::string const& name, std::string const& reason);
+
+/// Takes the sizes above `most` out; when there are any, a batch that says so goes to `batches`.
+void keep_sizes(std::vector<std::int64_t>& sizes,
+                std::int64_t most,
+                std::string const& name,
+                std::vector<Batch>& batches);
+
 /// The batches of a suite on one kind of device, in the order they are to be run.
 using MakeBatches = std::vector<Batch> (*)(Settings const& settings, Machine const& machine);
 

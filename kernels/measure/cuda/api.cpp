@@ -21,6 +21,8 @@ DeviceMemory::DeviceMemory(int device, std::int64_t bytes) : bytes_(bytes) {
     cuda_expect(cudaMalloc(&data, static_cast<std::size_t>(bytes)), "cudaMalloc");
     data_ = static_cast<std::byte*>(data);
     cuda_expect(cudaMemset(data_, 0, static_cast<std::size_t>(bytes)), "cudaMemset");
+    // Our streams do not wait for the one that clears.
+    cuda_expect(cudaDeviceSynchronize(), "cudaDeviceSynchronize");
 }
 DeviceMemory::~DeviceMemory() {
     if (data_ != nullptr) (void)cudaFree(data_);

@@ -1,7 +1,6 @@
 /// The suite `nccl`: all GPUs of this process, or of the MPI job with one process each.
 
 #include "kernels/measure/cuda/nccl.hpp"
-#include "kernels/measure/errors.hpp"
 #include "kernels/measure/suites.hpp"
 #include "kernels/measure/world.hpp"
 
@@ -103,10 +102,10 @@ std::vector<int> ranks_of(Settings const& settings, int all) {
 }
 
 Batch missing(int ranks, int all) {
-    return {fmt::format("{} ranks", ranks), [=]() -> std::vector<Case> {
-                throw CaseUnavailable(all < 2 ? "NCCL between GPUs needs at least 2, this job has 1"
-                                              : fmt::format("this job has {} GPUs", all));
-            }};
+    return unavailable(fmt::format("{} ranks", ranks),
+                       all < 2
+                           ? "NCCL between GPUs needs at least 2, this job has 1"
+                           : fmt::format("this job has {} GPUs (expected 2 ranks or more)", all));
 }
 
 }  // namespace
@@ -114,9 +113,8 @@ Batch missing(int ranks, int all) {
 std::vector<Batch> cuda_nccl(Settings const& settings, Machine const& machine) {
     int const all = world().alone() ? static_cast<int>(machine.device_count) : world().processes;
     auto sizes = sizes_of(sizes_asked(settings, settings.quick ? sizes_quick : sizes_full));
-    std::erase_if(sizes,
-                  [&](auto size) { return size > machine.device_memory_bytes / memory_share; });
     std::vector<Batch> batches;
+    keep_sizes(sizes, machine.device_memory_bytes / memory_share, "NCCL", batches);
     for (int const ranks : ranks_of(settings, all)) {
         if (ranks > all || ranks < 2 || sizes.empty()) {
             batches.push_back(missing(ranks, all));
