@@ -48,6 +48,7 @@ std::int64_t prepare(Case const& subject, Method const& method, Session const& s
 
 void mark_outliers(CaseTimes& times) {
     std::vector<double> seconds;
+    seconds.reserve(times.blocks.size());
     for (auto const& block : times.blocks) seconds.push_back(block.time_s);
     auto const far = outliers(seconds);
     for (std::size_t i = 0; i < far.size(); ++i) times.blocks[i].outlier = far[i] ? 1 : 0;

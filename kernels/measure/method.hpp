@@ -48,7 +48,7 @@ std::int64_t iterations_for(double once_s, double block_s);
 struct Session {
     std::int64_t order = 0;         ///< next running number
     std::function<bool()> stopped;  ///< a signal came; may be empty
-    std::vector<SkippedRow> skipped;
+    std::vector<SkippedRow> skipped = {};
     std::function<void(std::size_t done, std::size_t all)>
         progress;  ///< timed blocks; may be empty
 };

@@ -51,7 +51,7 @@ struct Timing {
 /// A case and its blocks, in the order of the blocks.
 struct CaseTimes {
     CaseRow row;
-    std::vector<Timing> blocks;
+    std::vector<Timing> blocks = {};
 };
 
 /// The device's state before the timing numbered `order`; 0 where the driver does not tell.

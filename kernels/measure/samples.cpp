@@ -108,10 +108,12 @@ void write_member(hid_t group, RowColumn<Row> const& column, std::vector<Row> co
     };
     if (auto const* integer = std::get_if<std::int64_t Row::*>(&column.member)) {
         std::vector<std::int64_t> values;
+        values.reserve(rows.size());
         for (auto const& row : rows) values.push_back(row.**integer);
         put(H5T_NATIVE_INT64, values.data());
     } else if (auto const* real = std::get_if<double Row::*>(&column.member)) {
         std::vector<double> values;
+        values.reserve(rows.size());
         for (auto const& row : rows) values.push_back(row.**real);
         put(H5T_NATIVE_DOUBLE, values.data());
     } else {

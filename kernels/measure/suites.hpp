@@ -33,10 +33,10 @@ using MakeBatches = std::vector<Batch> (*)(Settings const& settings, Machine con
 /// One suite: a row of the table. A null maker: there is nothing of it on that device, or it was
 /// not built.
 struct Suite {
-    char const* name;
-    char const* help;
-    MakeBatches host;
-    MakeBatches cuda;
+    char const* name = "";
+    char const* help = "";
+    MakeBatches host = nullptr;
+    MakeBatches cuda = nullptr;
 };
 
 /// All suites, in the order they are run.
