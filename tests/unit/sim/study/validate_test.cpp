@@ -20,7 +20,7 @@ std::string written(std::string const& name, std::string const& text) {
 std::vector<ValidationRow> rows_of(std::string const& path,
                                    ValidationKind kind,
                                    std::string const& gpu = "") {
-    return validate({{kind}, {path}, {}, gpu}, library()).rows;
+    return validate({{kind}, {path}, {}, gpu, ""}, library()).rows;
 }
 
 TEST(Validate, PricesEveryRowInInputOrderWithItsPhysicalLine) {
