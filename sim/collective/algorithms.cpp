@@ -197,7 +197,7 @@ CollectiveOp parse_collective_op(std::string_view text) {
     auto const names = ValueType<CollectiveOp>::words();
     for (std::size_t i = 0; i < names.size(); ++i) {
         std::string plain = names[i];
-        plain.erase(std::remove(plain.begin(), plain.end(), '_'), plain.end());
+        std::erase(plain, '_');
         if (word == plain) return static_cast<CollectiveOp>(i);
     }
     if (word == "a2a") return CollectiveOp::alltoall;

@@ -84,7 +84,7 @@ private:
     }
 
     static constexpr unsigned places = (63 + bits - 1) / bits;  // times are not negative
-    std::array<std::vector<Event>, places * values> buckets_;
+    std::array<std::vector<Event>, std::size_t{places} * values> buckets_;
     std::array<std::uint64_t, places> digits_{};  // bit d of place p: that bucket holds events
     std::uint64_t places_ = 0;                    // bit p: digits_[p] is not 0
     std::vector<Event> here_, batch_;             // at now(): pushed, popped

@@ -81,7 +81,11 @@ class CsvAnswer(unittest.TestCase):
     def test_names_and_rows(self):
         rows = table(*RACK, "--quiet")
         self.assertEqual(list(rows[0]), ["size_bytes", "count", "type", "redop", "root", "time_us",
-                                         "algbw_GBps", "busbw_GBps", "algorithm", "basis"])
+                                         "algbw_GBps", "busbw_GBps", "algorithm", "basis",
+                                         "p10_us", "p90_us"])
+        for row in rows:
+            self.assertLess(float(row["p10_us"]), float(row["time_us"]))
+            self.assertLess(float(row["time_us"]), float(row["p90_us"]))
         self.assertEqual([int(row["size_bytes"]) for row in rows],
                          [2 ** power for power in range(29, 34)])
         self.assertEqual({row["algorithm"] for row in rows}, {"nvls"})
