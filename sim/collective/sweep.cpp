@@ -48,11 +48,11 @@ std::string_view reduction(CollectiveOp op) {
 }
 int root(CollectiveOp op) { return op == CollectiveOp::broadcast ? 0 : -1; }
 
-SweepRow row_of(CollectiveSweep const& sweep,
-                Profile const& profile,
-                GroupShape const& shape,
-                Bytes size,
-                std::int64_t count) {
+CollectiveSweepRow row_of(CollectiveSweep const& sweep,
+                          Profile const& profile,
+                          GroupShape const& shape,
+                          Bytes size,
+                          std::int64_t count) {
     auto const plan =
         plan_collective(profile, sweep.op, size, shape, sweep.type.bytes,
                         sweep.steps && sweep.algorithm.empty() ? "ring" : sweep.algorithm);
@@ -192,7 +192,9 @@ SweepAnswer run_sweep(CollectiveSweep const& sweep, Profile const& profile, Fabr
     }
     note_rows(answer);
     auto const& unit = fabric.cluster().unit;
-    if (answer.shape.domains == 1) {
+    if (fabric.cluster().threads()) {
+        answer.notes.push_back("threads of this host, in its memory");
+    } else if (answer.shape.domains == 1) {
         answer.notes.push_back(fmt::format("stays inside the {}: one NVLink domain of {} GPUs",
                                            unit, fabric.gpus_per_domain()));
     } else {

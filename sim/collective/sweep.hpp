@@ -32,7 +32,7 @@ struct CollectiveSweep {
     bool steps = false;  ///< fidelity: steps
 };
 
-struct SweepRow {
+struct CollectiveSweepRow {
     Bytes size;
     std::int64_t count = 0;  ///< elements, of one rank where nccl-tests counts so
     Picoseconds time;
@@ -47,7 +47,7 @@ struct SweepAnswer {
     CollectiveSweep sweep;
     std::string cluster, gpu;  ///< names
     GroupShape shape;
-    std::vector<SweepRow> rows;
+    std::vector<CollectiveSweepRow> rows;
     std::vector<std::string> notes;  ///< algorithms, basis, what was left out
 };
 
