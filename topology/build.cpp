@@ -125,6 +125,13 @@ UnitFaults& Fabric::faults_at(std::int64_t unit) {
 }
 
 void Fabric::mark(ClusterChoice const& choice) {
+    for (auto const* faults :
+         {&choice.faults.switch_chips, &choice.faults.links, &choice.faults.nics}) {
+        if (cluster_.threads() && !faults->empty()) {
+            fail(faults->front().place, fmt::format("'{}'", faults->front().text),
+                 "nothing: threads of a host have no links, chips or NICs");
+        }
+    }
     for (auto const& fault : choice.faults.switch_chips) {
         auto const found = numbers_after(fault.text, {cluster_.unit, "chip"}, 2);
         if (!found || (*found)[0] >= units() || (*found)[1] >= wiring_.chips) {

@@ -91,6 +91,12 @@ void check(ClusterSpec const& spec, Value const& file) {
                 (spec.gpus_per_superchip > 0 && spec.gpus_per_tray % spec.gpus_per_superchip == 0),
             at(file, "gpus_per_superchip"), std::to_string(spec.gpus_per_superchip),
             fmt::format("a divisor of gpus_per_tray, {}", spec.gpus_per_tray));
+    detail::check_left<ClusterSpec>(file, !spec.threads(), "threads of a host share its memory");
+    if (spec.threads()) {
+        require(spec.units_max == 1, at(file, "units_max"), std::to_string(spec.units_max),
+                "1: one host");
+        return;
+    }
     require(spec.nvlink.links >= 1 && spec.nvlink.links <= 1024, at(file, "nvlink", "links"),
             std::to_string(spec.nvlink.links), "1 to 1024");
     require(spec.nvlink.switch_chips >= 0 && spec.nvlink.switch_chips <= 1024,
@@ -190,11 +196,11 @@ std::vector<Field<ClusterSpec>> const& fields_of(ClusterSpec const*) {
         required("gpus_per_unit", &ClusterSpec::gpus_per_unit, ""),
         required("gpus_per_tray", &ClusterSpec::gpus_per_tray, "GPUs that share one host"),
         optional("gpus_per_superchip", &ClusterSpec::gpus_per_superchip, "0", "0: no superchips"),
-        required("nvlink", &ClusterSpec::nvlink, "wiring inside a unit"),
-        required("nics", &ClusterSpec::nics, "compute network of one GPU"),
-        required("host", &ClusterSpec::host, "CPUs"),
-        required("network", &ClusterSpec::network, "between units"),
-        required("unit_power", &ClusterSpec::unit_power, "one unit at full load"),
+        detail::left_to_check("nvlink", &ClusterSpec::nvlink, "wiring inside a unit"),
+        detail::left_to_check("nics", &ClusterSpec::nics, "compute network of one GPU"),
+        detail::left_to_check("host", &ClusterSpec::host, "CPUs"),
+        detail::left_to_check("network", &ClusterSpec::network, "between units"),
+        detail::left_to_check("unit_power", &ClusterSpec::unit_power, "one unit at full load"),
         optional("resiliency", &ClusterSpec::resiliency, "adaptive",
                  "when a switch chip or link fails"),
     };
@@ -250,6 +256,7 @@ ClusterSpec load_cluster(Library const& library,
         Value const* links = nvlink->find("links");
         if (links != nullptr) spec.source = links->source;
     }
+    if (spec.threads()) spec.source = file.source;
     check(spec, file);
     return spec;
 }

@@ -99,6 +99,9 @@ struct ClusterSpec {
     std::string source;  ///< of the wiring, for lists
 
     [[nodiscard]] std::int64_t gpus_max() const { return units_max * gpus_per_unit; }
+    /// Threads of one CPU in place of GPUs: no links, no NICs, nothing known of it before it is
+    /// measured.
+    [[nodiscard]] bool threads() const { return kind == "host"; }
 };
 std::vector<Field<ClusterSpec>> const& fields_of(ClusterSpec const*);
 

@@ -19,6 +19,7 @@ constexpr std::array kinds{
     TopologyKind{"nvl72",
                  "a rack with one NVSwitch tier, one link to every chip, rails between racks",
                  build_nvl72},
+    TopologyKind{"host", "threads of one CPU, in its memory", build_host},
     TopologyKind{"direct", "a node of GPUs wired to each other without a switch", build_direct},
 };
 

@@ -156,6 +156,17 @@ void totals(FactList& list, Fabric const& fabric) {
                           fabric.cluster().unit_power.count / 1e3, fabric.cluster().unit));
 }
 
+/// All that holds of every host; the rest is in the profile that calibrate --device host leaves.
+void threads(FactList& list, Fabric const& fabric) {
+    list.count("gpus", "ranks, a CPU thread each", fabric.gpus(),
+               fmt::format("the first {} of {} that the microkernels take", fabric.gpus(),
+                           fabric.cluster().gpus_max()));
+    list.count("units", "hosts in use", 1, "this one");
+    list.count("nvlink_domains", "domains", 1, "all ranks share one memory");
+    list.count("links_per_gpu", "links a rank", 0, "messages go through memory and caches");
+    list.word("times", "times", "measured", "nvl72sim calibrate --device host -o host.yaml");
+}
+
 }  // namespace
 
 /// The least NVLink bandwidth between two halves of a unit, one direction, worst unit.
@@ -209,6 +220,10 @@ void Fabric::add_fault_facts(std::vector<Fact>& facts) const {
 
 std::vector<Fact> Fabric::facts() const {
     FactList list;
+    if (cluster_.threads()) {
+        threads(list, *this);
+        return std::move(list.facts_);
+    }
     machines(list, *this);
     nvlink(list, *this);
     list.facts_.push_back(bisection_fact());
@@ -227,6 +242,10 @@ std::string Fabric::dot() const {
             faults != nullptr && faults->chip_down[static_cast<std::size_t>(chip)] != 0;
         text += fmt::format("  chip{} [shape=ellipse{}];\n", chip,
                             down ? ", color=red, style=dashed" : "");
+    }
+    if (cluster_.threads()) text += "  memory [shape=ellipse];\n";
+    for (int rank = 0; cluster_.threads() && rank < wiring_.gpus; ++rank) {
+        text += fmt::format("  thread{} -- memory;\n", rank);
     }
     std::vector<std::size_t> next(links_.size());
     for (auto const& wire : wiring_.wires) {

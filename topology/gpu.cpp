@@ -69,13 +69,14 @@ std::vector<Field<GpuSpec>> const& fields_of(GpuSpec const*) {
     static std::vector<Field<GpuSpec>> const fields{
         required("title", &GpuSpec::title, "what people call it"),
         required("architecture", &GpuSpec::architecture, "family"),
-        required("sms", &GpuSpec::sms, "streaming multiprocessors enabled"),
-        required("peak", &GpuSpec::peak, "dense tensor-core peaks"),
-        required("hbm_capacity", &GpuSpec::hbm_capacity, "total memory, as nvidia-smi shows it"),
-        required("hbm_reserve", &GpuSpec::hbm_reserve, "memory no process can have"),
-        required("hbm_bandwidth", &GpuSpec::hbm_bandwidth, "peak memory bandwidth"),
-        required("l2", &GpuSpec::l2, "L2 cache"),
-        required("tdp", &GpuSpec::tdp, "power limit as shipped"),
+        detail::left_to_check("sms", &GpuSpec::sms, "streaming multiprocessors enabled"),
+        detail::left_to_check("peak", &GpuSpec::peak, "dense tensor-core peaks"),
+        detail::left_to_check("hbm_capacity", &GpuSpec::hbm_capacity,
+                              "total memory, as nvidia-smi shows it"),
+        detail::left_to_check("hbm_reserve", &GpuSpec::hbm_reserve, "memory no process can have"),
+        detail::left_to_check("hbm_bandwidth", &GpuSpec::hbm_bandwidth, "peak memory bandwidth"),
+        detail::left_to_check("l2", &GpuSpec::l2, "L2 cache"),
+        detail::left_to_check("tdp", &GpuSpec::tdp, "power limit as shipped"),
         optional("sister", &GpuSpec::sister, "",
                  "calibrated GPU whose kernel times this one scales from"),
     };
@@ -93,6 +94,12 @@ GpuSpec load_gpu(Library const& library,
     if (Value const* peak = file.find("peak")) {
         Value const* bf16 = peak->find("bf16");
         if (bf16 != nullptr) gpu.source = bf16->source;
+    }
+    bool const threads = gpu.architecture == GpuArchitecture::cpu;
+    detail::check_left<GpuSpec>(file, !threads, "the threads of a CPU have none");
+    if (threads) {
+        gpu.source = file.source;
+        return gpu;
     }
     if (gpu.sms < 1) fail(file.find("sms")->place, std::to_string(gpu.sms), "at least 1");
     for (char const* key : {"hbm_bandwidth", "tdp", "l2"}) {

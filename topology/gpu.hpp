@@ -11,10 +11,11 @@
 
 namespace nvl72 {
 
-enum class GpuArchitecture { ampere, hopper, blackwell, rubin };
+/// cpu: threads of a host that stand in for GPUs; such a file says nothing but its name.
+enum class GpuArchitecture { ampere, hopper, blackwell, rubin, cpu };
 template <>
 struct EnumNames<GpuArchitecture> {
-    static constexpr std::array words{"ampere", "hopper", "blackwell", "rubin"};
+    static constexpr std::array words{"ampere", "hopper", "blackwell", "rubin", "cpu"};
 };
 
 /// Dense tensor-core peaks (no 2:4 sparsity). A precision the GPU lacks is absent.

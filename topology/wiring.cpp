@@ -82,6 +82,8 @@ Wiring build_direct(ClusterSpec const& spec) {
     return wiring;
 }
 
+Wiring build_host(ClusterSpec const& spec) { return {spec.gpus_per_unit, 0, {}}; }
+
 std::vector<std::vector<int>> link_targets(Wiring const& wiring) {
     std::vector<std::vector<int>> targets(static_cast<std::size_t>(wiring.gpus));
     for (auto const& wire : wiring.wires) {
@@ -93,6 +95,11 @@ std::vector<std::vector<int>> link_targets(Wiring const& wiring) {
 
 std::vector<Check> wiring_checks(Wiring const& wiring, ClusterSpec const& spec) {
     std::vector<Check> checks;
+    if (spec.threads()) {
+        checks.push_back({"no_wires", wiring.wires.empty(),
+                          "threads meet in memory, so any two are one step apart"});
+        return checks;
+    }
     auto const targets = link_targets(wiring);
     bool every_link = true;
     for (auto const& links : targets) {

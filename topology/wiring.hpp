@@ -17,6 +17,9 @@ Wiring build_nvl72(ClusterSpec const& spec);
 /// No switch: every GPU wired to every other one of its node.
 Wiring build_direct(ClusterSpec const& spec);
 
+/// Threads of one CPU: no wire at all, every rank reads and writes the same memory.
+Wiring build_host(ClusterSpec const& spec);
+
 /// Where each link of each GPU goes: [gpu][link] -> chip (or peer).
 std::vector<std::vector<int>> link_targets(Wiring const& wiring);
 

@@ -3,7 +3,6 @@
 #include "sim/base/error.hpp"
 #include "sim/base/text.hpp"
 #include "sim/collective/tuner.hpp"
-#include "sim/cost/profile.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -28,7 +27,7 @@ std::string nvls_obstacle(Choice const& choice) {
         choice.op != CollectiveOp::reduce_scatter) {
         return not_for(choice.op, "nvls");
     }
-    if (!choice.section.nvls) return "this GPU's NVLink switches reduce nothing";
+    if (!choice.section().nvls) return "this GPU's NVLink switches reduce nothing";
     if (choice.shape.planes == 0)
         return "nvls needs NVLink switches, and the GPUs are wired directly";
     if (choice.bytes_per_element == 1 && choice.op != CollectiveOp::all_gather) {
@@ -47,7 +46,7 @@ std::string hierarchical_obstacle(Choice const& choice) {
     if (choice.shape.ranks_per_domain == 1) {
         return "hierarchical needs several ranks in an NVLink domain";
     }
-    if (!choice.section.nvls) return "this GPU's NVLink switches reduce nothing";
+    if (!choice.section().nvls) return "this GPU's NVLink switches reduce nothing";
     if (choice.shape.planes == 0) {
         return "hierarchical needs NVLink switches, and the GPUs are wired directly";
     }
@@ -63,10 +62,38 @@ std::string sendrecv_obstacle(Choice const& choice) {
     return choice.op == CollectiveOp::sendrecv ? "" : not_for(choice.op, "sendrecv");
 }
 
+template <CollectiveAlgorithm algorithm>
+std::string microkernel_obstacle(Choice const& choice) {
+    auto const name = name_of(algorithm);
+    if (!microkernel_does(algorithm, choice.op)) return not_for(choice.op, name);
+    if (find_branch(*choice.profile.microkernels, choice.op, algorithm) == nullptr) {
+        return fmt::format("{} was not measured for {}", name, name_of(choice.op));
+    }
+    if (choice.shape.domains > 1) {
+        return fmt::format("{} stays inside one domain, and the group spans {}", name,
+                           choice.shape.domains);
+    }
+    return "";
+}
+
 bool always(Choice const&) { return true; }
+/// Our own kernels stand in where the profile has none of NCCL's branches.
+bool without_nccl(Choice const& choice) { return !choice.profile.collectives; }
 /// all_gather and reduce_scatter take NVLS only with registered buffers.
 bool for_all_reduce(Choice const& choice) { return choice.op == CollectiveOp::all_reduce; }
 
+template <CollectiveAlgorithm algorithm>
+constexpr AlgorithmRow microkernel(std::string_view summary) {
+    return {EnumNames<CollectiveAlgorithm>::words[static_cast<std::size_t>(algorithm)],
+            "microkernel",
+            summary,
+            algorithm,
+            microkernel_obstacle<algorithm>,
+            nullptr,
+            without_nccl};
+}
+
+using A = CollectiveAlgorithm;
 constexpr std::array rows{
     AlgorithmRow{"ring-ll", "ring", "ring, low-latency protocol", CollectiveAlgorithm::ring_ll,
                  ring_obstacle, tuner_ring_ll, always},
@@ -86,6 +113,19 @@ constexpr std::array rows{
                  CollectiveAlgorithm::alltoall_simple, alltoall_obstacle, nullptr, always},
     AlgorithmRow{"sendrecv", "sendrecv", "each rank sends to the next",
                  CollectiveAlgorithm::sendrecv, sendrecv_obstacle, nullptr, always},
+    microkernel<A::micro_ring_ll>("our ring, words of data and flag"),
+    microkernel<A::ring_bulk>("our ring, messages then a flag"),
+    microkernel<A::one_shot_ll>("everyone sends all to everyone, words of data and flag"),
+    microkernel<A::one_shot_bulk>("everyone sends all to everyone, messages then a flag"),
+    microkernel<A::two_shot_ll>("reduce-scatter, then all-gather, words of data and flag"),
+    microkernel<A::two_shot_bulk>("reduce-scatter, then all-gather, messages then a flag"),
+    microkernel<A::direct_ll>("a part to each peer, words of data and flag"),
+    microkernel<A::direct_bulk>("a part to each peer, messages then a flag"),
+    microkernel<A::chain_ll>("from rank to rank, words of data and flag"),
+    microkernel<A::chain_bulk>("from rank to rank, messages then a flag"),
+    microkernel<A::pingpong_ll>("to the next rank, words of data and flag"),
+    microkernel<A::pingpong_bulk>("to the next rank, messages then a flag"),
+    microkernel<A::nvls_multicast>("our sum in the NVLink switches (multimem)"),
 };
 
 constexpr bool rows_follow_the_enum() {
@@ -116,7 +156,7 @@ AlgorithmRow const& quickest(Choice const& choice, std::vector<AlgorithmRow cons
         double const time =
             estimated
                 ? row->estimate(choice)
-                : to_seconds(collective_cost(choice.section, query_of(choice, row->branch)).time);
+                : to_seconds(cost(choice.profile, query_of(choice, row->branch), Load::burst).time);
         if (time < best_time) {
             best = row;
             best_time = time;
@@ -124,6 +164,17 @@ AlgorithmRow const& quickest(Choice const& choice, std::vector<AlgorithmRow cons
     }
     NVL72_EXPECT(best != nullptr, "every operation has an algorithm");
     return *best;
+}
+
+/// "" when the profile can price the row and the row can run, else why not.
+std::string obstacle_of(AlgorithmRow const& row, Choice const& choice) {
+    auto const& profile = choice.profile;
+    bool const ours = is_microkernel(row.branch);
+    if (ours ? !profile.microkernels : !profile.collectives) {
+        return fmt::format("the calibration of {} has no {}", profile.gpu,
+                           ours ? "microkernels" : "NCCL branches");
+    }
+    return row.obstacle(choice);
 }
 
 [[noreturn]] void fail_unknown_algorithm(std::string_view text) {
@@ -147,7 +198,7 @@ AlgorithmRow const& choose(Choice const& choice, std::string_view forced) {
     for (auto const& row : rows) {
         if (!forced.empty() && forced != row.name && forced != row.family) continue;
         known = true;
-        std::string const why = row.obstacle(choice);
+        std::string const why = obstacle_of(row, choice);
         if (!why.empty()) {
             obstacle = why;
         } else if (!forced.empty() || row.by_default(choice)) {
@@ -158,10 +209,15 @@ AlgorithmRow const& choose(Choice const& choice, std::string_view forced) {
     if (candidates.empty()) {
         std::vector<std::string> possible;
         for (auto const& row : rows) {
-            if (row.obstacle(choice).empty()) possible.emplace_back(row.name);
+            if (obstacle_of(row, choice).empty()) possible.emplace_back(row.name);
+        }
+        auto const expected = possible.empty() ? "another operation" : join(possible, " | ");
+        if (forced.empty()) {
+            throw ConfigError(fmt::format("the calibration of {} prices no {} here (expected {})",
+                                          choice.profile.gpu, name_of(choice.op), expected));
         }
         throw ConfigError(fmt::format("algorithm {} cannot run {} here: {} (expected {})", forced,
-                                      name_of(choice.op), obstacle, join(possible, " | ")));
+                                      name_of(choice.op), obstacle, expected));
     }
     return quickest(choice, candidates);
 }
@@ -176,15 +232,15 @@ CollectivePlan plan_collective(Profile const& profile,
                                GroupShape const& shape,
                                int bytes_per_element,
                                std::string_view forced) {
-    if (!profile.collectives) {
+    if (!profile.collectives && !profile.microkernels) {
         throw ConfigError("the calibration of " + profile.gpu +
-                          " has no collectives (expected a collectives section)");
+                          " has no collectives (expected a section collectives or microkernels)");
     }
     NVL72_EXPECT(shape.ranks >= 2 && size.count > 0, "a collective has ranks and bytes");
-    Choice const choice{*profile.collectives, op, size, shape, bytes_per_element};
+    Choice const choice{profile, op, size, shape, bytes_per_element};
     AlgorithmRow const& row = choose(choice, forced);
     return {query_of(choice, row.branch), link_load(row.branch, op, size, shape),
-            collective_sms(*profile.collectives, row.branch)};
+            is_microkernel(row.branch) ? 0 : collective_sms(*profile.collectives, row.branch)};
 }
 
 CollectiveOp parse_collective_op(std::string_view text) {

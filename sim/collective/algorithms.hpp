@@ -1,7 +1,7 @@
 #pragma once
 
 #include "sim/collective/collective.hpp"
-#include "sim/cost/collective_cost.hpp"
+#include "sim/cost/profile.hpp"
 
 #include <span>
 #include <string>
@@ -11,11 +11,14 @@ namespace nvl72 {
 
 /// What the tuner looks at.
 struct Choice {
-    CollectiveSection const& section;
+    Profile const& profile;
     CollectiveOp op{};
     Bytes size;
     GroupShape const& shape;
     int bytes_per_element = 2;
+
+    /// NCCL's branches; rows that look at them are asked only where the profile has some.
+    [[nodiscard]] CollectiveSection const& section() const { return *profile.collectives; }
 };
 
 /// Seconds that NCCL's tuner expects. It chooses by them, good or bad as they are.

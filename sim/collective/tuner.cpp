@@ -14,14 +14,15 @@ double number(std::int64_t count) { return static_cast<double>(count); }
 /// Bytes per second that the ring graph reaches, over all its channels.
 double ring_bandwidth(Choice const& choice) {
     auto const& shape = choice.shape;
-    double const wiring = std::min(1.0, shape.in_domain.count / choice.section.nvlink.count);
-    double const inside = choice.section.tuner.ring_bandwidth.count * wiring;
+    double const wiring = std::min(1.0, shape.in_domain.count / choice.section().nvlink.count);
+    double const inside = choice.section().tuner.ring_bandwidth.count * wiring;
     if (shape.domains == 1) return inside;
-    double const nics = choice.section.tuner.network_graph_share * shape.per_gpu_nic.count *
+    double const nics = choice.section().tuner.network_graph_share * shape.per_gpu_nic.count *
                         number(smallest_share(shape));
     if (shape.ranks_per_domain == 1) return nics;
     // For two nodes NCCL counts the inside speed; for more, that of the graph over the NICs.
-    return shape.domains == 2 ? inside : std::min(nics, choice.section.tuner.nvlink.count * wiring);
+    return shape.domains == 2 ? inside
+                              : std::min(nics, choice.section().tuner.nvlink.count * wiring);
 }
 
 double ring_seconds(Choice const& choice,
@@ -31,7 +32,7 @@ double ring_seconds(Choice const& choice,
     auto const steps = ring_steps(choice.op, choice.shape.ranks);
     auto const crossings = ring_network_steps(choice.op, choice.shape.domains);
     double const overhead =
-        choice.shape.domains > 1 ? overheads * choice.section.tuner.network_overhead.count : 0;
+        choice.shape.domains > 1 ? overheads * choice.section().tuner.network_overhead.count : 0;
     double const inside = std::max(latency.nvlink.count, overhead);
     double const waiting = latency.base.count + number(steps - crossings) * inside +
                            number(crossings) * latency.network.count;
@@ -41,7 +42,7 @@ double ring_seconds(Choice const& choice,
 
 /// Bytes per second of one NVLS channel among `ranks` GPUs of a domain.
 double nvls_channel(Choice const& choice, std::int64_t ranks) {
-    auto const& tuner = choice.section.tuner;
+    auto const& tuner = choice.section().tuner;
     double const limit = tuner.nvlink.count / number(ranks + 1);
     auto const& speeds = tuner.nvls_speeds;
     auto const found =
@@ -55,18 +56,18 @@ double nvls_channel(Choice const& choice, std::int64_t ranks) {
 
 double tuner_ring_ll(Choice const& choice) {
     double const bandwidth =
-        std::min(choice.section.tuner.ll_max.count, ring_bandwidth(choice) / 2);
-    return ring_seconds(choice, choice.section.tuner.ll, bandwidth);
+        std::min(choice.section().tuner.ll_max.count, ring_bandwidth(choice) / 2);
+    return ring_seconds(choice, choice.section().tuner.ll, bandwidth);
 }
 
 double tuner_ring_ll128(Choice const& choice) {
     double const bandwidth =
-        std::min(choice.section.tuner.ll128_max.count, ring_bandwidth(choice) * 0.92);
-    return ring_seconds(choice, choice.section.tuner.ll128, bandwidth);
+        std::min(choice.section().tuner.ll128_max.count, ring_bandwidth(choice) * 0.92);
+    return ring_seconds(choice, choice.section().tuner.ll128, bandwidth);
 }
 
 double tuner_ring_simple(Choice const& choice) {
-    return ring_seconds(choice, choice.section.tuner.simple, ring_bandwidth(choice), 3);
+    return ring_seconds(choice, choice.section().tuner.simple, ring_bandwidth(choice), 3);
 }
 
 double tuner_nvls(Choice const& choice) {
@@ -75,11 +76,11 @@ double tuner_nvls(Choice const& choice) {
     double const bandwidth = choice.op == CollectiveOp::all_reduce
                                  ? 2 * channels / bus_factor(choice.op, n)
                                  : channels * bus_factor(choice.op, n);
-    return choice.section.tuner.nvls.count + static_cast<double>(choice.size.count) / bandwidth;
+    return choice.section().tuner.nvls.count + static_cast<double>(choice.size.count) / bandwidth;
 }
 
 double tuner_hierarchical(Choice const& choice) {
-    auto const& tuner = choice.section.tuner;
+    auto const& tuner = choice.section().tuner;
     auto const& shape = choice.shape;
     auto const domains = static_cast<std::uint64_t>(shape.domains);
     double const levels = number(std::bit_width(domains) - 1);

@@ -29,6 +29,7 @@ struct Field {
     std::optional<std::string> fallback;  ///< as it would be written; none: the key is required
     std::string help;
     std::function<void(Spec&, Value const&, Trail*)> read;
+    bool left_to_check = false;  ///< see detail::left_to_check
 };
 
 /// A value that remembers where it was written and what its source is.
@@ -141,6 +142,34 @@ Field<Spec> optional(std::string key, T Spec::* member, std::string fallback, st
                 spec.*member = detail::Reader<T>::read(value, trail);
             }};
 }
+
+namespace detail {
+
+/// Field whose key some kinds of a spec must have and others cannot: reading takes it or leaves it,
+/// and check_left, which knows the kind, judges.
+template <class Spec, class T>
+Field<Spec> left_to_check(std::string key, T Spec::* member, std::string help) {
+    auto field = required(std::move(key), member, std::move(help));
+    field.fallback = "";
+    field.left_to_check = true;
+    field.read = [read = field.read](Spec& spec, Value const& value, Trail* trail) {
+        if (value.kind != Value::Kind::null) read(spec, value, trail);
+    };
+    return field;
+}
+
+/// Every key left to check must be there (`wanted`), or none may be: `why` says so.
+template <class Spec>
+void check_left(Value const& map, bool wanted, std::string const& why) {
+    for (auto const& field : fields_of(static_cast<Spec const*>(nullptr))) {
+        if (!field.left_to_check) continue;
+        Value const* given = map.find(field.key);
+        if (wanted && given == nullptr) fail_missing_key(map, field.key, field.expects);
+        if (!wanted && given != nullptr) fail(given->place, field.key, "nothing: " + why);
+    }
+}
+
+}  // namespace detail
 
 /// Reads a map as `Spec` by its field table: unknown keys, missing keys and wrong kinds are errors
 /// that name file, line and key. A `Place place` member, if the spec has one, is filled in.

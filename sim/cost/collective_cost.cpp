@@ -160,7 +160,8 @@ CollectiveTerms sendrecv_terms(Scene const& scene) {
     return {latency, latency, std::max(transfer, scene.nic_seconds(network.sendrecv_efficiency))};
 }
 
-/// What the bytes need on their links alone, at full rate, rounded up.
+}  // namespace
+
 Picoseconds full_rate_time(Collective const& query) {
     LinkLoad const load = link_load(algorithm_of(query), query.op, query.size, query.shape);
     double seconds = 0;
@@ -169,8 +170,6 @@ Picoseconds full_rate_time(Collective const& query) {
     return from_seconds(seconds) + Picoseconds{1};
 }
 
-/// How `regions` support a point: the best of those that span its ranks; where none does, the worse
-/// of its neighbours, and at best interpolated.
 Basis region_basis(std::string const& name,
                    std::vector<MeasuredRegion> const& regions,
                    std::int64_t ranks,
@@ -200,6 +199,8 @@ Basis region_basis(std::string const& name,
     }
     return worst;
 }
+
+namespace {
 
 Basis basis_of(CollectiveSection const& section, Collective const& query) {
     std::string const name = name_of(algorithm_of(query));
@@ -248,6 +249,7 @@ CollectiveTerms collective_terms(CollectiveSection const& section, Collective co
         case Algorithm::alltoall_ll: return alltoall_ll_terms(scene);
         case Algorithm::alltoall_simple: return alltoall_simple_terms(scene);
         case Algorithm::sendrecv: return sendrecv_terms(scene);
+        default: break;  // microkernels have a section of their own
     }
     NVL72_EXPECT(false, "every algorithm has its branch");
     return {};
@@ -284,6 +286,7 @@ int collective_sms(CollectiveSection const& section, CollectiveAlgorithm algorit
         case Algorithm::alltoall_ll: return section.alltoall_ll.sms;
         case Algorithm::alltoall_simple: return section.alltoall_simple.sms;
         case Algorithm::sendrecv: return section.sendrecv.sms;
+        default: break;  // microkernels have a section of their own
     }
     NVL72_EXPECT(false, "every algorithm holds SMs");
     return 0;

@@ -25,6 +25,16 @@ struct MeasuredRegion {
     section::Grid sizes;  ///< bytes
 };
 
+/// How `regions` support a point: the best of those that span its ranks; where none does, the worse
+/// of its neighbours, and at best interpolated.
+Basis region_basis(std::string const& name,
+                   std::vector<MeasuredRegion> const& regions,
+                   std::int64_t ranks,
+                   std::int64_t bytes);
+
+/// What the bytes need on their links alone, at full rate, rounded up.
+Picoseconds full_rate_time(Collective const& query);
+
 /// Ring, low-latency protocol (8-byte stores that carry their own flag).
 struct RingLlBranch {
     Seconds base;

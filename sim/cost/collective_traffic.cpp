@@ -58,6 +58,66 @@ std::int64_t ring_network_steps(CollectiveOp op, std::int64_t domains) {
     return ring_steps(op, domains);
 }
 
+namespace {
+
+/// What a microkernel does; both protocols alike.
+struct MicrokernelShape {
+    std::int64_t steps_per_peer, steps_fixed;  ///< steps = steps_per_peer (n - 1) + steps_fixed
+    bool (*does)(CollectiveOp);
+    double (*wire)(double n);
+};
+
+bool reduces_all(CollectiveOp op) { return op == CollectiveOp::all_reduce; }
+bool exchanges(CollectiveOp op) {
+    return op == CollectiveOp::all_gather || op == CollectiveOp::reduce_scatter ||
+           op == CollectiveOp::alltoall;
+}
+bool broadcasts(CollectiveOp op) { return op == CollectiveOp::broadcast; }
+bool sends(CollectiveOp op) { return op == CollectiveOp::sendrecv; }
+double twice_around(double n) { return 2 * (n - 1) / n; }
+
+MicrokernelShape const& shape_of(CollectiveAlgorithm algorithm) {
+    using A = CollectiveAlgorithm;
+    static constexpr MicrokernelShape twice{2, 0, reduces_all, twice_around};
+    static constexpr MicrokernelShape one_shot{1, 0, reduces_all, [](double n) { return n - 1; }};
+    static constexpr MicrokernelShape direct{1, 0, exchanges, [](double n) { return (n - 1) / n; }};
+    static constexpr MicrokernelShape chain{1, 0, broadcasts, [](double) { return 1.0; }};
+    static constexpr MicrokernelShape pingpong{0, 1, sends, [](double) { return 1.0; }};
+    static constexpr MicrokernelShape multicast{0, 1, reduces_all,
+                                                [](double n) { return 1 + 1 / n; }};
+    switch (algorithm) {
+        case A::micro_ring_ll:
+        case A::ring_bulk:
+        case A::two_shot_ll:
+        case A::two_shot_bulk: return twice;
+        case A::one_shot_ll:
+        case A::one_shot_bulk: return one_shot;
+        case A::direct_ll:
+        case A::direct_bulk: return direct;
+        case A::chain_ll:
+        case A::chain_bulk: return chain;
+        case A::pingpong_ll:
+        case A::pingpong_bulk: return pingpong;
+        case A::nvls_multicast: return multicast;
+        default: break;
+    }
+    NVL72_EXPECT(false, "asked of microkernels only");
+    return twice;
+}
+
+}  // namespace
+
+bool microkernel_does(CollectiveAlgorithm algorithm, CollectiveOp op) {
+    return shape_of(algorithm).does(op);
+}
+std::int64_t microkernel_steps(CollectiveAlgorithm algorithm, std::int64_t ranks) {
+    auto const& shape = shape_of(algorithm);
+    return shape.steps_per_peer * (ranks - 1) + shape.steps_fixed;
+}
+double microkernel_wire(CollectiveAlgorithm algorithm, std::int64_t ranks) {
+    return shape_of(algorithm).wire(static_cast<double>(ranks));
+}
+
 LinkLoad link_load(CollectiveAlgorithm algorithm,
                    CollectiveOp op,
                    Bytes size,
@@ -78,9 +138,8 @@ LinkLoad link_load(CollectiveAlgorithm algorithm,
         case CollectiveAlgorithm::sendrecv:
             // To the next rank; across domains the rank that crosses is the slow one.
             return shape.domains == 1 ? LinkLoad{bytes_of(size), 0} : LinkLoad{0, bytes_of(size)};
+        default: return {microkernel_wire(algorithm, shape.ranks) * bytes_of(size), 0};
     }
-    NVL72_EXPECT(false, "every algorithm has its traffic");
-    return {};
 }
 
 }  // namespace nvl72

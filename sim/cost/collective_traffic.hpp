@@ -18,12 +18,35 @@ enum class CollectiveAlgorithm : std::uint8_t {
     alltoall_ll,
     alltoall_simple,
     sendrecv,
+    // Our own microkernels (kernels/collective), by algorithm and protocol of their samples.
+    micro_ring_ll,
+    ring_bulk,
+    one_shot_ll,
+    one_shot_bulk,
+    two_shot_ll,
+    two_shot_bulk,
+    direct_ll,
+    direct_bulk,
+    chain_ll,
+    chain_bulk,
+    pingpong_ll,
+    pingpong_bulk,
+    nvls_multicast,
 };
 template <>
 struct EnumNames<CollectiveAlgorithm> {
-    static constexpr std::array words{"ring-ll",      "ring-ll128",  "ring-simple",     "nvls",
-                                      "hierarchical", "alltoall-ll", "alltoall-simple", "sendrecv"};
+    static constexpr std::array words{
+        "ring-ll",       "ring-ll128",      "ring-simple", "nvls",          "hierarchical",
+        "alltoall-ll",   "alltoall-simple", "sendrecv",    "micro-ring-ll", "ring-bulk",
+        "one-shot-ll",   "one-shot-bulk",   "two-shot-ll", "two-shot-bulk", "direct-ll",
+        "direct-bulk",   "chain-ll",        "chain-bulk",  "pingpong-ll",   "pingpong-bulk",
+        "nvls-multicast"};
 };
+
+/// True for the rows of our own microkernels, which the section `microkernels` of a profile prices.
+constexpr bool is_microkernel(CollectiveAlgorithm algorithm) {
+    return algorithm >= CollectiveAlgorithm::micro_ring_ll;
+}
 
 constexpr CollectiveAlgorithm algorithm_of(Collective const& query) {
     return static_cast<CollectiveAlgorithm>(query.algorithm);
@@ -54,6 +77,15 @@ double ring_factor(CollectiveOp op, std::int64_t ranks);
 std::int64_t ring_steps(CollectiveOp op, std::int64_t ranks);
 /// Those of them that NCCL counts as crossings between domains: 2(N-1) or N-1.
 std::int64_t ring_network_steps(CollectiveOp op, std::int64_t domains);
+
+/// True when the microkernel `algorithm` does `op`.
+bool microkernel_does(CollectiveAlgorithm algorithm, CollectiveOp op);
+/// Messages that one rank sends or waits for, one after the other: 2(n-1) (ring, two shots), n-1
+/// (one shot, direct, chain) or 1 (ping-pong, multicast).
+std::int64_t microkernel_steps(CollectiveAlgorithm algorithm, std::int64_t ranks);
+/// Times the buffer that one rank writes into the others' memory: 2(n-1)/n (ring, two shots), n-1
+/// (one shot), (n-1)/n (direct), 1 (chain, ping-pong) or 1 + 1/n (multicast).
+double microkernel_wire(CollectiveAlgorithm algorithm, std::int64_t ranks);
 
 /// What a GPU sends. Where shares differ, `nvlink` is that of the fullest domain and `nic` that of
 /// the emptiest, the two that bind; with equal shares both are of every GPU. A switch that

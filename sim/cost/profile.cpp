@@ -45,22 +45,30 @@ void check_precisions(std::vector<std::pair<std::string, Row>> const& rows) {
 
 void check(Profile const& profile, Place const& place) {
     section::check_positive(place, "sustained", profile.sustained);
-    check_precisions(profile.gemm.precisions);
-    check_precisions(profile.gemm.likened);
-    check_precisions(profile.attention.precisions);
-    check(profile.gemm);
-    check(profile.attention);
-    check(profile.memory);
+    if (profile.gemm) {
+        check_precisions(profile.gemm->precisions);
+        check_precisions(profile.gemm->likened);
+        check(*profile.gemm);
+    }
+    if (profile.attention) {
+        check_precisions(profile.attention->precisions);
+        check(*profile.attention);
+    }
+    if (profile.memory) check(*profile.memory);
     if (profile.collectives) check(*profile.collectives);
+    if (profile.microkernels) check(*profile.microkernels);
     check(profile.spread);
 }
 
+/// A section as given, else as the base has it; `needed` where neither may be missing.
 template <class T>
-void take(
-    T& target, std::optional<T> const& given, bool has_base, Place const& place, char const* key) {
-    if (given) {
-        target = *given;
-    } else if (!has_base) {
+void take(std::optional<T>& target,
+          std::optional<T> const& given,
+          bool needed,
+          Place const& place,
+          char const* key) {
+    if (given) target = given;
+    if (!target && needed) {
         fail(place, fmt::format("no {}", key),
              fmt::format("{}, or scaled_from another profile", key));
     }
@@ -71,6 +79,8 @@ void take(
 std::vector<Field<ProfileFile>> const& fields_of(ProfileFile const*) {
     static std::vector<Field<ProfileFile>> const fields{
         required("gpu", &ProfileFile::gpu, "name in configs/gpus"),
+        optional("date", &ProfileFile::date, "", "day of the measurement"),
+        optional("device", &ProfileFile::device, "", "what was measured"),
         optional("sustained", &ProfileFile::sustained, "",
                  "tensor-core time under load over burst"),
         optional("scaled_from", &ProfileFile::scaled_from, "",
@@ -81,6 +91,7 @@ std::vector<Field<ProfileFile>> const& fields_of(ProfileFile const*) {
         optional("attention", &ProfileFile::attention, "", "context attention"),
         optional("memory", &ProfileFile::memory, "", "elementwise and copy kernels"),
         optional("collectives", &ProfileFile::collectives, "", "collectives"),
+        optional("microkernels", &ProfileFile::microkernels, "", "our own collectives"),
         optional("spread", &ProfileFile::spread, "", "how far measurements lie from the costs"),
     };
     return fields;
@@ -113,26 +124,30 @@ ProfileScale scale_between(GpuSpec const& from, GpuSpec const& to) {
 }
 
 Profile derive_profile(Profile base, ProfileScale scale) {
-    scale_peaks(base.gemm.precisions, scale.compute);
-    scale_peaks(base.attention.precisions, scale.compute);
-    auto& likened = base.gemm.likened;
+    auto& gemm = base.gemm.value();
+    auto& attention = base.attention.value();
+    auto& memory = base.memory.value();
+    scale_peaks(gemm.precisions, scale.compute);
+    scale_peaks(attention.precisions, scale.compute);
+    auto& likened = gemm.likened;
     likened.erase(std::remove_if(likened.begin(), likened.end(),
                                  [&](auto const& entry) { return !ratio_of(scale, entry.first); }),
                   likened.end());
     auto const scale_hbm = [&](BytesPerSecond& rate) { rate = rate * scale.hbm; };
-    scale_hbm(base.gemm.hbm);
-    scale_hbm(base.memory.rate);
-    base.gemm.l2 = base.gemm.l2 * scale.l2;
-    for (auto& entry : base.gemm.precisions) {
+    scale_hbm(gemm.hbm);
+    scale_hbm(memory.rate);
+    gemm.l2 = gemm.l2 * scale.l2;
+    for (auto& entry : gemm.precisions) {
         if (entry.second.quantise) scale_hbm(*entry.second.quantise);
     }
-    for (auto& entry : base.attention.precisions) {
+    for (auto& entry : attention.precisions) {
         scale_hbm(entry.second.query_io);
         scale_hbm(entry.second.kv_io);
     }
-    base.gemm.scaled = base.attention.scaled = base.memory.scaled = base.gpu;
+    gemm.scaled = attention.scaled = memory.scaled = base.gpu;
     // NVLink and NICs are the cluster's: collectives follow its wiring, not these ratios.
     if (base.collectives) base.collectives->scaled = base.gpu;
+    base.microkernels.reset();
     return base;
 }
 
@@ -151,6 +166,9 @@ Profile load(
     if (file.scaled_from) {
         place.key = "scaled_from";
         Profile const base = load(library, *file.scaled_from, place, nullptr, depth - 1);
+        if (!base.gemm) {
+            fail(place, *file.scaled_from + ", which prices no kernels", "the profile of a GPU");
+        }
         auto scale = scale_between(load_gpu(library, base.gpu, place), gpu);
         for (auto const& replaced : file.compute) {
             place.key = "compute";
@@ -163,12 +181,15 @@ Profile load(
     }
     profile.gpu = gpu.name;
     profile.sms = gpu.sms;
-    bool const has_base = file.scaled_from.has_value();
-    take(profile.sustained, file.sustained, has_base, file.place, "sustained");
-    take(profile.gemm, file.gemm, has_base, file.place, "gemm");
-    take(profile.attention, file.attention, has_base, file.place, "attention");
-    take(profile.memory, file.memory, has_base, file.place, "memory");
-    if (file.collectives) profile.collectives = file.collectives;
+    bool const is_gpu = gpu.architecture != GpuArchitecture::cpu;
+    auto sustained = file.scaled_from ? std::optional(profile.sustained) : std::nullopt;
+    take(sustained, file.sustained, is_gpu, file.place, "sustained");
+    profile.sustained = sustained.value_or(1);
+    take(profile.gemm, file.gemm, is_gpu, file.place, "gemm");
+    take(profile.attention, file.attention, is_gpu, file.place, "attention");
+    take(profile.memory, file.memory, is_gpu, file.place, "memory");
+    take(profile.collectives, file.collectives, false, file.place, "collectives");
+    take(profile.microkernels, file.microkernels, !is_gpu, file.place, "microkernels");
     for (auto const& row : file.spread) {
         auto const same = std::ranges::find_if(
             profile.spread, [&](auto const& known) { return known.first == row.first; });
@@ -180,6 +201,17 @@ Profile load(
     }
     check(profile, file.place);
     return profile;
+}
+
+template <class Section>
+Section const& need(Profile const& profile,
+                    std::optional<Section> const& section,
+                    char const* what) {
+    if (section) return *section;
+    throw ConfigError(
+        fmt::format("the calibration of {} prices no {} (expected a profile with "
+                    "them)",
+                    profile.gpu, what));
 }
 
 }  // namespace
@@ -198,18 +230,22 @@ Cost cost(Profile const& profile, Query const& query, Load load) {
         Profile const& profile;
         double slowdown;
         Cost operator()(Gemm const& gemm) const {
-            return gemm_cost(profile.gemm, gemm, profile.sms, slowdown);
+            return gemm_cost(need(profile, profile.gemm, "GEMMs"), gemm, profile.sms, slowdown);
         }
         Cost operator()(Attention const& attention) const {
-            return attention_cost(profile.attention, attention, profile.sms, slowdown);
+            return attention_cost(need(profile, profile.attention, "attention kernels"), attention,
+                                  profile.sms, slowdown);
         }
         Cost operator()(MemoryTraffic const& traffic) const {
-            return memory_cost(profile.memory, traffic);
+            return memory_cost(need(profile, profile.memory, "elementwise kernels"), traffic);
         }
         Cost operator()(Collective const& collective) const {
-            NVL72_EXPECT(profile.collectives,
-                         "the profile of " + profile.gpu + " prices no collectives");
-            return collective_cost(*profile.collectives, collective);
+            if (is_microkernel(algorithm_of(collective))) {
+                return microkernel_cost(need(profile, profile.microkernels, "microkernels"),
+                                        collective);
+            }
+            return collective_cost(need(profile, profile.collectives, "NCCL collectives"),
+                                   collective);
         }
     };
     return std::visit(Pricing{profile, slowdown}, query);

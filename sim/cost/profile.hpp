@@ -6,9 +6,11 @@
 #include "sim/cost/collective_cost.hpp"
 #include "sim/cost/gemm_cost.hpp"
 #include "sim/cost/memory_cost.hpp"
+#include "sim/cost/microkernel_cost.hpp"
 #include "sim/cost/spread.hpp"
 #include "topology/gpu.hpp"
 
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <utility>
@@ -22,11 +24,12 @@ struct Profile {
     int sms = 0;  ///< multiprocessors
     /// Tensor-core time under hours of load over the kernel tables' burst.
     double sustained = 1;
-    GemmSection gemm;
-    AttentionSection attention;
-    MemorySection memory;
+    std::optional<GemmSection> gemm;  ///< the three: of every GPU, of no CPU
+    std::optional<AttentionSection> attention;
+    std::optional<MemorySection> memory;
     std::optional<CollectiveSection> collectives;
-    SpreadTable spread;  ///< how far measurements lie from these costs
+    std::optional<MicrokernelSection> microkernels;  ///< measured here, never scaled
+    SpreadTable spread;                              ///< how far measurements lie from these costs
 };
 
 /// Ratios new / old by which one GPU's kernels follow from another's.
@@ -40,6 +43,7 @@ struct ProfileScale {
 struct ProfileFile {
     Place place;
     std::string gpu;
+    std::optional<std::string> date, device;  ///< of its samples, where it was measured
     std::optional<double> sustained;
     std::optional<std::string> scaled_from;
     std::vector<std::pair<std::string, double>> compute;  ///< ratios that replace the datasheets'
@@ -47,6 +51,7 @@ struct ProfileFile {
     std::optional<AttentionSection> attention;
     std::optional<MemorySection> memory;
     std::optional<CollectiveSection> collectives;
+    std::optional<MicrokernelSection> microkernels;
     SpreadTable spread;  ///< rows that replace the base's, by name
 };
 
@@ -58,6 +63,17 @@ Profile load_profile(Library const& library,
                      Place const& asked = {},
                      Trail* trail = nullptr);
 
+/// The profiles that a user gave in place of the shipped ones, by the GPU they are written for.
+struct GivenProfiles {
+    std::vector<std::string> files;
+    bool allow_mismatch = false;  ///< the first also prices a GPU that none is written for
+    GivenProfiles() = default;
+    // NOLINTNEXTLINE(google-explicit-constructor): most callers have files alone
+    GivenProfiles(std::vector<std::string> given, bool allow = false)
+        : files(std::move(given)), allow_mismatch(allow) {}
+    GivenProfiles(std::initializer_list<std::string> given) : files(given) {}
+};
+
 /// The datasheet's dense peak for a precision; none when the GPU lacks it.
 std::optional<FlopsPerSecond> datasheet_peak(GpuSpec const& gpu, Precision precision);
 
@@ -67,7 +83,8 @@ ProfileScale scale_between(GpuSpec const& from, GpuSpec const& to);
 /// `base` with its sections scaled by datasheet ratios and marked so.
 Profile derive_profile(Profile base, ProfileScale scale);
 
-/// Time of one query alone on this GPU; pure, rounded once. The latency is the launch, the
+/// Time of one query alone on this GPU; pure, rounded once. Throws ConfigError for what the profile
+/// does not price (a CPU's: no GEMM). The latency is the launch, the
 /// bandwidth part the rest. A sustained load slows what the tensor cores do.
 Cost cost(Profile const& profile, Query const& query, Load load);
 

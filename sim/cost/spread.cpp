@@ -1,6 +1,6 @@
 #include "sim/cost/spread.hpp"
 
-#include "sim/cost/collective_traffic.hpp"
+#include "sim/cost/microkernel_cost.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -62,11 +62,22 @@ void check_pair(SpreadRow const& row, char const* key, std::vector<double> const
 
 }  // namespace
 
+std::vector<Field<FitRecord>> const& fields_of(FitRecord const*) {
+    static std::vector<Field<FitRecord>> const fields{
+        required("rows", &FitRecord::rows, "measured rows of the part"),
+        required("constants", &FitRecord::constants, "fitted to them"),
+        required("median", &FitRecord::median, "absolute error of the rows"),
+        required("worst", &FitRecord::worst, "the same of the worst"),
+    };
+    return fields;
+}
+
 std::vector<Field<SpreadRow>> const& fields_of(SpreadRow const*) {
     static std::vector<Field<SpreadRow>> const fields{
         required("inside", &SpreadRow::inside,
                  "measured over predicted, [p10, p90], within the measured sizes"),
         optional("outside", &SpreadRow::outside, "", "the same beyond them"),
+        optional("fit", &SpreadRow::fit, "", "how well the part was fitted"),
     };
     return fields;
 }
@@ -87,6 +98,10 @@ std::string part_of(Query const& query) {
         }
         std::string operator()(MemoryTraffic const&) const { return "gemm bf16"; }
         std::string operator()(Collective const& collective) const {
+            auto const algorithm = algorithm_of(collective);
+            if (is_microkernel(algorithm)) {
+                return "microkernels " + branch_name(collective.op, algorithm);
+            }
             auto const branch = collective.op == CollectiveOp::alltoall
                                     ? "alltoall"
                                     : name_of(algorithm_of(collective));

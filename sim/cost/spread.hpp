@@ -3,6 +3,8 @@
 #include "sim/config/fields.hpp"
 #include "sim/cost/query.hpp"
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -17,12 +19,20 @@ struct Spread {
     [[nodiscard]] bool known() const { return low < high; }
 };
 
+/// How a part was fitted, and how well: errors are of predicted over measured, absolute.
+struct FitRecord {
+    std::int64_t rows = 0, constants = 0;
+    double median = 0, worst = 0;
+};
+std::vector<Field<FitRecord>> const& fields_of(FitRecord const*);
+
 /// Where measurements lie around one fitted part: measured over predicted, {10th, 90th} percentile,
 /// of rows that the fit had not seen.
 struct SpreadRow {
     Place place;
     std::vector<double> inside;   ///< within the measured sizes
     std::vector<double> outside;  ///< beyond them; empty: as inside, the distance from 1 doubled
+    std::optional<FitRecord> fit{};
 };
 
 /// By the fitted part: "gemm bf16", "collectives ring-simple across", "training dense".

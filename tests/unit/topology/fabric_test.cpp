@@ -239,5 +239,21 @@ TEST(GpuSpecs, CarryDensePeaks) {
     EXPECT_EQ(load_gpu(shipped(), "h200", {}).sister.value_or(""), "h100");
 }
 
+TEST(HostThreads, ShareMemoryAndHaveNoLinks) {
+    Fabric const host = fabric_of("  {name: localhost, gpus: 4}");
+    EXPECT_EQ(number(host, "gpus"), 4);
+    EXPECT_EQ(number(host, "links_per_gpu"), 0);
+    GroupShape const shape = host.shape_of(0, 1, 4);
+    EXPECT_EQ(shape.ranks, 4);
+    EXPECT_EQ(shape.domains, 1);
+    EXPECT_EQ(shape.in_domain.count, 0);
+    EXPECT_NE(host.dot().find("thread0 -- memory"), std::string::npos);
+    EXPECT_NE(error_of("  {name: localhost, gpus: 17}").find("localhost holds 16"),
+              std::string::npos);
+    EXPECT_NE(error_of("  {name: localhost, gpus: 2, faults: {links: [gpu 0 link 0]}}")
+                  .find("threads of a host have no links"),
+              std::string::npos);
+}
+
 }  // namespace
 }  // namespace nvl72

@@ -27,10 +27,10 @@ std::vector<Precision> precisions_of(Profile const& profile) {
     std::vector<Precision> found;
     for (std::size_t i = 0; i < EnumNames<Precision>::words.size(); ++i) {
         auto const word = std::string(EnumNames<Precision>::words[i]);
-        for (auto const& entry : profile.gemm.precisions) {
+        for (auto const& entry : profile.gemm->precisions) {
             if (entry.first == word) found.push_back(static_cast<Precision>(i));
         }
-        for (auto const& entry : profile.gemm.likened) {
+        for (auto const& entry : profile.gemm->likened) {
             if (entry.first == word) found.push_back(static_cast<Precision>(i));
         }
     }

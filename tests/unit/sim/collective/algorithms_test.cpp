@@ -77,7 +77,7 @@ TEST(CollectiveTuner, TreeOverDomainsHasTheFloorOfTheirLogarithmInLevels) {
         Machine const machine("hgx-h100-superpod", 8 * boxes);
         auto const shape = machine.fabric.shape_of(0, 1, 8 * boxes);
         ASSERT_EQ(shape.domains, boxes);
-        Choice const choice{*machine.profile.collectives, CollectiveOp::all_reduce, 1_B, shape};
+        Choice const choice{machine.profile, CollectiveOp::all_reduce, 1_B, shape};
         EXPECT_NEAR(tuner_hierarchical(choice) * 1e6, us, 1e-3) << boxes;
     }
 }
@@ -128,6 +128,61 @@ TEST(CollectiveNames, OperationsHaveTheirObviousAliases) {
     EXPECT_EQ(parse_collective_op("all_to_all"), CollectiveOp::alltoall);
     EXPECT_EQ(parse_collective_op("reduce-scatter"), CollectiveOp::reduce_scatter);
     EXPECT_THROW(parse_collective_op("all_redcue"), ConfigError);
+}
+
+/// A CPU's profile: all-reduce by one shot (1 us + 2 GB/s) and by two (4 us + 4 GB/s).
+Profile host_profile() {
+    Profile profile;
+    profile.gpu = "localhost";
+    auto const add = [&](CollectiveAlgorithm algorithm, double step, double bandwidth) {
+        MicrokernelBranch branch;
+        branch.op = CollectiveOp::all_reduce;
+        branch.algorithm = algorithm;
+        branch.step = Seconds{step};
+        branch.bandwidth = BytesPerSecond{bandwidth};
+        branch.knee = BufferSize{1e6};
+        branch.measured = {{{2}, {4096, 1 << 24}}};
+        profile.microkernels->branches.push_back(branch);
+    };
+    profile.microkernels.emplace();
+    add(CollectiveAlgorithm::one_shot_ll, 1e-6, 2e9);
+    add(CollectiveAlgorithm::two_shot_bulk, 2e-6, 4e9);
+    return profile;
+}
+
+std::string host_choice(CollectiveOp op, Bytes size, std::string_view forced = {}) {
+    GroupShape shape;
+    shape.ranks = shape.ranks_per_domain = 2;
+    auto const plan = plan_collective(host_profile(), op, size, shape, 4, forced);
+    return std::string(collective_algorithms()[plan.query.algorithm].name);
+}
+
+// One shot: 1 us + S / 2 GB/s; two shots of 2 ranks: 2 x 2 us + 2 x 1/2 x S / 4 GB/s. Alike where
+// S (1/2 - 1/4) ns = 3 us: at 12 kB.
+TEST(CollectiveChoice, AProfileWithoutNcclTakesTheQuickestMicrokernel) {
+    EXPECT_EQ(host_choice(CollectiveOp::all_reduce, Bytes{8192}), "one-shot-ll");
+    EXPECT_EQ(host_choice(CollectiveOp::all_reduce, Bytes{16384}), "two-shot-bulk");
+    EXPECT_EQ(host_choice(CollectiveOp::all_reduce, Bytes{16384}, "one-shot-ll"), "one-shot-ll");
+    EXPECT_EQ(host_choice(CollectiveOp::all_reduce, Bytes{16384}, "microkernel"), "two-shot-bulk");
+}
+
+TEST(CollectiveChoice, WhatAProfileLacksIsSaidInOneLine) {
+    auto const said = [](CollectiveOp op, std::string_view forced) {
+        try {
+            return host_choice(op, Bytes{8192}, forced);
+        } catch (ConfigError const& error) {
+            return std::string(error.what());
+        }
+    };
+    EXPECT_EQ(said(CollectiveOp::alltoall, ""),
+              "the calibration of localhost prices no alltoall here (expected another operation)");
+    EXPECT_EQ(said(CollectiveOp::all_reduce, "ring"),
+              "algorithm ring cannot run all_reduce here: the calibration of localhost has no NCCL "
+              "branches (expected one-shot-ll | two-shot-bulk)");
+    EXPECT_NE(said(CollectiveOp::all_reduce, "ring-bulk").find("was not measured"),
+              std::string::npos);
+    Machine const box("hgx-h100", 8);
+    EXPECT_THROW(box.chosen(CollectiveOp::all_reduce, 1_MiB, "one-shot-ll"), ConfigError);
 }
 
 }  // namespace

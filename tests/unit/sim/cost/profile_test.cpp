@@ -36,7 +36,9 @@ std::string error_of(std::string const& from, std::string const& to) {
 
 TEST(Profile, EveryShippedOneIsOfAGpuWithThatName) {
     auto const library = shipped();
-    ASSERT_EQ(library.names("calibration"), library.names("gpus"));
+    auto gpus = library.names("gpus");
+    std::erase(gpus, "localhost");  // nothing is known of a CPU before it is measured
+    ASSERT_EQ(library.names("calibration"), gpus);
     for (auto const& name : library.names("calibration")) {
         EXPECT_EQ(load_profile(library, name).gpu, name);
     }
@@ -57,10 +59,10 @@ TEST(Profile, EveryValueOfAMeasuredOneHasASource) {
 TEST(Profile, TheH200IsAnH100WithFasterMemory) {
     auto const h100 = load_profile(shipped(), "h100");
     auto const h200 = load_profile(shipped(), "h200");
-    EXPECT_DOUBLE_EQ(h200.gemm.hbm.count, h100.gemm.hbm.count * (4.8 / 3.35));
-    EXPECT_DOUBLE_EQ(h200.gemm.precisions[0].second.peak.count,
-                     h100.gemm.precisions[0].second.peak.count);
-    EXPECT_DOUBLE_EQ(h200.memory.rate.count, h100.memory.rate.count * (4.8 / 3.35));
+    EXPECT_DOUBLE_EQ(h200.gemm->hbm.count, h100.gemm->hbm.count * (4.8 / 3.35));
+    EXPECT_DOUBLE_EQ(h200.gemm->precisions[0].second.peak.count,
+                     h100.gemm->precisions[0].second.peak.count);
+    EXPECT_DOUBLE_EQ(h200.memory->rate.count, h100.memory->rate.count * (4.8 / 3.35));
     EXPECT_EQ(h200.sustained, h100.sustained);
     auto const basis = cost(h200, Gemm{Precision::bf16, 4096, 4096, 4096}, Load::burst).basis;
     EXPECT_EQ(basis.kind, BasisKind::datasheet);
@@ -93,8 +95,8 @@ TEST(Profile, TheB200KeepsItsOwnGemmsAndBorrowsAttention) {
 TEST(Profile, AGivenRatioReplacesTheDatasheets) {
     auto const gb200 = load_profile(shipped(), "gb200");
     auto const gb300 = load_profile(shipped(), "gb300");
-    EXPECT_DOUBLE_EQ(gb300.gemm.precisions[0].second.peak.count,
-                     1.2 * gb200.gemm.precisions[0].second.peak.count);
+    EXPECT_DOUBLE_EQ(gb300.gemm->precisions[0].second.peak.count,
+                     1.2 * gb200.gemm->precisions[0].second.peak.count);
 }
 
 TEST(Profile, SustainedLoadSlowsComputeAndSparesMemory) {

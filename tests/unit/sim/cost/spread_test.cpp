@@ -60,7 +60,7 @@ TEST(Spread, PartsAreNamedAsTheFitsNameThem) {
 TEST(Spread, APairOutOfOrderIsRefused) {
     for (std::vector<double> const& pair :
          {std::vector{1.1, 0.9}, std::vector{0.9}, std::vector{0.0, 1.0}, std::vector{1.0, 1.0}}) {
-        SpreadTable const wrong{{"gemm bf16", {{"p.yaml", 3, "spread.gemm bf16"}, pair, {}}}};
+        SpreadTable const wrong{{"gemm bf16", {{"p.yaml", 3, "spread.gemm bf16"}, pair, {}, {}}}};
         EXPECT_THROW(check(wrong), ConfigError);
     }
 }
