@@ -3,6 +3,7 @@
 #include "sim/base/error.hpp"
 #include "sim/base/text.hpp"
 #include "sim/collective/algorithms.hpp"
+#include "sim/study/calibrations.hpp"
 #include "sim/training/schedule.hpp"
 #include "topology/cluster.hpp"
 
@@ -107,7 +108,6 @@ Table list_schedules(Library const&) {
 constexpr char models[] = "models";
 constexpr char recipes[] = "recipes";
 constexpr char experiments[] = "experiments";
-constexpr char calibrations[] = "calibration";
 
 struct Listing {
     std::string_view word;
@@ -120,7 +120,7 @@ constexpr std::array listings{
     Listing{"models", list_files<models>},
     Listing{"recipes", list_files<recipes>},
     Listing{"experiments", list_files<experiments>},
-    Listing{"calibrations", list_files<calibrations>},
+    Listing{"calibrations", calibrations_table},
     Listing{"collectives", list_collectives},
     Listing{"schedules", list_schedules},
 };

@@ -25,6 +25,12 @@ void put_spread(Value& spread, SectionFit const& fit) {
         return leaf_list({fmt::format("{:.3f}", found.low), fmt::format("{:.3f}", found.high)},
                          source);
     };
+    // Few rows, one of them spoilt, give an interval of any width, which tells nothing.
+    constexpr double widest = 100;
+    for (auto const* rows : {&fit.inside, &fit.outside}) {
+        Spread const found = rows->size() >= rows_least ? spread_of(*rows) : Spread{};
+        if (found.low < 1 / widest || found.high > widest) return;
+    }
     Value row;
     bool const seen = fit.inside.size() >= rows_least;  // else all rows lie beyond what is fitted
     put(row, "inside",
@@ -37,6 +43,15 @@ void put_spread(Value& spread, SectionFit const& fit) {
         put(row, "outside",
             pair(fit.outside, fmt::format("fitted: the same of {} rows beyond the fitted range",
                                           fit.outside.size())));
+    }
+    if (fit.rows > 0) {
+        std::string const source = "derived: by the fit";
+        Value record;
+        put(record, "rows", leaf(std::to_string(fit.rows), source));
+        put(record, "constants", leaf(std::to_string(fit.parameters), source));
+        put(record, "median", leaf(fmt::format("{:.4f}", fit.in_sample.median), source));
+        put(record, "worst", leaf(fmt::format("{:.4f}", fit.in_sample.worst), source));
+        put(row, "fit", std::move(record));
     }
     put(spread, fmt::format("{} {}", fit.section, fit.precision), std::move(row));
 }

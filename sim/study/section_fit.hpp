@@ -178,7 +178,8 @@ void put_knobs(Value& map,
     }
 }
 
-/// The section's rows of a profile's `spread`; parts of fewer than three rows have none.
+/// The section's rows of a profile's `spread`; parts of fewer than three rows have none,
+/// nor those whose rows lie a factor 100 apart.
 void put_spread(Value& spread, SectionFit const& fit);
 
 /// Fails unless there are enough rows to fit so many constants.
