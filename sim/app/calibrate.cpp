@@ -1,6 +1,8 @@
 #include "sim/study/calibrate.hpp"
 #include "sim/app/command.hpp"
+#include "sim/app/measure.hpp"
 #include "sim/base/error.hpp"
+#include "sim/study/compare_profile.hpp"
 #include "sim/study/fit_report.hpp"
 #include "sim/trace/atomic_file.hpp"
 
@@ -16,49 +18,105 @@ namespace po = boost::program_options;
 void describe(po::options_description& options) {
     options.add_options()  //
         ("from", po::value<std::vector<std::string>>()->composing()->multitoken(),
-         "measurement tables (CSV), published runs (experiments), or folders of both")   //
+         "samples of nvl72-measure, nccl-tests logs, tables (CSV), published runs (experiments), "
+         "or "
+         "folders of these")  //
+        ("device", po::value<std::string>(),
+         "auto | cuda | host: measures this machine first (nvl72-measure), and keeps its samples "
+         "beside the profile")  //
+        ("measure", po::value<std::string>()->default_value(""),
+         "options for nvl72-measure, such as \"--quick --ranks 2\"")  //
+        ("compare", po::value<std::string>(),
+         "fits nothing: says where the measurements differ from this profile")           //
         ("gpu", po::value<std::string>(), "whose profile, where the tables do not say")  //
         ("output,o", po::value<std::string>(), "the profile to write");
 }
 
-int run(Context const& context,
-        po::variables_map const& options,
-        std::vector<std::string> const& words) {
-    auto const from = option<std::vector<std::string>>(options, "from");
+/// Where samples are kept for a profile: host.yaml -> host.samples.h5.
+std::string samples_beside(std::string const& profile) {
+    return profile.substr(0, profile.size() - std::string_view(".yaml").size()) + ".samples.h5";
+}
+
+std::string output_of(po::variables_map const& options) {
     auto const output = option<std::string>(options, "output");
-    if (!words.empty())
-        throw ConfigError(fmt::format("calibrate: '{}' (expected only options)", words[0]));
-    if (!from) throw ConfigError("--from: missing (expected a table of measurements, or a folder)");
     if (!output) throw ConfigError("-o: missing (expected the profile to write)");
     if (!output->ends_with(".yaml")) {
         throw ConfigError(fmt::format("-o: '{}' (expected a name that ends in .yaml)", *output));
     }
     check_writable(*output);
-    auto const data = read_measured_data(*from, context.library,
-                                         option<std::string>(options, "gpu").value_or(""));
-    if (!context.quiet) {
-        for (auto const& note : data.notes) fmt::print(stderr, "{}\n", note);
-    }
-    auto const calibration = calibrate_profile(data, context.library);
-    write_whole(*output, {calibration.text.begin(), calibration.text.end()});
-    for (auto const& note : calibration.notes) {
+    return *output;
+}
+
+void print_notes(Context const& context, std::vector<std::string> const& notes) {
+    for (auto const& note : notes) {
         if (!context.quiet) fmt::print(stderr, "{}\n", note);
     }
+}
+
+int compare(Context const& context, MeasuredData const& data, std::string const& profile) {
+    auto const comparison = compare_profile(data, context.library, profile);
+    fmt::print("{}", table_of(comparison).print(context.format));
+    for (auto const& finding : comparison.findings) {
+        fmt::print(context.format == TableFormat::text ? stdout : stderr, "{}\n", finding);
+    }
+    return 0;
+}
+
+int fit(Context const& context, MeasuredData const& data, std::string const& output) {
+    auto const calibration = calibrate_profile(data, context.library);
+    write_whole(output, {calibration.text.begin(), calibration.text.end()});
+    print_notes(context, calibration.notes);
     for (auto const& branch : calibration.kept) {
         if (context.quiet) break;
         fmt::print(stderr, "collectives: too few rows of {}, which stays as shipped\n", branch);
     }
     fmt::print("{}", fit_table(calibration.fits).print(context.format));
-    if (!context.quiet) fmt::print(stderr, "wrote {}\n", *output);
+    if (!context.quiet) fmt::print(stderr, "wrote {}\n", output);
     return 0;
+}
+
+int run(Context const& context,
+        po::variables_map const& options,
+        std::vector<std::string> const& words) {
+    auto paths =
+        option<std::vector<std::string>>(options, "from").value_or(std::vector<std::string>());
+    auto const device = option<std::string>(options, "device");
+    auto const profile = option<std::string>(options, "compare");
+    if (!words.empty())
+        throw ConfigError(fmt::format("calibrate: '{}' (expected only options)", words[0]));
+    if (paths.empty() && !device) {
+        throw ConfigError(
+            "--from: missing (expected measurements, or --device auto to measure this machine)");
+    }
+    auto const arguments = options["measure"].as<std::string>();
+    if (!device && !arguments.empty()) {
+        throw ConfigError("--measure: without --device (expected --device auto | cuda | host)");
+    }
+    if (device && *device != "auto" && *device != "cuda" && *device != "host") {
+        throw ConfigError(fmt::format("--device: '{}' (expected auto | cuda | host)", *device));
+    }
+    if (profile && device) {
+        throw ConfigError("--compare: with --device (expected --from FILE, measured before)");
+    }
+    auto const output = profile ? std::string() : output_of(options);
+    if (device) {
+        auto const samples = samples_beside(output);
+        int const code = measure_machine(*device, arguments, samples);
+        if (code != 0) return code;
+        paths.push_back(samples);
+    }
+    auto const data = read_measured_data(paths, context.library,
+                                         option<std::string>(options, "gpu").value_or(""));
+    print_notes(context, data.notes);
+    return profile ? compare(context, data, *profile) : fit(context, data, output);
 }
 
 }  // namespace
 
 Command const calibrate_command{
     "calibrate",
-    "--from PATH... [--gpu NAME] -o PROFILE.yaml",
-    "fits a GPU's calibration profile to measured kernels and collectives",
+    "[--device auto|cuda|host] [--from PATH]... [--gpu NAME] -o PROFILE.yaml | --compare PROFILE",
+    "fits a machine's or a GPU's calibration profile, measured now or before",
     "nvl72sim calibrate --from configs/measurements --gpu h100 -o h100.yaml",
     describe,
     run,

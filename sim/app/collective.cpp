@@ -2,6 +2,7 @@
 #include "sim/base/error.hpp"
 #include "sim/base/text.hpp"
 #include "sim/collective/sweep.hpp"
+#include "sim/study/point.hpp"
 #include "topology/fabric.hpp"
 
 #include <cstdio>
@@ -47,15 +48,6 @@ ClusterChoice choice_of(po::variables_map const& options, std::vector<std::strin
     return read_spec<ClusterChoice>(root, nullptr);
 }
 
-/// The calibration given for this GPU, else the shipped one.
-Profile profile_of(Context const& context, Fabric const& fabric) {
-    for (auto const& given : context.calibrations) {
-        Profile profile = load_profile(context.library, given);
-        if (profile.gpu == fabric.gpu().name) return profile;
-    }
-    return load_profile(context.library, fabric.gpu().name, fabric.cluster().place);
-}
-
 CollectiveSweep sweep_of(po::variables_map const& options) {
     CollectiveSweep sweep;
     auto const op = option<std::string>(options, "op");
@@ -88,7 +80,10 @@ int run(Context const& context,
         po::variables_map const& options,
         std::vector<std::string> const& words) {
     Fabric const fabric = build_fabric(choice_of(options, words), context.library);
-    Profile const profile = profile_of(context, fabric);
+    auto const& given = context.calibrations;
+    expect_used(given, context.library, {fabric.gpu().name});
+    Profile const profile =
+        profile_of(fabric, fabric.cluster().place, context.library, given).first;
     auto const sweep = sweep_of(options);
     auto const answer = run_sweep(sweep, profile, fabric);
     fmt::print("{}", context.format == TableFormat::text ? nccl_tests_text(answer)

@@ -3,6 +3,7 @@
 #include "sim/base/table.hpp"
 #include "sim/config/library.hpp"
 #include "sim/config/quantity.hpp"
+#include "sim/cost/profile.hpp"
 
 #include <boost/program_options.hpp>
 #include <cstdint>
@@ -18,7 +19,7 @@ namespace nvl72 {
 struct Context {
     Library library;
     TableFormat format = TableFormat::text;
-    std::vector<std::string> calibrations;  ///< profiles that replace the shipped ones, by GPU
+    GivenProfiles calibrations;
     int threads = 1;
     std::optional<std::uint64_t> seed;
     bool quiet = false;

@@ -50,7 +50,8 @@ po::options_description common_options() {
         ("help,h", "this text")                                                             //
         ("format", po::value<std::string>()->default_value("table"), "table | csv | json")  //
         ("calibration", po::value<std::vector<std::string>>(),
-         "profile(s) to use instead of the shipped ones of the same GPU")  //
+         "profile(s) to use instead of the shipped ones of the same GPU")                //
+        ("allow-mismatch", "takes them for other GPUs than those they are written for")  //
         ("threads", po::value<int>()->default_value(1),
          "worker threads; results do not depend on it")                    //
         ("seed", po::value<std::int64_t>(), "replaces the config's seed")  //
@@ -87,8 +88,9 @@ Context context_of(std::string const& program, po::variables_map const& options)
         if (*seed < 0) throw ConfigError(fmt::format("--seed: {} (expected 0 or more)", *seed));
         context.seed = static_cast<std::uint64_t>(*seed);
     }
+    context.calibrations.allow_mismatch = options.count("allow-mismatch") > 0;
     if (options.count("calibration") > 0) {
-        context.calibrations = options["calibration"].as<std::vector<std::string>>();
+        context.calibrations.files = options["calibration"].as<std::vector<std::string>>();
     }
     return context;
 }

@@ -1,12 +1,9 @@
+#include "sim/app/child.hpp"
 #include "sim/app/command.hpp"
 #include "sim/base/error.hpp"
 
-#include <cerrno>
-#include <cstring>
 #include <filesystem>
 #include <fmt/format.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 namespace nvl72 {
 namespace {
@@ -39,27 +36,14 @@ int run(Context const& context,
     std::vector<std::string> arguments{"/usr/bin/python3", "-m", "nvl72plots"};
     arguments.insert(arguments.end(), words.begin(), words.end());
     arguments.insert(arguments.end(), {"-o", options["output"].as<std::string>()});
-    std::vector<char*> argv;
-    argv.reserve(arguments.size() + 1);
-    for (std::string& argument : arguments) argv.push_back(argument.data());
-    argv.push_back(nullptr);
-
-    pid_t const child = fork();
-    if (child < 0)
-        throw Error(ExitCode::internal_error, fmt::format("fork: {}", std::strerror(errno)));
-    if (child == 0) {
-        setenv("PYTHONPATH", plotting_folder(context).c_str(), 1);
-        setenv("PYTHONDONTWRITEBYTECODE", "1", 1);
-        execv(argv[0], argv.data());
-        _exit(127);
-    }
-    int status = 0;
-    waitpid(child, &status, 0);
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 127) {
+    int const code =
+        run_program(std::move(arguments), ChildOutput::answer,
+                    {{"PYTHONPATH", plotting_folder(context)}, {"PYTHONDONTWRITEBYTECODE", "1"}});
+    if (code == 127) {
         throw ConfigError(
             "report: no /usr/bin/python3 (expected apt install python3-h5py python3-matplotlib)");
     }
-    return WIFEXITED(status) ? WEXITSTATUS(status) : static_cast<int>(ExitCode::internal_error);
+    return code;
 }
 
 }  // namespace

@@ -28,16 +28,18 @@ int run(Context const& context,
     };
     add(experiment.trail);
     // Specs that several points share are shown once.
-    std::vector<std::string> shown;
+    std::vector<std::string> shown, gpus;
     for (Point const& point : experiment.points) {
         Trail trail;
-        load_point(point, context.library, context.calibrations, &trail);
+        auto const loaded = load_point(point, context.library, context.calibrations, &trail);
+        gpus.push_back(loaded.fabric.gpu().name);
         std::string const of = point.system.cluster.name + point.system.recipe.value;
         bool known = false;
         for (std::string const& name : shown) known = known || name == of;
         if (!known) add(trail);
         shown.push_back(of);
     }
+    expect_used(context.calibrations, context.library, gpus);
     std::cout << table.print(context.format);
     return 0;
 }

@@ -44,7 +44,7 @@ int run(Context const& context,
     request.kinds = kinds_of(options);
     request.measurements = option<std::vector<std::string>>(options, "measurements")
                                .value_or(std::vector<std::string>{});
-    request.calibrations = context.calibrations;
+    request.calibrations = context.calibrations.files;
     if (auto const op = option<std::string>(options, "op")) {
         request.op = name_of(parse_collective_op(*op));
     }

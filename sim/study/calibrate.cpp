@@ -5,7 +5,9 @@
 #include "sim/config/write.hpp"
 #include "sim/cost/profile.hpp"
 #include "sim/interchange/log_folder.hpp"
+#include "sim/study/fit_microkernels.hpp"
 #include "sim/study/fit_training.hpp"
+#include "sim/study/machine_samples.hpp"
 #include "sim/study/measured_files.hpp"
 #include "sim/study/section_fit.hpp"
 #include "sim/trace/atomic_file.hpp"
@@ -42,6 +44,17 @@ Value given_of(Value const& given, std::string const& gpu) {
     return own == nullptr ? Value{} : *own;
 }
 
+constexpr std::string_view profile_head =
+    "# Written by nvl72sim calibrate from measurements; a new fit replaces it.\n";
+
+/// When and on what the samples were taken.
+void put_measurement(Value& root, MeasuredData const& data) {
+    if (data.date.empty()) return;
+    auto const source = "measured: by nvl72-measure, as its samples file says";
+    put(root, "date", leaf(data.date, source));
+    put(root, "device", leaf(data.device, source));
+}
+
 /// The profile's head: its GPU, the load factor, and the sister that fills missing sections.
 Value head_of(GpuSpec const& gpu, Value const& own, Value const& sustained, bool complete) {
     Value root;
@@ -69,7 +82,8 @@ struct KeptSections {
 KeptSections kept_sections(Library const& library,
                            std::string const& gpu,
                            std::set<std::string> const& fitted) {
-    static std::set<std::string> const sections{"gemm", "attention", "memory", "collectives"};
+    static std::set<std::string> const sections{"gemm", "attention", "memory", "collectives",
+                                                "microkernels"};
     KeptSections kept;
     auto const path = fs::path(library.folder()) / "calibration" / (gpu + ".yaml");
     if (!fs::exists(path)) return kept;
@@ -284,6 +298,50 @@ std::vector<CollectiveSample> collectives_in(std::string const& path,
 
 }  // namespace
 
+namespace {
+
+/// Adds what nvl72-measure left of a machine to `data`; its kernels are a table like others.
+void add_samples(MeasuredData& data,
+                 std::vector<std::pair<std::string, KernelTable>>& tables,
+                 std::set<std::string>& gpus,
+                 std::string const& name,
+                 MachineSamples machine) {
+    gpus.insert(machine.gpu);
+    data.device = machine.device;
+    data.date = machine.date;
+    data.notes.insert(data.notes.end(), machine.notes.begin(), machine.notes.end());
+    if (!machine.kernels.empty()) tables.emplace_back(name, KernelTable{machine.kernels, {}});
+    if (!machine.collectives.empty()) append_name(data.collective_origin, name);
+    if (!machine.microkernels.empty()) append_name(data.microkernel_origin, name);
+    data.nvlink = machine.nvlink;
+    std::ranges::copy(machine.collectives, std::back_inserter(data.collectives));
+    std::ranges::copy(machine.microkernels, std::back_inserter(data.microkernels));
+}
+
+/// A CPU's profile: what its threads did, and nothing of kernels.
+Calibration calibrate_host(MeasuredData const& data, FittedMicrokernels microkernels) {
+    if (!microkernels.section.yaml.is_map()) {
+        throw ConfigError(
+            fmt::format("{}: no microkernels of at least two sizes, out of place (expected "
+                        "nvl72-measure --device host with its suite collectives)",
+                        data.microkernel_origin.empty() ? "--from" : data.microkernel_origin));
+    }
+    Value root;
+    put(root, "gpu", leaf(data.gpu));
+    put_measurement(root, data);
+    put(root, "microkernels", microkernels.section.yaml);
+    Calibration result;
+    result.fits = std::move(microkernels.section.fits);
+    result.notes = std::move(microkernels.notes);
+    Value spread;
+    for (auto const& fit : result.fits) section_fit::put_spread(spread, fit);
+    if (spread.is_map()) put(root, "spread", spread);
+    result.text = std::string(profile_head) + yaml_text(root);
+    return result;
+}
+
+}  // namespace
+
 std::vector<std::string> fitted_gpus(Library const& library) {
     std::vector<std::string> notes;
     std::set<std::string> gpus;
@@ -317,6 +375,9 @@ MeasuredData read_measured_data(std::vector<std::string> const& paths,
                                 table.skipped.size()));
             }
             for (auto const& sample : table.samples) gpus.insert(sample.gpu);
+        } else if (kind == MeasuredFileKind::samples) {
+            add_samples(data, tables, gpus, name,
+                        machine_samples(read_samples(path), library, gpu));
         } else {
             auto const samples = collectives_in(path, kind, gpu, library, data.notes);
             for (auto const& sample : samples) gpus.insert(sample.gpu);
@@ -326,7 +387,7 @@ MeasuredData read_measured_data(std::vector<std::string> const& paths,
     }
     std::vector<std::string> const names(gpus.begin(), gpus.end());
     if (names.empty()) {
-        throw ConfigError("--from: no GEMM, context attention or collective rows");
+        throw ConfigError("--from: no GEMM, context attention or collective rows, and no samples");
     }
     if (gpu.empty() && names.size() > 1) {
         throw ConfigError(
@@ -352,6 +413,10 @@ MeasuredData read_measured_data(std::vector<std::string> const& paths,
 Calibration calibrate_profile(MeasuredData const& data, Library const& library) {
     FitSetting setting;
     setting.gpu = load_gpu(library, data.gpu, {"--gpu", 0, ""});
+    auto microkernels = fit_microkernels(data.microkernels, {data.microkernel_origin, data.nvlink});
+    if (setting.gpu.architecture == GpuArchitecture::cpu) {
+        return calibrate_host(data, std::move(microkernels));
+    }
     setting.given = load_yaml(library.folder() + "/measurements/kernels/given.yaml");
     Value const own = given_of(setting.given, data.gpu);
 
@@ -366,6 +431,7 @@ Calibration calibrate_profile(MeasuredData const& data, Library const& library) 
     if (gemm.yaml.is_map()) sections.insert({"gemm", "memory"});
     if (attention.yaml.is_map()) sections.insert("attention");
     if (collectives.section.yaml.is_map()) sections.insert("collectives");
+    if (microkernels.section.yaml.is_map()) sections.insert("microkernels");
     auto const kept = kept_sections(library, data.gpu, sections);
     sections.insert(kept.names.begin(), kept.names.end());
     bool const complete = sections.count("gemm") > 0 && sections.count("attention") > 0;
@@ -383,18 +449,22 @@ Calibration calibrate_profile(MeasuredData const& data, Library const& library) 
     result.fits.insert(result.fits.end(), attention.fits.begin(), attention.fits.end());
     auto const& own_fits = collectives.section.fits;
     result.fits.insert(result.fits.end(), own_fits.begin(), own_fits.end());
+    auto const& our_fits = microkernels.section.fits;
+    result.fits.insert(result.fits.end(), our_fits.begin(), our_fits.end());
+    result.notes = microkernels.notes;
     Value last;
     if (collectives.section.yaml.is_map()) put(last, "collectives", collectives.section.yaml);
+    if (microkernels.section.yaml.is_map()) put(last, "microkernels", microkernels.section.yaml);
     auto unfitted = kept.names;
     unfitted.insert("training");
     auto const text_with = [&](Value const& sustained) {
         Value spread;
         put(spread, "spread", spread_of_fits(result, unfitted, library, data.gpu));
-        return fmt::format(
-            "# Written by nvl72sim calibrate from measurements; a new fit replaces it.\n{}{}{}{}{}",
-            yaml_text(head_of(setting.gpu, own, sustained, complete)),
-            body.is_map() ? yaml_text(body) : std::string(), kept.text,
-            last.is_map() ? yaml_text(last) : std::string(), yaml_text(spread));
+        Value head = head_of(setting.gpu, own, sustained, complete);
+        put_measurement(head, data);
+        return fmt::format("{}{}{}{}{}{}", profile_head, yaml_text(head),
+                           body.is_map() ? yaml_text(body) : std::string(), kept.text,
+                           last.is_map() ? yaml_text(last) : std::string(), yaml_text(spread));
     };
     result.text = text_with(sustained_without_runs(library, data.gpu, own));
     if (data.experiments.empty()) return result;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "sim/interchange/samples.hpp"
 #include "sim/study/fit_collectives.hpp"
 
 #include <string>
@@ -14,13 +15,17 @@ struct MeasuredData {
     std::string gemm_origin, attention_origin;  ///< names of the files, for the sources
     std::vector<CollectiveSample> collectives;  ///< of any GPU: a family is fitted together
     std::string collective_origin;
+    std::vector<SampledCollective> microkernels;  ///< of our own program, on this machine
+    std::string microkernel_origin;
+    std::string nvlink;        ///< of one GPU of the machine; "" on a CPU
+    std::string device, date;  ///< of the last samples file: "NVIDIA GB200", "2026-11-24"
     std::vector<std::string> experiments;  ///< files whose published runs `sustained` is fitted to
     std::vector<std::string> notes;        ///< what was left aside, for stderr
 };
 
-/// Reads the tables in files and folders, and notes the experiments there: YAML with `systems`, or
-/// with `experiments`, which names some of the library. `gpu` chooses where they hold several, and
-/// names the GPU of tables without the column.
+/// Reads the tables and samples in files and folders, and notes the experiments there: YAML with
+/// `systems`, or with `experiments`, which names some of the library. `gpu` chooses where they hold
+/// several, and names the GPU of tables without the column.
 MeasuredData read_measured_data(std::vector<std::string> const& paths,
                                 Library const& library,
                                 std::string const& gpu);
@@ -37,7 +42,7 @@ struct Calibration {
 };
 
 /// Fits a GPU's profile. Sections without rows stay as the shipped profile of that GPU has them;
-/// where it has none, its sister's fill them.
+/// where it has none, its sister's fill them. A CPU's has one section, `microkernels`.
 Calibration calibrate_profile(MeasuredData const& data, Library const& library);
 
 }  // namespace nvl72

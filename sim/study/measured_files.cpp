@@ -4,6 +4,7 @@
 #include "sim/interchange/collective_table.hpp"
 #include "sim/interchange/kernel_table.hpp"
 #include "sim/interchange/log_folder.hpp"
+#include "sim/interchange/samples.hpp"
 
 #include <algorithm>
 #include <filesystem>
@@ -17,8 +18,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view expected_content =
-    "a table of kernels or collectives (CSV), an nccl-tests log, an experiment (YAML), or a folder "
-    "of these";
+    "a table of kernels or collectives (CSV), an nccl-tests log, samples of nvl72-measure, an "
+    "experiment (YAML), or a folder of these";
 
 bool is_yaml(fs::path const& file) { return file.extension() == ".yaml"; }
 
@@ -35,6 +36,7 @@ std::optional<MeasuredFileKind> kind_of_table(CsvTable const& table) {
 }
 
 MeasuredFile given_file(std::string const& path) {
+    if (is_samples_file(path)) return {path, MeasuredFileKind::samples};
     if (is_yaml(path)) return {path, MeasuredFileKind::experiments};
     if (is_nccl_log(path)) return {path, MeasuredFileKind::log};
     auto const table = CsvTable::load(path);
@@ -63,6 +65,8 @@ public:
                 enter(path);
             } else if (path.extension() == ".csv") {
                 add_table(path.string());
+            } else if (is_samples_file(path.string())) {
+                found_.push_back({path.string(), MeasuredFileKind::samples});
             } else if (is_yaml(path) && holds_runs(path)) {
                 found_.push_back({path.string(), MeasuredFileKind::experiments});
             }

@@ -8,7 +8,7 @@
 namespace nvl72 {
 
 /// What a file or folder of measurements holds, seen from its content.
-enum class MeasuredFileKind { kernels, collectives, log, log_folder, experiments };
+enum class MeasuredFileKind { kernels, collectives, log, log_folder, experiments, samples };
 
 struct MeasuredFile {
     std::string path;
@@ -16,9 +16,10 @@ struct MeasuredFile {
 };
 
 /// Paths as given; of folders what lies in and under them, in order of its path: tables (CSV),
-/// experiments and lists of them (YAML), and folders of nccl-tests logs with an INDEX.csv as one.
-/// Tables in folders that hold no measurements we read are named in `notes`; a file given by name
-/// is an error then, as are a path that is not there and a folder without anything.
+/// experiments and lists of them (YAML), samples of nvl72-measure (HDF5), and folders of nccl-tests
+/// logs with an INDEX.csv as one. Tables in folders that hold no measurements we read are named in
+/// `notes`; a file given by name is an error then, as are a path that is not there and a folder
+/// without anything.
 std::vector<MeasuredFile> measured_files(std::vector<std::string> const& paths,
                                          std::vector<std::string>& notes);
 

@@ -1,6 +1,7 @@
 #include "sim/study/point.hpp"
 
 #include "sim/base/error.hpp"
+#include "sim/base/text.hpp"
 #include "sim/model/closed_form.hpp"
 
 #include <algorithm>
@@ -15,27 +16,6 @@ namespace {
 
 constexpr double none = std::numeric_limits<double>::quiet_NaN();
 constexpr double bytes_per_gib = 1073741824.0;
-
-/// The profile that prices `gpu`: one the user gave for it, else the shipped one of its name.
-std::pair<Profile, std::string> profile_of(std::string const& gpu,
-                                           Place const& asked,
-                                           Library const& library,
-                                           std::vector<std::string> const& calibrations,
-                                           Trail* trail) {
-    for (std::string const& file : calibrations) {
-        Place const place{"--calibration", 0, ""};
-        Profile profile = load_profile(library, file, place);
-        if (profile.gpu == gpu) return {load_profile(library, file, place, trail), file};
-    }
-    auto const shipped = library.names("calibration");
-    if (std::ranges::find(shipped, gpu) == shipped.end()) {
-        fail(asked, fmt::format("no calibration for its GPU {}", gpu),
-             fmt::format("configs/calibration/{}.yaml, such as {{gpu: {}, scaled_from: h100}}, or "
-                         "--calibration FILE",
-                         gpu, gpu));
-    }
-    return {load_profile(library, gpu, asked, trail), gpu};
-}
 
 /// Dense peak of the precision that the blocks' GEMMs run in; what MFU is measured against.
 FlopsPerSecond peak_of(GpuSpec const& gpu, Precision precision, Place const& asked) {
@@ -127,9 +107,54 @@ StepResult simulate(LoadedPoint const& point, std::function<void(double)> const&
 
 }  // namespace
 
+std::pair<Profile, std::string> profile_of(Fabric const& fabric,
+                                           Place const& asked,
+                                           Library const& library,
+                                           GivenProfiles const& given,
+                                           Trail* trail) {
+    Place const place{"--calibration", 0, ""};
+    std::string const& gpu = fabric.gpu().name;
+    for (std::string const& file : given.files) {
+        if (load_profile(library, file, place).gpu == gpu) {
+            return {load_profile(library, file, place, trail), file};
+        }
+    }
+    if (given.allow_mismatch && !given.files.empty()) {
+        return {load_profile(library, given.files.front(), place, trail), given.files.front()};
+    }
+    if (fabric.cluster().threads()) {
+        throw ConfigError(
+            fmt::format("--calibration: missing for {}, of which nothing is known "
+                        "before it is measured (expected FILE of nvl72sim calibrate "
+                        "--device host -o FILE)",
+                        fabric.cluster().name));
+    }
+    auto const shipped = library.names("calibration");
+    if (std::ranges::find(shipped, gpu) == shipped.end()) {
+        fail(asked, fmt::format("no calibration for its GPU {}", gpu),
+             fmt::format("configs/calibration/{}.yaml, such as {{gpu: {}, scaled_from: h100}}, or "
+                         "--calibration FILE",
+                         gpu, gpu));
+    }
+    return {load_profile(library, gpu, asked, trail), gpu};
+}
+
+void expect_used(GivenProfiles const& given,
+                 Library const& library,
+                 std::vector<std::string> const& gpus) {
+    for (std::string const& file : given.files) {
+        auto const gpu = load_profile(library, file, {"--calibration", 0, ""}).gpu;
+        if (given.allow_mismatch || std::ranges::find(gpus, gpu) != gpus.end()) continue;
+        throw ConfigError(
+            fmt::format("--calibration: {} is written for {} (expected a profile of "
+                        "{}, or --allow-mismatch)",
+                        file, gpu, join(gpus, " or ")));
+    }
+}
+
 LoadedPoint load_point(Point const& point,
                        Library const& library,
-                       std::vector<std::string> const& calibrations,
+                       GivenProfiles const& given,
                        Trail* trail) {
     SystemSpec const& system = point.system;
     auto const file = [&](std::string const& kind, Placed<std::string> const& name) {
@@ -144,8 +169,13 @@ LoadedPoint load_point(Point const& point,
                        {},
                        {},
                        {}};
-    std::tie(loaded.profile, loaded.profile_name) = profile_of(
-        loaded.fabric.gpu().name, system.cluster.name_place, library, calibrations, trail);
+    std::tie(loaded.profile, loaded.profile_name) =
+        profile_of(loaded.fabric, system.cluster.name_place, library, given, trail);
+    if (!loaded.profile.gemm) {
+        fail(system.cluster.name_place,
+             fmt::format("{}, whose calibration prices no GEMM", system.cluster.name),
+             "a cluster of GPUs: a CPU's threads only try collectives");
+    }
     loaded.recipe = load_recipe(file("recipes", system.recipe), trail);
     loaded.precision = policy_of(loaded.recipe, system.precision.value, system.precision.place);
     peak_of(loaded.fabric.gpu(), loaded.precision.linear, system.precision.place);

@@ -9,6 +9,7 @@
 
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace nvl72 {
@@ -26,11 +27,24 @@ struct LoadedPoint {
     std::string profile_name;
 };
 
-/// Loads what a point names. `calibrations` are files that replace the shipped profile of their
-/// GPU; `trail` collects every value with its source.
+/// The profile that prices a cluster's GPU and its name or file: one that was given for it, else
+/// the shipped one of its name. `asked` is where the cluster was named.
+std::pair<Profile, std::string> profile_of(Fabric const& fabric,
+                                           Place const& asked,
+                                           Library const& library,
+                                           GivenProfiles const& given,
+                                           Trail* trail = nullptr);
+
+/// Throws ConfigError for a profile that was given and is written for none of `gpus`, which would
+/// be silently ignored; unless mismatches are allowed.
+void expect_used(GivenProfiles const& given,
+                 Library const& library,
+                 std::vector<std::string> const& gpus);
+
+/// Loads what a point names. `trail` collects every value with its source.
 LoadedPoint load_point(Point const& point,
                        Library const& library,
-                       std::vector<std::string> const& calibrations,
+                       GivenProfiles const& given,
                        Trail* trail = nullptr);
 
 /// A simulated point: its row of /sweep and the step behind it.

@@ -227,6 +227,9 @@ RunResult run_experiment(Experiment const& experiment,
     for (Point const& point : experiment.points) {
         points.push_back(load_point(point, library, options.calibrations));
     }
+    std::vector<std::string> gpus;
+    for (auto const& point : points) gpus.push_back(point.fabric.gpu().name);
+    expect_used(options.calibrations, library, unique_names(std::move(gpus)));
     auto const simulated = simulate_all(points, options);
 
     RunResult result;

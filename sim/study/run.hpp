@@ -24,7 +24,7 @@ struct EnumNames<TraceLevel> {
 struct RunOptions {
     TraceLevel trace = TraceLevel::ops;
     int threads = 1;
-    std::vector<std::string> calibrations;  ///< profiles that replace the shipped ones of their GPU
+    GivenProfiles calibrations;
     std::string program_version;
     /// Told the finished share of all points; called from one thread at a time.
     std::function<void(double)> progress;

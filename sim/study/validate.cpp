@@ -172,6 +172,11 @@ private:
             case MeasuredFileKind::log:
                 if (wants(ValidationKind::collectives)) add_log(file.path);
                 break;
+            case MeasuredFileKind::samples:
+                result_.notes.push_back(file.path +
+                                        ": samples of one machine, left aside (nvl72sim calibrate "
+                                        "--compare PROFILE --from them judges them)");
+                break;
             case MeasuredFileKind::experiments:
                 // The shipped ones are all walked anyhow.
                 if (!request_.measurements.empty() && wants(ValidationKind::training)) {

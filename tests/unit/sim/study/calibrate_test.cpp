@@ -74,8 +74,8 @@ TEST(Calibrate, SectionsWithoutRowsStayAsShipped) {
     std::ofstream(file) << calibrate_profile(data, library).text;
     auto const mine = load_profile(library, file);
     auto const shipped = load_profile(library, "h100");
-    EXPECT_EQ(mine.gemm.precisions.size(), 1U);
-    EXPECT_EQ(mine.attention.precisions.size(), shipped.attention.precisions.size());
+    EXPECT_EQ(mine.gemm->precisions.size(), 1U);
+    EXPECT_EQ(mine.attention->precisions.size(), shipped.attention->precisions.size());
     EXPECT_EQ(mine.collectives.has_value(), shipped.collectives.has_value());
     Attention attention;
     EXPECT_EQ(cost(mine, attention, Load::burst).time, cost(shipped, attention, Load::burst).time);

@@ -1,0 +1,243 @@
+#include "sim/study/fit_microkernels.hpp"
+
+#include "sim/cost/microkernel_cost.hpp"
+#include "sim/interchange/measured_collective.hpp"
+#include "sim/study/section_fit.hpp"
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <tuple>
+
+namespace nvl72 {
+
+namespace {
+
+using Branch = MicrokernelBranch;
+using Knob = section_fit::Knob<Branch>;
+using Row = section_fit::Row<Collective>;
+using BranchKey = std::pair<CollectiveOp, CollectiveAlgorithm>;
+
+constexpr std::size_t rows_per_constant = 3;
+
+double seconds_of(Branch const& branch, Collective const& query) {
+    auto const terms =
+        microkernel_terms(branch, query.shape.ranks, static_cast<double>(query.size.count));
+    return terms.latency + terms.transfer;
+}
+
+template <class Of>
+std::size_t distinct(std::vector<Row> const& rows, Of of) {
+    std::set<std::int64_t> values;
+    for (auto const& row : rows) values.insert(of(row.kernel));
+    return values.size();
+}
+
+std::int64_t ranks_of(Collective const& query) { return query.shape.ranks; }
+std::int64_t size_of(Collective const& query) { return query.size.count; }
+
+/// The constants that these rows determine, starting at what the smallest and the largest say.
+std::vector<Knob> knobs_of(Branch const& branch, std::vector<Row> const& rows) {
+    auto const by_size = [](Row const& a, Row const& b) { return a.kernel.size < b.kernel.size; };
+    auto const ends = std::ranges::minmax_element(rows, by_size);
+    auto const steps = [&](Collective const& query) {
+        return microkernel_steps(branch.algorithm, query.shape.ranks);
+    };
+    double const step = ends.min->seconds / static_cast<double>(steps(ends.min->kernel));
+    double const bandwidth = microkernel_wire(branch.algorithm, ends.max->kernel.shape.ranks) *
+                             static_cast<double>(ends.max->kernel.size.count) / ends.max->seconds;
+    std::vector<Knob> knobs{{"step", Dimension::seconds, step, 1e-10, 1,
+                             [](Branch& b) -> double& { return b.step.count; }},
+                            {"bandwidth", Dimension::bytes_per_second, bandwidth, 1e6, 1e14,
+                             [](Branch& b) -> double& { return b.bandwidth.count; }}};
+    auto const room = [&](std::size_t more) {
+        return rows.size() >= rows_per_constant * (knobs.size() + more);
+    };
+    if (distinct(rows, steps) > 1 && room(1)) {
+        knobs.push_back({"base", Dimension::seconds, step / 2, 1e-10, 1,
+                         [](Branch& b) -> double& { return b.base.count; }});
+    }
+    if (distinct(rows, size_of) >= 4 && room(2)) {
+        knobs.push_back({"small_bandwidth", Dimension::bytes_per_second, bandwidth, 1e6, 1e14,
+                         [](Branch& b) -> double& { return b.small_bandwidth->count; }});
+        knobs.push_back({"knee", Dimension::bytes, 1e6, 1e3, 1e9,
+                         [](Branch& b) -> double& { return b.knee.count; }});
+    }
+    if (distinct(rows, ranks_of) > 1 && room(1)) {
+        knobs.push_back({"copies", Dimension::number, 0.1, 1e-3, 16,
+                         [](Branch& b) -> double& { return b.copies; }});
+    }
+    return knobs;
+}
+
+bool has(std::vector<Knob> const& knobs, std::string_view key) {
+    return std::ranges::any_of(knobs, [&](Knob const& knob) { return knob.key == key; });
+}
+
+/// Sizes by rank count, equal ones together.
+Value regions(std::vector<Row> const& rows) {
+    std::map<std::int64_t, std::set<std::int64_t>> sizes_of;
+    for (auto const& row : rows) sizes_of[ranks_of(row.kernel)].insert(size_of(row.kernel));
+    std::map<std::set<std::int64_t>, std::vector<std::string>> ranks;
+    for (auto const& entry : sizes_of) ranks[entry.second].push_back(std::to_string(entry.first));
+    Value list;
+    list.kind = Value::Kind::list;
+    list.source = "derived: the measured points";
+    for (auto const& entry : ranks) {
+        std::vector<std::string> sizes;
+        sizes.reserve(entry.first.size());
+        for (auto const size : entry.first) sizes.push_back(std::to_string(size));
+        Value region;
+        put(region, "ranks", leaf_list(entry.second));
+        put(region, "sizes", leaf_list(sizes));
+        list.items.push_back(std::move(region));
+    }
+    return list;
+}
+
+std::string part_name(BranchKey const& key) { return branch_name(key.first, key.second); }
+
+/// One branch, fitted and judged.
+struct FittedBranch {
+    Value yaml;
+    SectionFit fit;
+};
+
+FittedBranch fit_branch(BranchKey const& key,
+                        std::vector<Row> const& rows,
+                        MicrokernelSetting const& setting) {
+    Branch branch;
+    branch.op = key.first;
+    branch.algorithm = key.second;
+    branch.knee = BufferSize{1e6};
+    auto const knobs = knobs_of(branch, rows);
+    if (has(knobs, "small_bandwidth")) branch.small_bandwidth = BytesPerSecond{};
+    section_fit::SecondsOf<Branch, Collective> const seconds = seconds_of;
+    SectionFit fit{"microkernels", part_name(key), rows.size(), knobs.size(), {}, "", {}, {}, {},
+                   setting.origin};
+    auto const unseen = section_fit::predict_unseen(branch, knobs, rows, seconds);
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+        section_fit::add_unseen(fit, rows[i], unseen.inside[i], unseen.outside[i]);
+    }
+    if (!fit.inside.empty()) fit.left_out = section_fit::errors_inside(fit);
+    branch = section_fit::fit_section(branch, knobs, rows, seconds);
+    fit.in_sample =
+        errors_of(section_fit::measured(rows), section_fit::predict(branch, rows, seconds));
+    auto const& worst = rows[fit.in_sample.worst_row].kernel;
+    fit.worst_at =
+        fmt::format("{} of {}, {} bytes", name_of(worst.op), worst.shape.ranks, worst.size.count);
+    FittedBranch done;
+    section_fit::put_knobs(done.yaml, branch, knobs, section_fit::source_text(fit));
+    put(done.yaml, "measured", regions(rows));
+    done.fit = std::move(fit);
+    return done;
+}
+
+/// The rows that can be fitted, by branch; the sizes of a branch numbered in ascending order.
+std::map<BranchKey, std::vector<Row>> rows_by_branch(std::vector<SampledCollective> const& samples,
+                                                     std::vector<std::string>& notes) {
+    std::map<BranchKey, std::vector<Row>> branches;
+    std::map<std::string, std::size_t> aside;
+    for (auto const& [query, seconds] : microkernel_rows(samples, &aside)) {
+        branches[{query.op, algorithm_of(query)}].push_back({query, seconds, 0, 0});
+    }
+    for (auto const& entry : aside) {
+        notes.push_back(fmt::format("microkernels: {} rows of {} left aside: no branch prices them",
+                                    entry.second, entry.first));
+    }
+    for (auto& entry : branches) {
+        std::set<std::int64_t> sizes;
+        for (auto const& row : entry.second) sizes.insert(size_of(row.kernel));
+        for (auto& row : entry.second) {
+            row.shape = static_cast<std::size_t>(
+                std::distance(sizes.begin(), sizes.find(size_of(row.kernel))));
+        }
+        section_fit::mark_largest(
+            entry.second, [](Collective const& q) { return static_cast<double>(size_of(q)); });
+    }
+    return branches;
+}
+
+std::string wiring_of(std::vector<SampledCollective> const& samples, std::string const& origin) {
+    std::set<std::string> wirings;
+    for (auto const& sample : samples) {
+        if (sample.suite == "microkernel") wirings.insert(sample.wiring);
+    }
+    auto const words = ValueType<MicrokernelWiring>::words();
+    if (wirings.size() != 1 || std::ranges::find(words, *wirings.begin()) == words.end()) {
+        std::string found;
+        for (auto const& word : wirings) found += (found.empty() ? "" : ", ") + word;
+        throw ConfigError(
+            fmt::format("{}: microkernels of wiring {} (expected one of {} in all files)", origin,
+                        found, ValueType<MicrokernelWiring>::expects()));
+    }
+    return *wirings.begin();
+}
+
+}  // namespace
+
+std::vector<std::pair<Collective, double>> microkernel_rows(
+    std::vector<SampledCollective> const& samples, std::map<std::string, std::size_t>* aside) {
+    std::vector<std::pair<Collective, double>> rows;
+    for (auto const& sample : samples) {
+        if (sample.suite != "microkernel" || sample.in_place != 0) continue;
+        auto const op = collective_op(sample.op);
+        auto const algorithm = microkernel_named(sample.algorithm, sample.protocol);
+        if (!op || !algorithm || !microkernel_does(*algorithm, *op) || sample.ranks < 2) {
+            if (aside != nullptr) {
+                ++(*aside)[fmt::format("{} {} {}", sample.op, sample.algorithm, sample.protocol)];
+            }
+            continue;
+        }
+        Collective query;
+        query.op = *op;
+        query.algorithm = static_cast<std::uint8_t>(*algorithm);
+        query.size = Bytes{sample.bytes};
+        query.bytes_per_element = 4;
+        query.shape.ranks = query.shape.ranks_per_domain = sample.ranks;
+        rows.emplace_back(query, sample.seconds);
+    }
+    return rows;
+}
+
+std::optional<CollectiveAlgorithm> microkernel_named(std::string const& algorithm,
+                                                     std::string const& protocol) {
+    std::string name = algorithm + "-" + protocol;
+    std::ranges::replace(name, '_', '-');
+    if (name == "ring-ll") name = name_of(CollectiveAlgorithm::micro_ring_ll);
+    auto const words = ValueType<CollectiveAlgorithm>::words();
+    auto const found = std::ranges::find(words, name);
+    if (found == words.end()) return std::nullopt;
+    auto const row = static_cast<CollectiveAlgorithm>(found - words.begin());
+    return is_microkernel(row) ? std::optional(row) : std::nullopt;
+}
+
+FittedMicrokernels fit_microkernels(std::vector<SampledCollective> const& samples,
+                                    MicrokernelSetting const& setting) {
+    FittedMicrokernels result;
+    auto const branches = rows_by_branch(samples, result.notes);
+    Value branch_map;
+    for (auto const& entry : branches) {
+        if (distinct(entry.second, size_of) < 2) {
+            result.notes.push_back(
+                fmt::format("microkernels: {} has one size, which tells no "
+                            "bandwidth: left aside",
+                            part_name(entry.first)));
+            continue;
+        }
+        auto fitted = fit_branch(entry.first, entry.second, setting);
+        put(branch_map, part_name(entry.first), std::move(fitted.yaml));
+        result.section.fits.push_back(std::move(fitted.fit));
+    }
+    if (!branch_map.is_map()) return result;
+    auto& yaml = result.section.yaml;
+    put(yaml, "wiring",
+        leaf(wiring_of(samples, setting.origin), "measured: wiring of " + setting.origin));
+    if (!setting.nvlink.empty()) {
+        put(yaml, "nvlink", leaf(setting.nvlink, "published: the cluster measured on"));
+    }
+    put(yaml, "branches", branch_map);
+    return result;
+}
+
+}  // namespace nvl72

@@ -1,0 +1,148 @@
+"""From measuring this machine's CPU to predicting its collectives, as a user does it."""
+
+import csv
+import io
+import os
+import signal
+import subprocess
+import tempfile
+import time
+import unittest
+
+PROGRAM = os.environ["NVL72SIM"]
+ROOT = os.environ.get("NVL72_SOURCE_DIR") or os.path.abspath(
+    os.path.join(os.path.dirname(__file__), "..", ".."))
+MEASURE = os.environ.get("NVL72_MEASURE") or os.path.join(os.path.dirname(PROGRAM),
+                                                           "nvl72-measure")
+HAVE_MEASURE = os.access(MEASURE, os.X_OK)
+QUICK = "--quick --only collectives --ranks 2 -b 4K -e 64K -f 4 --blocks 2 --warmup 2 --iterations 3"
+
+
+def simulate(*arguments, folder=ROOT, **environment):
+    return subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, check=False,
+                          cwd=folder, env={**os.environ, **environment}, timeout=300)
+
+
+class HostCalibration(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.mkdtemp()
+
+    def refused(self, *arguments, **environment):
+        done = simulate(*arguments, folder=self.folder, **environment)
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertEqual(done.stdout, "")
+        lines = done.stderr.strip().splitlines()
+        self.assertEqual(len(lines), 1, done.stderr)
+        self.assertEqual(os.listdir(self.folder), [])
+        return lines[0]
+
+    @unittest.skipUnless(HAVE_MEASURE, "nvl72-measure is not built")
+    def test_measures_fits_and_predicts_from_one_folder(self):
+        done = simulate("calibrate", "--device", "host", "--measure", QUICK, "-o", "host.yaml",
+                        "--format", "csv", folder=self.folder)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(sorted(os.listdir(self.folder)), ["host.samples.h5", "host.yaml"])
+        parts = [row["part"] for row in csv.DictReader(io.StringIO(done.stdout))]
+        self.assertIn("all_reduce one-shot-ll", parts)
+
+        done = simulate("collective", "--cluster", "localhost", "--calibration", "host.yaml",
+                        "--op", "all_reduce", "--gpus", "2", "-b", "4K", "-e", "64K", "-f", "4",
+                        "--format", "csv", folder=self.folder)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        rows = list(csv.DictReader(io.StringIO(done.stdout)))
+        self.assertEqual([int(row["size_bytes"]) for row in rows], [4096, 16384, 65536])
+        times = [float(row["time_us"]) for row in rows]
+        self.assertGreater(min(times), 0)
+        self.assertEqual({row["basis"] for row in rows}, {"on-grid"})
+
+        forced = simulate("collective", "--cluster", "localhost", "--calibration", "host.yaml",
+                          "--op", "all_reduce", "--gpus", "2", "-b", "4K", "-e", "64K", "-f", "4",
+                          "--algorithm", "one-shot-ll", "--format", "csv", folder=self.folder)
+        slower = [float(row["time_us"]) for row in csv.DictReader(io.StringIO(forced.stdout))]
+        self.assertTrue(all(a <= b for a, b in zip(times, slower)), (times, slower))
+
+        again = simulate("calibrate", "--from", "host.samples.h5", "-o", "again.yaml",
+                         folder=self.folder)
+        self.assertEqual(again.returncode, 0, again.stderr)
+        with open(os.path.join(self.folder, "host.yaml"), encoding="utf-8") as first, \
+                open(os.path.join(self.folder, "again.yaml"), encoding="utf-8") as second:
+            self.assertEqual(first.read(), second.read())
+
+        compared = simulate("calibrate", "--compare", "host.yaml", "--from", "host.samples.h5",
+                            folder=self.folder)
+        self.assertEqual(compared.returncode, 0, compared.stderr)
+        self.assertIn("parts differ from host.yaml", compared.stdout)
+
+        other = simulate("collective", "--cluster", "hgx-h100", "--calibration", "host.yaml",
+                         "--op", "all_reduce", folder=self.folder)
+        self.assertEqual(other.returncode, 2)
+        self.assertIn("host.yaml is written for localhost (expected a profile of h100, or "
+                      "--allow-mismatch)", other.stderr)
+
+    def test_localhost_without_a_profile_names_the_command(self):
+        line = self.refused("collective", "--cluster", "localhost", "--op", "all_reduce",
+                            "--gpus", "2")
+        self.assertIn("nvl72sim calibrate --device host -o FILE", line)
+
+    def test_a_missing_program_says_how_to_build_it(self):
+        self.assertIn("is no program", self.refused("calibrate", "--device", "host", "-o", "x.yaml",
+                                                    NVL72_MEASURE="/nowhere/nvl72-measure"))
+
+    def test_words_that_do_not_go_together(self):
+        for arguments in (["--device", "gpu", "-o", "x.yaml"], ["--device", "host"],
+                          ["--from", "x.h5", "--measure", "--quick", "-o", "x.yaml"],
+                          ["--device", "host", "--compare", "h100"],
+                          ["--from", "absent.h5", "-o", "x.yaml"]):
+            with self.subTest(arguments):
+                self.refused("calibrate", *arguments)
+
+    @unittest.skipUnless(HAVE_MEASURE, "nvl72-measure is not built")
+    def test_exit_codes_and_interrupts_pass_through(self):
+        done = simulate("calibrate", "--device", "host", "--measure", "--blocks 0", "-o", "x.yaml",
+                        folder=self.folder)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("--blocks: 0", done.stderr)
+        with subprocess.Popen([PROGRAM, "calibrate", "--device", "host", "-o", "x.yaml"],
+                              cwd=self.folder, stderr=subprocess.PIPE) as running:
+            time.sleep(2)
+            running.send_signal(signal.SIGTERM)
+            running.communicate(timeout=120)
+            self.assertEqual(running.returncode, 130)
+        self.assertEqual(os.listdir(self.folder), [])
+
+    def test_topo_says_what_localhost_is(self):
+        done = simulate("topo", "localhost", "--format", "csv")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("share one memory", done.stdout)
+
+    def test_training_on_localhost_is_refused(self):
+        done = simulate("run", "configs/experiments/llama405b-hopper-vs-nvl72.yaml",
+                        "systems[0].cluster.name=localhost", "systems[0].cluster.gpus=2", "-o",
+                        os.path.join(self.folder, "x.h5"))
+        self.assertEqual(done.returncode, 2, done.stderr)
+
+
+class Calibrations(unittest.TestCase):
+    def test_list_says_where_numbers_come_from(self):
+        done = simulate("list", "calibrations", "--format", "csv")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        rows = {row["name"]: row for row in csv.DictReader(io.StringIO(done.stdout))}
+        self.assertEqual(rows["h100"]["kind"], "fitted from published")
+        self.assertGreater(int(rows["h100"]["rows"]), 1000)
+        self.assertGreater(int(rows["h100"]["constants"]), 20)
+        self.assertGreater(float(rows["h100"]["worst"]), float(rows["h100"]["median"]))
+        self.assertEqual(rows["h200"]["kind"], "scaled from h100")
+
+    def test_a_profile_of_another_gpu_is_refused(self):
+        done = simulate("collective", "--cluster", "hgx-h100", "--op", "all_reduce",
+                        "--calibration", "b200")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("b200 is written for b200 (expected a profile of h100, or --allow-mismatch)",
+                      done.stderr)
+        done = simulate("collective", "--cluster", "hgx-h100", "--op", "all_reduce",
+                        "--calibration", "b200", "--allow-mismatch")
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
