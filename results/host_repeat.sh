@@ -8,7 +8,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 build=$(realpath "${1:-build/release}")
-options="--only collectives --ranks 2 -b 4K -e 4M -f 4 --blocks 5"
+options="--quick --only collectives --ranks 2 -b 4K -e 4M -f 4 --blocks 5"
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 

@@ -59,6 +59,14 @@ double median(std::vector<double> values) {
 bool collective(PartKey const& key) { return !key.op.empty(); }
 
 constexpr std::array rules{
+    Rule{[](PartKey const& key, Judged const&, double ratio) {
+             return key.part.starts_with("microkernels ") && ratio > 1;
+         },
+         "other work on the machine, or lower clocks; measure again when it is quiet"},
+    Rule{[](PartKey const& key, Judged const&, double) {
+             return key.part.starts_with("microkernels ");
+         },
+         "the profile was measured on a busier machine, or at lower clocks"},
     Rule{[](PartKey const& key, Judged const&, double) { return key.range == SizeRange::small; },
          "launch mode: eager, graph and one process a GPU differ below 1 MiB; compare equal with "
          "equal"},

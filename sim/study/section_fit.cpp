@@ -21,7 +21,12 @@ void put_spread(Value& spread, SectionFit const& fit) {
     constexpr std::size_t rows_least = 3;
     if (fit.inside.size() < rows_least && fit.outside.size() < rows_least) return;
     auto const pair = [](std::vector<UnseenRow> const& rows, std::string const& source) {
-        Spread const found = spread_of(rows);
+        Spread found = spread_of(rows);
+        constexpr double printed = 0.001;  // a perfect fit keeps a width that its digits show
+        if (found.high - found.low < 2 * printed) {
+            found.low -= printed;
+            found.high += printed;
+        }
         return leaf_list({fmt::format("{:.3f}", found.low), fmt::format("{:.3f}", found.high)},
                          source);
     };

@@ -119,8 +119,8 @@ TEST(Calibrate, BadInputSaysWhatIsMissing) {
               }),
               empty +
                   ": nothing measured in this folder (expected a table of kernels or "
-                  "collectives (CSV), an nccl-tests log, an experiment (YAML), or a folder of "
-                  "these)");
+                  "collectives (CSV), an nccl-tests log, samples of nvl72-measure, an "
+                  "experiment (YAML), or a folder of these)");
     EXPECT_EQ(message_of([&] {
                   (void)read_measured_data({"/no/such"}, Library(NVL72_SOURCE_DIR "/configs"), "");
               }),
@@ -129,7 +129,7 @@ TEST(Calibrate, BadInputSaysWhatIsMissing) {
                   (void)read_measured_data(file("empty.csv"), Library(NVL72_SOURCE_DIR "/configs"),
                                            "h100");
               }),
-              "--from: no GEMM, context attention or collective rows");
+              "--from: no GEMM, context attention or collective rows, and no samples");
     EXPECT_EQ(message_of([&] {
                   (void)read_measured_data(file("two.csv"), Library(NVL72_SOURCE_DIR "/configs"),
                                            "");
