@@ -27,6 +27,7 @@ void Sharing::collect(std::uint32_t resource) {
     } else {
         for (Entry const& entry : pools_[resource].entries) reach(entry.slot);
     }
+    // NOLINTNEXTLINE(modernize-loop-convert): reach() may add to resources_
     for (std::size_t i = 0; i < resources_.size(); ++i) {
         for (Entry const& entry : pools_[resources_[i]].entries) reach(entry.slot);
     }

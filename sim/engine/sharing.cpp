@@ -16,7 +16,7 @@ namespace {
 std::uint64_t levels(double share) {
     if (!(share < 1.5)) return 2 * full_level;  // more than a whole resource: never reached
     auto const bits = std::bit_cast<std::uint64_t>(share * (1 + 0x1p-50));
-    double const kept = std::bit_cast<double>(bits & ~0xfffULL);
+    auto const kept = std::bit_cast<double>(bits & ~0xfffULL);
     return std::max<std::uint64_t>(1, static_cast<std::uint64_t>(kept * full_level));
 }
 

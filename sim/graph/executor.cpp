@@ -76,7 +76,7 @@ private:
         execution_.start[task.value] = engine_.now();
 
         TaskTime const& time = times_[graph_.tasks()[task.value].cost.value];
-        double const work = static_cast<double>(time.work.count);
+        auto const work = static_cast<double>(time.work.count);
         uses_.clear();
         if (work > 0) {
             for (Traffic const& traffic : graph_.traffic(task)) {

@@ -73,7 +73,7 @@ public:
         return streams_[tasks_[task.value].stream.value].who;
     }
     /// "stage 3 compute: forward, micro-batch 7, chunk 0"
-    [[nodiscard]] std::string describe(TaskId task) const;
+    [[nodiscard]] std::string describe(TaskId id) const;
 
 private:
     friend class TaskGraphBuilder;

@@ -81,7 +81,7 @@ void check(Architecture const& a, std::function<Place(std::string const&)> const
 
 Architecture parse_own(std::string const& text, std::string const& file) {
     Value const root = parse_yaml(text, file);
-    Architecture architecture = read_spec<Architecture>(root, nullptr);
+    auto architecture = read_spec<Architecture>(root, nullptr);
     check(architecture, [&](std::string const& key) {
         auto const* given = root.find(key);
         return given != nullptr ? given->place : Place{file, 0, key};

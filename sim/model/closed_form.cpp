@@ -17,7 +17,7 @@ std::int64_t layer_matrix_parameters(Architecture const& a) {
     return attention_parameters(a) + ffn_parameters(a);
 }
 
-std::int64_t layer_norm_parameters(Architecture const& a) { return 2 * a.norm_vectors * a.hidden; }
+std::int64_t layer_norm_parameters(Architecture const& a) { return a.hidden * 2 * a.norm_vectors; }
 
 Parameters parameters_of(Architecture const& a) {
     Parameters p;
@@ -48,7 +48,7 @@ Flops training_flops_per_token(Architecture const& a, std::int64_t sequence, boo
 }
 
 Bytes kv_bytes_per_token(Architecture const& a, std::int64_t bytes_per_element) {
-    return Bytes{2 * a.layers * a.kv_width() * bytes_per_element};
+    return Bytes{a.kv_width() * 2 * a.layers * bytes_per_element};
 }
 
 }  // namespace nvl72

@@ -52,7 +52,8 @@ Place Layout::place_of(std::string const& key) const {
 }
 
 Chunk const& Parallel::chunk(int stage, int virtual_stage) const {
-    return chunks.at(static_cast<std::size_t>(virtual_stage * pp + stage));
+    return chunks.at(static_cast<std::size_t>(virtual_stage) * static_cast<std::size_t>(pp) +
+                     static_cast<std::size_t>(stage));
 }
 
 std::vector<Chunk> Parallel::chunks_of(int stage) const {

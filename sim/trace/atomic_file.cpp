@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <utility>
 
 namespace nvl72 {
 
@@ -40,7 +41,7 @@ private:
 /// A file under a temporary name, removed unless it was renamed into place.
 class Temporary {
 public:
-    Temporary(fs::path const& folder, std::string const& target) : target_(target) {
+    Temporary(fs::path const& folder, std::string target) : target_(std::move(target)) {
         // Its own short name: one derived from the target could pass the system's length limit.
         for (int attempt = 0; attempt < 1000; ++attempt) {
             name_ = folder / (".nvl72-" + std::to_string(::getpid()) + "-" +

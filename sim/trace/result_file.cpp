@@ -77,8 +77,7 @@ void check_column(ResultTable const& table, ResultColumn const& column) {
         }
     }
     if (auto const* texts = std::get_if<std::vector<std::string>>(&column.values)) {
-        NVL72_EXPECT(std::all_of(texts->begin(), texts->end(), is_plain_text),
-                     where + "text holds no NUL");
+        NVL72_EXPECT(std::ranges::all_of(*texts, is_plain_text), where + "text holds no NUL");
     }
 }
 
