@@ -59,7 +59,37 @@ Basis basis_for(AttentionSection const& section, Attention const& attention) {
             basis.why.empty() ? "attention" + beyond.substr(1) : basis.why + beyond};
 }
 
+/// The row of a precision; of a mixed one the row it is like, with its own launch and queries.
+AttentionRow row_of(AttentionSection const& section, Attention const& attention) {
+    auto const name = attention_name(attention);
+    std::vector<std::string> known;
+    auto const find = [&](std::string const& wanted) -> AttentionRow const* {
+        for (auto const& entry : section.precisions) {
+            if (entry.first == wanted) return &entry.second;
+        }
+        return nullptr;
+    };
+    if (auto const* row = find(name)) return *row;
+    for (auto const& entry : section.precisions) known.push_back(entry.first);
+    for (auto const& entry : section.mixed) {
+        if (entry.first == name) {
+            AttentionRow row = *find(entry.second.like);
+            row.launch = entry.second.launch;
+            row.query_io = entry.second.query_io;
+            return row;
+        }
+        known.push_back(entry.first);
+    }
+    fail(section.place, fmt::format("no {} attention", name), join(known, " | "));
+}
+
 }  // namespace
+
+std::string attention_name(Attention const& attention) {
+    auto name = name_of(attention.precision);
+    if (attention.cache() == attention.precision) return name;
+    return fmt::format("{}_over_{}", name, name_of(attention.cache()));
+}
 
 section::Time attention_time(AttentionRow const& row,
                              int sms,
@@ -90,16 +120,7 @@ Cost attention_cost(AttentionSection const& section,
                     int sms,
                     double slowdown) {
     expect_sound(attention);
-    auto const name = name_of(attention.precision);
-    AttentionRow const* row = nullptr;
-    std::vector<std::string> known;
-    for (auto const& entry : section.precisions) {
-        if (entry.first == name) row = &entry.second;
-        known.push_back(entry.first);
-    }
-    if (row == nullptr)
-        fail(section.place, fmt::format("no {} attention", name), join(known, " | "));
-    auto time = attention_time(*row, sms, attention, slowdown);
+    auto time = attention_time(row_of(section, attention), sms, attention, slowdown);
     if (attention.backward) time.rest *= section.backward;
     return section::rounded(time, basis_for(section, attention));
 }
@@ -117,6 +138,15 @@ std::vector<Field<AttentionRow>> const& fields_of(AttentionRow const*) {
     return fields;
 }
 
+std::vector<Field<MixedAttention>> const& fields_of(MixedAttention const*) {
+    static std::vector<Field<MixedAttention>> const fields{
+        required("like", &MixedAttention::like, "precision whose kernel it runs"),
+        required("launch", &MixedAttention::launch, "time of the shortest attention"),
+        required("query_io", &MixedAttention::query_io, "rate of queries in and outputs out"),
+    };
+    return fields;
+}
+
 std::vector<Field<AttentionSection>> const& fields_of(AttentionSection const*) {
     static std::vector<Field<AttentionSection>> const fields{
         required("backward", &AttentionSection::backward, "backward over forward work"),
@@ -127,6 +157,7 @@ std::vector<Field<AttentionSection>> const& fields_of(AttentionSection const*) {
         required("kv_heads", &AttentionSection::kv_heads, "measured key and value heads"),
         required("head_dim", &AttentionSection::head_dim, "measured head dimensions"),
         required("precisions", &AttentionSection::precisions, "one row each"),
+        optional("mixed", &AttentionSection::mixed, "", "caches of another precision"),
     };
     return fields;
 }
@@ -147,6 +178,14 @@ void check(AttentionSection const& section) {
         section::check_positive(row.place, "kv_io", row.kv_io.count);
         section::check_positive(row.place, "kv_bytes", row.kv_bytes);
         if (row.tail < 0) fail(row.place, fmt::format("tail {}", row.tail), "0 or more");
+    }
+    for (auto const& entry : section.mixed) {
+        MixedAttention const& mixed = entry.second;
+        section::check_positive(mixed.place, "query_io", mixed.query_io.count);
+        auto const known = [&](auto const& row) { return row.first == mixed.like; };
+        if (std::ranges::none_of(section.precisions, known)) {
+            fail(mixed.place, fmt::format("like {}", mixed.like), "a key of precisions");
+        }
     }
 }
 

@@ -21,6 +21,18 @@ struct AttentionRow {
     double kv_bytes = 0;      ///< of one cached element
 };
 
+/// Context attention over a cache of another precision: the kernel of `like`, with a launch and
+/// queries and outputs of its own.
+struct MixedAttention {
+    Place place;
+    std::string like;
+    Seconds launch;
+    BytesPerSecond query_io;
+};
+
+/// "bf16", or "bf16_over_fp8" where the cache has another precision.
+std::string attention_name(Attention const& attention);
+
 /// Context attention of one GPU, fitted to kernel tables of causal attention.
 struct AttentionSection {
     Place place;
@@ -28,10 +40,12 @@ struct AttentionSection {
     section::Grid batch, query_tokens, heads, kv_heads, head_dim;
     section::Grid tokens;  ///< measured batch x query tokens
     std::vector<std::pair<std::string, AttentionRow>> precisions;
+    std::vector<std::pair<std::string, MixedAttention>> mixed;
     std::string scaled;  ///< "" or what it was scaled from
 };
 
 std::vector<Field<AttentionRow>> const& fields_of(AttentionRow const*);
+std::vector<Field<MixedAttention>> const& fields_of(MixedAttention const*);
 std::vector<Field<AttentionSection>> const& fields_of(AttentionSection const*);
 void check(AttentionSection const& section);
 

@@ -55,7 +55,9 @@ void check(Profile const& profile, Place const& place) {
         check(*profile.attention);
     }
     if (profile.memory) check(*profile.memory);
+    if (profile.generation) check(*profile.generation);
     if (profile.collectives) check(*profile.collectives);
+    if (profile.moe) check(*profile.moe);
     if (profile.microkernels) check(*profile.microkernels);
     check(profile.spread);
 }
@@ -90,8 +92,10 @@ std::vector<Field<ProfileFile>> const& fields_of(ProfileFile const*) {
         optional("gemm", &ProfileFile::gemm, "", "matrix products"),
         optional("attention", &ProfileFile::attention, "", "context attention"),
         optional("memory", &ProfileFile::memory, "", "elementwise and copy kernels"),
+        optional("generation", &ProfileFile::generation, "", "generation attention"),
         optional("collectives", &ProfileFile::collectives, "", "collectives"),
         optional("microkernels", &ProfileFile::microkernels, "", "our own collectives"),
+        optional("moe", &ProfileFile::moe, "", "MoE dispatch and combine"),
         optional("spread", &ProfileFile::spread, "", "how far measurements lie from the costs"),
     };
     return fields;
@@ -123,6 +127,36 @@ ProfileScale scale_between(GpuSpec const& from, GpuSpec const& to) {
     return scale;
 }
 
+namespace {
+
+/// Mixed attention reads at the new rate, where its kernel's precision was kept.
+void scale_mixed(AttentionSection& attention, double hbm) {
+    std::erase_if(attention.mixed, [&](auto const& mixed) {
+        return std::ranges::none_of(
+            attention.precisions, [&](auto const& row) { return row.first == mixed.second.like; });
+    });
+    for (auto& entry : attention.mixed) entry.second.query_io = entry.second.query_io * hbm;
+}
+
+/// Generation computes in BF16 whatever the cache holds. A GPU without FP8 keeps no FP8 cache.
+void scale_generation(GenerationSection& generation, ProfileScale& scale) {
+    double const* bf16 = ratio_of(scale, name_of(Precision::bf16));
+    NVL72_EXPECT(bf16 != nullptr, "every GPU computes in BF16");
+    bool const fp8 = ratio_of(scale, name_of(Precision::fp8)) != nullptr;
+    std::erase_if(generation.precisions, [&](auto const& row) {
+        return !fp8 && row.first.find(name_of(Precision::fp8)) != std::string::npos;
+    });
+    for (auto& entry : generation.precisions) {
+        for (auto* kernel : {&entry.second.grouped, &entry.second.per_head}) {
+            if (!*kernel) continue;
+            (*kernel)->rate = (*kernel)->rate * *bf16;
+            (*kernel)->hbm = (*kernel)->hbm * scale.hbm;
+        }
+    }
+}
+
+}  // namespace
+
 Profile derive_profile(Profile base, ProfileScale scale) {
     auto& gemm = base.gemm.value();
     auto& attention = base.attention.value();
@@ -144,9 +178,23 @@ Profile derive_profile(Profile base, ProfileScale scale) {
         scale_hbm(entry.second.query_io);
         scale_hbm(entry.second.kv_io);
     }
+    scale_mixed(attention, scale.hbm);
+    if (base.generation) {
+        scale_generation(*base.generation, scale);
+        base.generation->scaled = base.gpu;
+    }
     gemm.scaled = attention.scaled = memory.scaled = base.gpu;
     // NVLink and NICs are the cluster's: collectives follow its wiring, not these ratios.
     if (base.collectives) base.collectives->scaled = base.gpu;
+    if (base.moe) {
+        base.moe->scaled = base.gpu;
+        for (auto* kernels : {&base.moe->two_sided, &base.moe->one_sided}) {
+            if (!*kernels) continue;
+            for (auto& entry : (*kernels)->rows) {
+                if (entry.second.local) scale_hbm(*entry.second.local);
+            }
+        }
+    }
     base.microkernels.reset();
     return base;
 }
@@ -179,8 +227,10 @@ Profile load(
         }
         profile = derive_profile(base, scale);
     }
+    profile.place = file.place;
     profile.gpu = gpu.name;
     profile.sms = gpu.sms;
+    profile.l2 = gpu.l2;
     bool const is_gpu = gpu.architecture != GpuArchitecture::cpu;
     auto sustained = file.scaled_from ? std::optional(profile.sustained) : std::nullopt;
     take(sustained, file.sustained, is_gpu, file.place, "sustained");
@@ -188,7 +238,9 @@ Profile load(
     take(profile.gemm, file.gemm, is_gpu, file.place, "gemm");
     take(profile.attention, file.attention, is_gpu, file.place, "attention");
     take(profile.memory, file.memory, is_gpu, file.place, "memory");
+    take(profile.generation, file.generation, false, file.place, "generation");
     take(profile.collectives, file.collectives, false, file.place, "collectives");
+    take(profile.moe, file.moe, false, file.place, "moe");
     take(profile.microkernels, file.microkernels, !is_gpu, file.place, "microkernels");
     for (auto const& row : file.spread) {
         auto const same = std::ranges::find_if(
@@ -225,14 +277,20 @@ Profile load_profile(Library const& library,
 }
 
 Cost cost(Profile const& profile, Query const& query, Load load) {
-    double const slowdown = load == Load::sustained ? profile.sustained : 1;
+    bool const sustained = load == Load::sustained;
+    double const l2 = sustained ? 0 : static_cast<double>(profile.l2.count);
     struct Pricing {
         Profile const& profile;
-        double slowdown;
+        double slowdown = 1;
+        GenerationGpu gpu;
         Cost operator()(Gemm const& gemm) const {
             return gemm_cost(need(profile, profile.gemm, "GEMMs"), gemm, profile.sms, slowdown);
         }
         Cost operator()(Attention const& attention) const {
+            if (is_generation(attention)) {
+                return generation_cost(need(profile, profile.generation, "generation attention"),
+                                       attention, gpu, slowdown);
+            }
             return attention_cost(need(profile, profile.attention, "attention kernels"), attention,
                                   profile.sms, slowdown);
         }
@@ -247,8 +305,12 @@ Cost cost(Profile const& profile, Query const& query, Load load) {
             return collective_cost(need(profile, profile.collectives, "NCCL collectives"),
                                    collective);
         }
+        Cost operator()(MoeExchange const& exchange) const {
+            return moe_cost(need(profile, profile.moe, "MoE exchanges"), exchange);
+        }
     };
-    return std::visit(Pricing{profile, slowdown}, query);
+    return std::visit(Pricing{profile, sustained ? profile.sustained : 1, {profile.sms, l2}},
+                      query);
 }
 
 Spread spread_of(Profile const& profile, Query const& query, BasisKind basis) {

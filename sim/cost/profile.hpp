@@ -5,8 +5,10 @@
 #include "sim/cost/attention_cost.hpp"
 #include "sim/cost/collective_cost.hpp"
 #include "sim/cost/gemm_cost.hpp"
+#include "sim/cost/generation_cost.hpp"
 #include "sim/cost/memory_cost.hpp"
 #include "sim/cost/microkernel_cost.hpp"
+#include "sim/cost/moe_cost.hpp"
 #include "sim/cost/spread.hpp"
 #include "topology/gpu.hpp"
 
@@ -20,14 +22,18 @@ namespace nvl72 {
 
 /// A GPU's calibration, complete: what `cost` prices from. Every constant of it has a source.
 struct Profile {
+    Place place;
     std::string gpu;
     int sms = 0;  ///< multiprocessors
+    Bytes l2;     ///< of its cache
     /// Tensor-core time under hours of load over the kernel tables' burst.
     double sustained = 1;
     std::optional<GemmSection> gemm;  ///< the three: of every GPU, of no CPU
     std::optional<AttentionSection> attention;
     std::optional<MemorySection> memory;
+    std::optional<GenerationSection> generation;
     std::optional<CollectiveSection> collectives;
+    std::optional<MoeSection> moe;
     std::optional<MicrokernelSection> microkernels;  ///< measured here, never scaled
     SpreadTable spread;                              ///< how far measurements lie from these costs
 };
@@ -50,8 +56,10 @@ struct ProfileFile {
     std::optional<GemmSection> gemm;
     std::optional<AttentionSection> attention;
     std::optional<MemorySection> memory;
+    std::optional<GenerationSection> generation;
     std::optional<CollectiveSection> collectives;
     std::optional<MicrokernelSection> microkernels;
+    std::optional<MoeSection> moe;
     SpreadTable spread;  ///< rows that replace the base's, by name
 };
 
@@ -84,8 +92,8 @@ ProfileScale scale_between(GpuSpec const& from, GpuSpec const& to);
 Profile derive_profile(Profile base, ProfileScale scale);
 
 /// Time of one query alone on this GPU; pure, rounded once. Throws ConfigError for what the profile
-/// does not price (a CPU's: no GEMM). The latency is the launch, the
-/// bandwidth part the rest. A sustained load slows what the tensor cores do.
+/// does not price (a CPU's: no GEMM). The latency is the launch, the bandwidth part the rest. A
+/// sustained load slows what the tensor cores do, and leaves nothing of a KV cache in L2.
 Cost cost(Profile const& profile, Query const& query, Load load);
 
 /// How far a measurement of this query may lie from a cost with that basis.

@@ -7,6 +7,7 @@
 #include <array>
 #include <compare>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 
@@ -43,13 +44,16 @@ struct Gemm {
 };
 
 /// Attention of one GPU: `batch` sequences, `query_tokens` new tokens each over `kv_tokens` keys
-/// (the new ones included); causal masks the upper triangle.
+/// (the new ones included); causal masks the upper triangle. `kv_precision` is that of the cache
+/// where it is not the arithmetic's.
 struct Attention {
     Precision precision = Precision::bf16;
     std::int64_t batch = 1, query_tokens = 1, kv_tokens = 1;
     int heads = 1, kv_heads = 1, head_dim = 128;
     bool causal = true;
     bool backward = false;
+    std::optional<Precision> kv_precision = std::nullopt;
+    [[nodiscard]] Precision cache() const { return kv_precision.value_or(precision); }
     friend auto operator<=>(Attention const&, Attention const&) = default;
 };
 
@@ -71,7 +75,35 @@ struct Collective {
     friend auto operator<=>(Collective const&, Collective const&) = default;
 };
 
-using Query = std::variant<Gemm, Attention, MemoryTraffic, Collective>;
+/// The three kernels around a layer of experts: routes counted and exchanged, tokens sent to the
+/// ranks of their experts, results back and summed.
+enum class MoeStep : std::uint8_t { prepare, dispatch, combine };
+template <>
+struct EnumNames<MoeStep> {
+    static constexpr std::array words{"prepare", "dispatch", "combine"};
+};
+
+/// Who moves the tokens over NVLink: a sender and a receiver with a queue between them, or the
+/// sender alone, straight into the receiver's memory.
+enum class MoeTransport : std::uint8_t { two_sided, one_sided };
+template <>
+struct EnumNames<MoeTransport> {
+    static constexpr std::array words{"two_sided", "one_sided"};
+};
+
+/// One MoE exchange of `tokens` tokens a GPU in an expert-parallel group `shape`, balanced routing:
+/// each token goes once to every rank that holds some of its `top_k` experts.
+struct MoeExchange {
+    MoeStep step = MoeStep::dispatch;
+    MoeTransport transport = MoeTransport::two_sided;
+    Precision precision = Precision::bf16;  ///< of what travels
+    std::int64_t tokens = 1, hidden = 1;
+    int top_k = 1, experts = 1;
+    GroupShape shape;
+    friend auto operator<=>(MoeExchange const&, MoeExchange const&) = default;
+};
+
+using Query = std::variant<Gemm, Attention, MemoryTraffic, Collective, MoeExchange>;
 
 /// How well the calibration supports a prediction, best first.
 enum class BasisKind : std::uint8_t { on_grid, interpolated, extrapolated, datasheet };

@@ -1,6 +1,10 @@
 #include "sim/cost/spread.hpp"
 
 #include "sim/cost/microkernel_cost.hpp"
+#include "sim/cost/attention_cost.hpp"
+#include "sim/cost/collective_traffic.hpp"
+#include "sim/cost/generation_cost.hpp"
+#include "sim/cost/moe_cost.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -94,7 +98,8 @@ std::string part_of(Query const& query) {
     struct Naming {
         std::string operator()(Gemm const& gemm) const { return "gemm " + name_of(gemm.precision); }
         std::string operator()(Attention const& attention) const {
-            return "attention " + name_of(attention.precision);
+            return (is_generation(attention) ? "generation " : "attention ") +
+                   attention_name(attention);
         }
         std::string operator()(MemoryTraffic const&) const { return "gemm bf16"; }
         std::string operator()(Collective const& collective) const {
@@ -107,6 +112,9 @@ std::string part_of(Query const& query) {
                                     : name_of(algorithm_of(collective));
             return fmt::format("collectives {}{}", branch,
                                collective.shape.domains > 1 ? " across" : "");
+        }
+        std::string operator()(MoeExchange const& exchange) const {
+            return fmt::format("moe {} {}", name_of(exchange.transport), moe_row_name(exchange));
         }
     };
     return std::visit(Naming{}, query);

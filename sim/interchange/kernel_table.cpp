@@ -34,9 +34,15 @@ Gemm gemm_at(CsvTable const& table, std::size_t row, std::string_view precision)
             table.whole(row, "k", 1)};
 }
 
+/// The cache's precision where it is another than the arithmetic's.
+void set_cache(Attention& attention, Precision cache) {
+    if (cache != attention.precision) attention.kv_precision = cache;
+}
+
 Attention attention_at(CsvTable const& table, std::size_t row) {
     Attention attention;
     attention.precision = precision_at(table, row, "precision");
+    if (table.has("kv_precision")) set_cache(attention, precision_at(table, row, "kv_precision"));
     attention.batch = table.whole(row, "batch", 1);
     attention.query_tokens = table.whole(row, "query_tokens", 1);
     attention.kv_tokens = table.whole(row, "kv_tokens", attention.query_tokens);
@@ -50,17 +56,18 @@ bool is_published_gemm(CsvTable const& table) { return table.has("dtype") && tab
 bool is_published_attention(CsvTable const& table) { return table.has("attn_dtype"); }
 bool is_ours(CsvTable const& table) { return table.has("kind") && table.has("precision"); }
 
-/// The query of a published attention row; returns why no cost prices it, or "".
-std::string published_attention(CsvTable const& table, std::size_t row, Attention& attention) {
+/// The query of a published attention row: `isl` new tokens after `step` cached ones.
+Attention published_attention(CsvTable const& table, std::size_t row) {
+    Attention attention;
     attention.precision = precision_at(table, row, "attn_dtype");
-    bool const mixed = precision_at(table, row, "kv_dtype") != attention.precision;
+    set_cache(attention, precision_at(table, row, "kv_dtype"));
     attention.batch = table.whole(row, "batch", 1);
-    attention.query_tokens = attention.kv_tokens = table.whole(row, "isl", 1);
+    attention.query_tokens = table.whole(row, "isl", 1);
+    attention.kv_tokens = attention.query_tokens + table.whole(row, "step", 0);
     attention.heads = count_at(table, row, "heads");
     attention.kv_heads = count_at(table, row, "kv_heads");
     attention.head_dim = published_head_dim;
-    if (table.whole(row, "step", 0) > 0) return "generation attention";
-    return mixed ? "cache of another precision" : "";
+    return attention;
 }
 
 }  // namespace
@@ -97,14 +104,7 @@ KernelTable read_kernel_table(CsvTable const& table, std::string const& gpu) {
         } else if (is_published_gemm(table)) {
             sample.query = gemm_at(table, row, "dtype");
         } else {
-            Attention attention;
-            auto const reason = published_attention(table, row, attention);
-            if (!reason.empty()) {
-                result.skipped.push_back(
-                    {sample.gpu, "attention", sample.seconds, sample.line, reason});
-                continue;
-            }
-            sample.query = attention;
+            sample.query = published_attention(table, row);
         }
         result.samples.push_back(std::move(sample));
     }

@@ -11,23 +11,14 @@ namespace nvl72 {
 /// One measured kernel.
 struct KernelSample {
     std::string gpu;
-    Query query;  ///< a Gemm or an Attention
+    Query query;  ///< a Gemm, an Attention or a MoeExchange
     double seconds = 0;
     int line = 0;  ///< physical, in its file
-};
-
-/// A row of a kind that no cost prices yet.
-struct SkippedKernel {
-    std::string gpu, subject;
-    double seconds = 0;
-    int line = 0;
-    std::string reason;
 };
 
 /// The kernels of one file.
 struct KernelTable {
     std::vector<KernelSample> samples;
-    std::vector<SkippedKernel> skipped;
 };
 
 /// True for a header that read_kernel_table knows.
@@ -36,8 +27,9 @@ bool is_kernel_table(CsvTable const& table);
 /// Reads kernel times in any of these forms, told apart by their headers:
 ///   ours       gpu, kind (gemm | attention), precision, sizes, time_us
 ///   GEMM       dtype, m, n, k, time_us            as aiconfigurator publishes them
-///   attention  attn_dtype, kv_dtype, batch, isl, step, heads, kv_heads, time_us   (step 0:
-///   context)
+///   attention  attn_dtype, kv_dtype, batch, isl, step, heads, kv_heads, time_us: isl new tokens
+///              after step cached ones
+/// Ours may name a kv_precision other than the precision.
 /// `gpu` names the GPU of a table without the column; "" is then an error.
 KernelTable read_kernel_table(CsvTable const& table, std::string const& gpu);
 

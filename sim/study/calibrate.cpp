@@ -5,8 +5,10 @@
 #include "sim/config/write.hpp"
 #include "sim/cost/profile.hpp"
 #include "sim/interchange/log_folder.hpp"
+#include "sim/interchange/moe_table.hpp"
 #include "sim/study/fit_microkernels.hpp"
 #include "sim/study/fit_training.hpp"
+#include "sim/study/given.hpp"
 #include "sim/study/machine_samples.hpp"
 #include "sim/study/measured_files.hpp"
 #include "sim/study/section_fit.hpp"
@@ -33,15 +35,16 @@ bool any_of_kind(std::vector<KernelSample> const& samples) {
         samples, [](KernelSample const& s) { return std::holds_alternative<Kernel>(s.query); });
 }
 
-void append_name(std::string& names, std::string const& name) {
-    names += (names.empty() ? "" : ", ") + name;
+/// Attention rows of generation, or of context.
+bool any_attention(std::vector<KernelSample> const& samples, bool generation) {
+    return std::ranges::any_of(samples, [&](KernelSample const& sample) {
+        auto const* attention = std::get_if<Attention>(&sample.query);
+        return attention != nullptr && is_generation(*attention) == generation;
+    });
 }
 
-/// What given.yaml says of a GPU, null where it says nothing.
-Value given_of(Value const& given, std::string const& gpu) {
-    Value const* gpus = given.find("gpus");
-    Value const* own = gpus == nullptr ? nullptr : gpus->find(gpu);
-    return own == nullptr ? Value{} : *own;
+void append_name(std::string& names, std::string const& name) {
+    names += (names.empty() ? "" : ", ") + name;
 }
 
 constexpr std::string_view profile_head =
@@ -82,8 +85,8 @@ struct KeptSections {
 KeptSections kept_sections(Library const& library,
                            std::string const& gpu,
                            std::set<std::string> const& fitted) {
-    static std::set<std::string> const sections{"gemm", "attention", "memory", "collectives",
-                                                "microkernels"};
+    static std::set<std::string> const sections{
+        "gemm", "attention", "memory", "generation", "collectives", "moe", "microkernels"};
     KeptSections kept;
     auto const path = fs::path(library.folder()) / "calibration" / (gpu + ".yaml");
     if (!fs::exists(path)) return kept;
@@ -99,58 +102,6 @@ KeptSections kept_sections(Library const& library,
         kept.text += line + "\n";
     }
     return kept;
-}
-
-/// Collectives of one GPU: what its given.yaml says, and the GPUs fitted together with it.
-struct CollectiveGiven {
-    Value section;
-    std::set<std::string> gpus;
-};
-
-/// `section` with the entries of `own` in place of its own, map by map.
-void replace(Value& section, Value const& own) {
-    for (auto const& entry : own.entries) {
-        auto const found = std::ranges::find_if(
-            section.entries, [&](auto const& old) { return old.name == entry.name; });
-        if (found == section.entries.end()) {
-            put(section, entry.name, entry.value);
-        } else if (found->value.is_map() && entry.value.is_map()) {
-            replace(found->value, entry.value);
-        } else {
-            found->value = entry.value;
-        }
-    }
-}
-
-/// A GPU without an entry is alone, and given what its sister is.
-CollectiveGiven collective_given(Library const& library, std::string const& gpu) {
-    Value const file = load_yaml(library.folder() + "/measurements/collectives/given.yaml");
-    Value const* gpus = file.find("gpus");
-    Value const* families = file.find("families");
-    auto const family_of = [](Value const& entry) {
-        Value const* family = entry.find("family");
-        return family == nullptr ? std::string() : family->scalar;
-    };
-    std::string known = gpu;
-    while (gpus == nullptr || gpus->find(known) == nullptr) {
-        GpuSpec const spec = load_gpu(library, known, {"--gpu", 0, ""});
-        if (!spec.sister) fail(file.place, "nothing of " + known, "gpus." + known);
-        known = *spec.sister;
-    }
-    Value own = *gpus->find(known);
-    auto const family = family_of(own);
-    Value const* shared = families == nullptr ? nullptr : families->find(family);
-    if (shared == nullptr) fail(own.place, "no family '" + family + "'", "a key of families");
-    CollectiveGiven given{*shared, {gpu}};
-    own.entries.erase(std::remove_if(own.entries.begin(), own.entries.end(),
-                                     [](auto const& entry) { return entry.name == "family"; }),
-                      own.entries.end());
-    replace(given.section, own);
-    if (known != gpu) return given;
-    for (auto const& entry : gpus->entries) {
-        if (family_of(entry.value) == family) given.gpus.insert(entry.name);
-    }
-    return given;
 }
 
 /// The collectives of the shipped profile of a GPU, or of the first sister that has some.
@@ -310,7 +261,7 @@ void add_samples(MeasuredData& data,
     data.device = machine.device;
     data.date = machine.date;
     data.notes.insert(data.notes.end(), machine.notes.begin(), machine.notes.end());
-    if (!machine.kernels.empty()) tables.emplace_back(name, KernelTable{machine.kernels, {}});
+    if (!machine.kernels.empty()) tables.emplace_back(name, KernelTable{machine.kernels});
     if (!machine.collectives.empty()) append_name(data.collective_origin, name);
     if (!machine.microkernels.empty()) append_name(data.microkernel_origin, name);
     data.nvlink = machine.nvlink;
@@ -366,14 +317,11 @@ MeasuredData read_measured_data(std::vector<std::string> const& paths,
             for (auto const& own : experiments_named_in(path, library)) {
                 data.experiments.push_back(own);
             }
-        } else if (kind == MeasuredFileKind::kernels) {
-            tables.emplace_back(name, read_kernel_table(CsvTable::load(path), gpu));
+        } else if (kind == MeasuredFileKind::kernels || kind == MeasuredFileKind::moe) {
+            auto const csv = CsvTable::load(path);
+            tables.emplace_back(name, kind == MeasuredFileKind::moe ? read_moe_table(csv, gpu)
+                                                                    : read_kernel_table(csv, gpu));
             auto const& table = tables.back().second;
-            if (!table.skipped.empty()) {
-                data.notes.push_back(
-                    fmt::format("{}: {} rows of generation or mixed precision left aside", path,
-                                table.skipped.size()));
-            }
             for (auto const& sample : table.samples) gpus.insert(sample.gpu);
         } else if (kind == MeasuredFileKind::samples) {
             add_samples(data, tables, gpus, name,
@@ -387,7 +335,7 @@ MeasuredData read_measured_data(std::vector<std::string> const& paths,
     }
     std::vector<std::string> const names(gpus.begin(), gpus.end());
     if (names.empty()) {
-        throw ConfigError("--from: no GEMM, context attention or collective rows, and no samples");
+        throw ConfigError("--from: no GEMM, attention, MoE or collective rows, and no samples");
     }
     if (gpu.empty() && names.size() > 1) {
         throw ConfigError(
@@ -404,7 +352,9 @@ MeasuredData read_measured_data(std::vector<std::string> const& paths,
             if (sample.gpu == data.gpu) own.push_back(sample);
         }
         if (any_of_kind<Gemm>(own)) append_name(data.gemm_origin, entry.first);
-        if (any_of_kind<Attention>(own)) append_name(data.attention_origin, entry.first);
+        if (any_attention(own, false)) append_name(data.attention_origin, entry.first);
+        if (any_attention(own, true)) append_name(data.generation_origin, entry.first);
+        if (any_of_kind<MoeExchange>(own)) append_name(data.moe_origin, entry.first);
         data.samples.insert(data.samples.end(), own.begin(), own.end());
     }
     return data;
@@ -418,20 +368,27 @@ Calibration calibrate_profile(MeasuredData const& data, Library const& library) 
         return calibrate_host(data, std::move(microkernels));
     }
     setting.given = load_yaml(library.folder() + "/measurements/kernels/given.yaml");
+    setting.own = given_through_sisters(setting.given, setting.gpu, library);
     Value const own = given_of(setting.given, data.gpu);
 
     setting.origin = data.gemm_origin;
     auto gemm = fit_gemm(data.samples, setting);
     setting.origin = data.attention_origin;
     auto attention = fit_attention(data.samples, setting);
+    setting.origin = data.generation_origin;
+    auto generation = fit_generation(data.samples, setting);
+    setting.origin = data.moe_origin;
+    auto moe = fit_moe(data.samples, setting);
 
     auto collectives = fit_own_collectives(data, library);
 
     std::set<std::string> sections;
     if (gemm.yaml.is_map()) sections.insert({"gemm", "memory"});
     if (attention.yaml.is_map()) sections.insert("attention");
+    if (generation.yaml.is_map()) sections.insert("generation");
     if (collectives.section.yaml.is_map()) sections.insert("collectives");
     if (microkernels.section.yaml.is_map()) sections.insert("microkernels");
+    if (moe.yaml.is_map()) sections.insert("moe");
     auto const kept = kept_sections(library, data.gpu, sections);
     sections.insert(kept.names.begin(), kept.names.end());
     bool const complete = sections.count("gemm") > 0 && sections.count("attention") > 0;
@@ -444,16 +401,17 @@ Calibration calibrate_profile(MeasuredData const& data, Library const& library) 
     }
     if (attention.yaml.is_map()) put(body, "attention", attention.yaml);
     if (gemm.yaml.is_map()) put(body, "memory", memory_of(gemm.yaml, data.gemm_origin));
+    if (generation.yaml.is_map()) put(body, "generation", generation.yaml);
     result.fits = std::move(gemm.fits);
     result.kept = std::move(collectives.kept);
-    result.fits.insert(result.fits.end(), attention.fits.begin(), attention.fits.end());
-    auto const& own_fits = collectives.section.fits;
-    result.fits.insert(result.fits.end(), own_fits.begin(), own_fits.end());
-    auto const& our_fits = microkernels.section.fits;
-    result.fits.insert(result.fits.end(), our_fits.begin(), our_fits.end());
+    for (auto const* section :
+         {&attention, &generation, &moe, &collectives.section, &microkernels.section}) {
+        result.fits.insert(result.fits.end(), section->fits.begin(), section->fits.end());
+    }
     result.notes = microkernels.notes;
     Value last;
     if (collectives.section.yaml.is_map()) put(last, "collectives", collectives.section.yaml);
+    if (moe.yaml.is_map()) put(last, "moe", moe.yaml);
     if (microkernels.section.yaml.is_map()) put(last, "microkernels", microkernels.section.yaml);
     auto unfitted = kept.names;
     unfitted.insert("training");

@@ -11,8 +11,9 @@ namespace nvl72 {
 /// Measurements and where they come from.
 struct MeasuredData {
     std::string gpu;
-    std::vector<KernelSample> samples;          ///< all of `gpu`
-    std::string gemm_origin, attention_origin;  ///< names of the files, for the sources
+    std::vector<KernelSample> samples;  ///< all of `gpu`
+    /// Names of the files, for the sources.
+    std::string gemm_origin, attention_origin, generation_origin, moe_origin;
     std::vector<CollectiveSample> collectives;  ///< of any GPU: a family is fitted together
     std::string collective_origin;
     std::vector<SampledCollective> microkernels;  ///< of our own program, on this machine

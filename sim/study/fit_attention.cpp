@@ -1,8 +1,9 @@
 #include "sim/study/section_fit.hpp"
 
+#include "sim/cost/generation_cost.hpp"
 #include "sim/cost/profile.hpp"
 
-#include <algorithm>
+#include <map>
 
 namespace nvl72 {
 
@@ -36,23 +37,18 @@ Value const& given_value(Value const& given, std::string const& name) {
     return *value;
 }
 
-/// Fits one precision and writes its row.
-SectionFit fit_precision(Precision precision,
-                         std::vector<AttentionSample> const& rows,
-                         FitSetting const& setting,
-                         Value& table) {
-    auto const name = name_of(precision);
-    auto const peak = datasheet_peak(setting.gpu, precision);
-    if (!peak)
-        fail(setting.gpu.place, fmt::format("no {} peak", name), "one, as there are rows of it");
-    auto const knobs = knobs_of(setting.gpu, peak->count);
-    section_fit::expect_enough(name + " attention", setting.origin, rows.size(), knobs.size());
-    Value const* kv_bytes = given_value(setting.given, "kv_bytes").find(name);
-    if (kv_bytes == nullptr)
-        fail(setting.given.place, "no attention.kv_bytes." + name, "bytes of an element");
+std::string place_of(Attention const& attention) {
+    return fmt::format("batch {}, tokens {}, heads {}, kv heads {}", attention.batch,
+                       attention.query_tokens, attention.heads, attention.kv_heads);
+}
 
-    AttentionRow row;
-    row.kv_bytes = ValueType<double>::read(*kv_bytes);
+/// Fits `row` by its knobs, and says how well.
+SectionFit fit_row(std::string const& name,
+                   AttentionRow& row,
+                   std::vector<Knob<AttentionRow>> const& knobs,
+                   std::vector<AttentionSample> const& rows,
+                   FitSetting const& setting) {
+    section_fit::expect_enough(name + " attention", setting.origin, rows.size(), knobs.size());
     int const sms = setting.gpu.sms;
     section_fit::SecondsOf<AttentionRow, Attention> const seconds_of = [sms](AttentionRow const& r,
                                                                              Attention const& a) {
@@ -69,9 +65,26 @@ SectionFit fit_precision(Precision precision,
     fit.left_out = section_fit::errors_inside(fit);
     row = section_fit::fit_section(row, knobs, rows, seconds_of);
     fit.in_sample = errors_of(measured, section_fit::predict(row, rows, seconds_of));
-    auto const& worst = rows[fit.in_sample.worst_row].kernel;
-    fit.worst_at = fmt::format("batch {}, tokens {}, heads {}, kv heads {}", worst.batch,
-                               worst.query_tokens, worst.heads, worst.kv_heads);
+    fit.worst_at = place_of(rows[fit.in_sample.worst_row].kernel);
+    return fit;
+}
+
+/// Fits one precision and writes its row.
+SectionFit fit_precision(Precision precision,
+                         std::vector<AttentionSample> const& rows,
+                         FitSetting const& setting,
+                         AttentionRow& row,
+                         Value& table) {
+    auto const name = name_of(precision);
+    auto const peak = datasheet_peak(setting.gpu, precision);
+    if (!peak)
+        fail(setting.gpu.place, fmt::format("no {} peak", name), "one, as there are rows of it");
+    Value const* kv_bytes = given_value(setting.given, "kv_bytes").find(name);
+    if (kv_bytes == nullptr)
+        fail(setting.given.place, "no attention.kv_bytes." + name, "bytes of an element");
+    row.kv_bytes = ValueType<double>::read(*kv_bytes);
+    auto const knobs = knobs_of(setting.gpu, peak->count);
+    auto fit = fit_row(name, row, knobs, rows, setting);
     Value written;
     section_fit::put_knobs(written, row, knobs, section_fit::source_text(fit));
     put(written, "kv_bytes", *kv_bytes);
@@ -79,15 +92,55 @@ SectionFit fit_precision(Precision precision,
     return fit;
 }
 
+using FittedRows = std::map<Precision, AttentionRow>;
+
+/// Fits caches of another precision: they run the kernel of the cache's, whose row is `fitted`.
+std::vector<SectionFit> fit_mixed(std::vector<AttentionSample> const& rows,
+                                  FittedRows const& fitted,
+                                  FitSetting const& setting,
+                                  Value& table) {
+    std::map<std::string, std::vector<AttentionSample>> kinds;
+    for (auto const& row : rows) kinds[attention_name(row.kernel)].push_back(row);
+    std::vector<SectionFit> fits;
+    for (auto const& [name, own] : kinds) {
+        auto const cache = own.front().kernel.cache();
+        auto const like = fitted.find(cache);
+        if (like == fitted.end()) {
+            throw ConfigError(
+                fmt::format("{}: {} attention rows (expected rows of {} too, whose "
+                            "kernel they run)",
+                            setting.origin, name, name_of(cache)));
+        }
+        auto knobs = knobs_of(setting.gpu, like->second.peak.count);
+        std::erase_if(
+            knobs, [](auto const& knob) { return knob.key != "launch" && knob.key != "query_io"; });
+        AttentionRow row = like->second;
+        auto const fit = fit_row(name, row, knobs, own, setting);
+        Value written;
+        put(written, "like", leaf(name_of(cache), "derived: of the precisions the nearest"));
+        section_fit::put_knobs(written, row, knobs, section_fit::source_text(fit));
+        put(table, name, std::move(written));
+        fits.push_back(fit);
+    }
+    return fits;
+}
+
 }  // namespace
 
 FittedSection fit_attention(std::vector<KernelSample> const& samples, FitSetting const& setting) {
-    auto rows = section_fit::rows_of<Attention>(samples);
-    if (rows.empty()) return {};
-    section_fit::mark_largest(rows, [](Attention const& a) {
-        return static_cast<double>(a.batch * a.heads) * static_cast<double>(a.query_tokens) *
-               static_cast<double>(a.kv_tokens);
-    });
+    std::vector<AttentionSample> rows, mixed;
+    for (auto const& row : section_fit::rows_of<Attention>(samples)) {
+        if (is_generation(row.kernel)) continue;
+        (row.kernel.kv_precision ? mixed : rows).push_back(row);
+    }
+    if (rows.empty() && mixed.empty()) return {};
+    for (auto* kind : {&rows, &mixed}) {
+        if (kind->empty()) continue;
+        section_fit::mark_largest(*kind, [](Attention const& a) {
+            return static_cast<double>(a.batch * a.heads) * static_cast<double>(a.query_tokens) *
+                   static_cast<double>(a.kv_tokens);
+        });
+    }
     FittedSection result;
     put(result.yaml, "backward", given_value(setting.given, "backward"));
     auto const axis = [&](char const* name, auto value_of) {
@@ -100,15 +153,21 @@ FittedSection fit_attention(std::vector<KernelSample> const& samples, FitSetting
     axis("kv_heads", [](Attention const& a) { return a.kv_heads; });
     axis("head_dim", [](Attention const& a) { return a.head_dim; });
     Value table;
+    FittedRows fitted;
     for (std::size_t i = 0; i < EnumNames<Precision>::words.size(); ++i) {
         std::vector<AttentionSample> own;
         for (auto const& row : rows) {
             if (row.kernel.precision == static_cast<Precision>(i)) own.push_back(row);
         }
         if (own.empty()) continue;
-        result.fits.push_back(fit_precision(static_cast<Precision>(i), own, setting, table));
+        auto const precision = static_cast<Precision>(i);
+        result.fits.push_back(fit_precision(precision, own, setting, fitted[precision], table));
     }
     put(result.yaml, "precisions", std::move(table));
+    Value mixed_table;
+    auto const mixed_fits = fit_mixed(mixed, fitted, setting, mixed_table);
+    if (mixed_table.is_map()) put(result.yaml, "mixed", std::move(mixed_table));
+    result.fits.insert(result.fits.end(), mixed_fits.begin(), mixed_fits.end());
     return result;
 }
 

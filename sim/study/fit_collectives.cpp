@@ -272,10 +272,7 @@ private:
                 }
             }
         }
-        double const slack = 1e-3;
-        if (value <= knob.low * (1 + slack)) text += "; at its lower bound, so not determined";
-        if (value >= knob.high * (1 - slack)) text += "; at its upper bound, so not determined";
-        return text;
+        return text + section_fit::bound_note(value, knob.low, knob.high);
     }
 
     Plan plan_;

@@ -2,6 +2,8 @@
 
 #include "sim/cost/attention_cost.hpp"
 #include "sim/cost/gemm_cost.hpp"
+#include "sim/cost/generation_cost.hpp"
+#include "sim/cost/moe_cost.hpp"
 #include "sim/interchange/kernel_table.hpp"
 #include "sim/study/fit.hpp"
 #include "sim/study/unseen.hpp"
@@ -46,10 +48,13 @@ struct FitSetting {
     GpuSpec gpu;
     Value given;         ///< configs/measurements/kernels/given.yaml
     std::string origin;  ///< the tables' names
+    Value own;           ///< of `given`, what it says of this GPU, or of the first sister it knows
 };
 
-/// Both take the samples of their own kind and leave the others; null YAML where there are none.
+/// All take the samples of their own kind and leave the others; null YAML where there are none.
 FittedSection fit_gemm(std::vector<KernelSample> const& samples, FitSetting const& setting);
 FittedSection fit_attention(std::vector<KernelSample> const& samples, FitSetting const& setting);
+FittedSection fit_generation(std::vector<KernelSample> const& samples, FitSetting const& setting);
+FittedSection fit_moe(std::vector<KernelSample> const& samples, FitSetting const& setting);
 
 }  // namespace nvl72

@@ -8,7 +8,7 @@
 namespace nvl72 {
 
 /// What a file or folder of measurements holds, seen from its content.
-enum class MeasuredFileKind { kernels, collectives, log, log_folder, experiments, samples };
+enum class MeasuredFileKind { kernels, moe, collectives, log, log_folder, experiments, samples };
 
 struct MeasuredFile {
     std::string path;

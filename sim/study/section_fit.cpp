@@ -71,6 +71,13 @@ void expect_enough(std::string const& section,
                                   rows, section, parameters, rows_per_parameter * parameters));
 }
 
+std::string bound_note(double value, double low, double high) {
+    constexpr double slack = 1e-3;
+    if (value <= low * (1 + slack)) return "; at its lower bound, so not determined";
+    if (value >= high * (1 - slack)) return "; at its upper bound, so not determined";
+    return {};
+}
+
 std::string source_text(SectionFit const& fit) {
     return fmt::format("fitted: {} {} rows of {}, median error {:.1f} %, worst {:.0f} % at {}",
                        fit.rows, fit.precision, fit.origin, 100 * fit.in_sample.median,

@@ -139,6 +139,7 @@ template <class Kernel>
 std::vector<Row<Kernel>> rows_of(std::vector<KernelSample> const& samples) {
     auto const shape_of = [](Kernel kernel) {
         kernel.precision = Precision::bf16;
+        if constexpr (requires { kernel.kv_precision; }) kernel.kv_precision.reset();
         return kernel;
     };
     std::set<Kernel> shapes;
@@ -167,6 +168,9 @@ Value grid_leaf(std::vector<Row<Kernel>> const& rows, Value_ const& value_of) {
     return leaf_list(texts, "derived: the measured shapes");
 }
 
+/// "; at its upper bound, so not determined" where a fit ended there, else nothing.
+std::string bound_note(double value, double low, double high);
+
 /// Writes the knobs' values.
 template <class Section>
 void put_knobs(Value& map,
@@ -174,7 +178,10 @@ void put_knobs(Value& map,
                std::vector<Knob<Section>> const& knobs,
                std::string const& source) {
     for (auto const& knob : knobs) {
-        put(map, knob.key, leaf(format_quantity(knob.at(section), knob.dimension), source));
+        double const value = knob.at(section);
+        put(map, knob.key,
+            leaf(format_quantity(value, knob.dimension),
+                 source + bound_note(value, knob.low, knob.high)));
     }
 }
 

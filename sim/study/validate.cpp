@@ -6,6 +6,7 @@
 #include "sim/interchange/collective_table.hpp"
 #include "sim/interchange/kernel_table.hpp"
 #include "sim/interchange/log_folder.hpp"
+#include "sim/interchange/moe_table.hpp"
 #include "sim/study/calibrate.hpp"
 #include "sim/study/experiment.hpp"
 #include "sim/study/measured_files.hpp"
@@ -142,6 +143,9 @@ private:
             if (file.kind == MeasuredFileKind::kernels) {
                 for (auto const& sample : read_kernel_table(CsvTable::load(file.path), "").samples)
                     seen_.add(sample.gpu, sample.query, sample.seconds);
+            } else if (file.kind == MeasuredFileKind::moe) {
+                for (auto const& sample : read_moe_table(CsvTable::load(file.path), "").samples)
+                    seen_.add(sample.gpu, sample.query, sample.seconds);
             } else if (file.kind == MeasuredFileKind::collectives) {
                 for (auto const& row : read_collective_table(CsvTable::load(file.path), "")) {
                     seen_.add(row.gpu, row.query, row.seconds);
@@ -160,6 +164,9 @@ private:
         switch (file.kind) {
             case MeasuredFileKind::kernels:
                 if (wants(ValidationKind::kernels)) add_kernels(file.path);
+                break;
+            case MeasuredFileKind::moe:
+                if (wants(ValidationKind::collectives)) add_moe(file.path);
                 break;
             case MeasuredFileKind::collectives:
                 if (wants(ValidationKind::collectives)) {
@@ -189,24 +196,27 @@ private:
     }
 
     void add_kernels(std::string const& path) {
-        auto const kernels = read_kernel_table(CsvTable::load(path), request_.gpu);
-        std::vector<ValidationRow> rows;
-        for (auto const& sample : kernels.samples) rows.push_back(kernel_row(path, sample));
-        for (auto const& skipped : kernels.skipped) {
-            auto row = time_row(ValidationKind::kernels, path, skipped.line);
-            row.gpu = skipped.gpu;
-            row.gpus = 1;
-            row.subject = skipped.subject;
-            row.measured = skipped.seconds * 1e6;
-            skip(row, skipped.reason);
-            rows.push_back(std::move(row));
+        for (auto const& sample : read_kernel_table(CsvTable::load(path), request_.gpu).samples) {
+            result_.rows.push_back(sample_row(ValidationKind::kernels, path, sample, sample.query));
         }
-        std::ranges::stable_sort(rows, {}, &ValidationRow::line);
-        std::ranges::move(rows, std::back_inserter(result_.rows));
     }
 
-    ValidationRow kernel_row(std::string const& path, KernelSample const& sample) {
-        auto row = time_row(ValidationKind::kernels, path, sample.line);
+    /// Exchanges of a table, over the NVLink of the profile that predicts them.
+    void add_moe(std::string const& path) {
+        for (auto const& sample : read_moe_table(CsvTable::load(path), request_.gpu).samples) {
+            auto priced = std::get<MoeExchange>(sample.query);
+            auto const& profile = profiles_.of(sample.gpu).profile;
+            if (profile && profile->moe) priced.shape.in_domain = profile->moe->nvlink;
+            result_.rows.push_back(sample_row(ValidationKind::collectives, path, sample, priced));
+            result_.rows.back().gpus = priced.shape.ranks;
+        }
+    }
+
+    ValidationRow sample_row(ValidationKind kind,
+                             std::string const& path,
+                             KernelSample const& sample,
+                             Query const& priced) {
+        auto row = time_row(kind, path, sample.line);
         row.gpu = sample.gpu;
         row.gpus = 1;
         row.subject = subject_of(sample.query);
@@ -216,7 +226,7 @@ private:
         auto const& named = profiles_.of(sample.gpu);
         row.profile = named.name;
         if (named.profile) {
-            predict(row, *named.profile, sample.query);
+            predict(row, *named.profile, priced);
         } else {
             skip(row, "no calibration of " + sample.gpu);
         }

@@ -2,6 +2,7 @@
 
 #include "sim/base/random.hpp"
 
+#include <array>
 #include <cmath>
 #include <gtest/gtest.h>
 
@@ -86,7 +87,7 @@ TEST(ProfileProperty, MoreAttentionIsNeverFaster) {
         for (int i = 0; i < cases; ++i) {
             Attention small;
             small.batch = size(random, 9);
-            small.query_tokens = size(random, 17);
+            small.query_tokens = 8 + size(random, 17);  // fewer over a cache are generation
             small.kv_tokens = small.query_tokens + size(random, 17);
             small.kv_heads = static_cast<int>(size(random, 6));
             small.heads = small.kv_heads * static_cast<int>(size(random, 4));
@@ -120,6 +121,87 @@ TEST(ProfileProperty, AWeightGradientCostsAboutAsMuchAsItsForward) {
                                  cost(profile, forward, Load::sustained).time;
             EXPECT_GT(ratio, 0.8) << profile.gpu << ' ' << name_of(precision);
             EXPECT_LT(ratio, 1.4) << profile.gpu << ' ' << name_of(precision);
+        }
+    }
+}
+
+/// A decode over caches far beyond the measured ones, too.
+Attention random_decode(RandomStream& random, bool fp8_cache) {
+    Attention attention;
+    attention.batch = size(random, 12);
+    attention.query_tokens = 1;
+    attention.kv_tokens = 1 + size(random, 20);
+    attention.kv_heads = static_cast<int>(size(random, 6));
+    attention.heads = attention.kv_heads * static_cast<int>(size(random, 7));
+    if (fp8_cache) attention.kv_precision = Precision::fp8;
+    return attention;
+}
+
+TEST(ProfileProperty, MoreCacheIsNeverFaster) {
+    RandomStream random(14, "decodes");
+    for (auto const& profile : all_profiles()) {
+        for (auto const& entry : profile.generation->precisions) {
+            // Where the kernel changes with the cache, the longer may take the faster one.
+            if (entry.second.grouped_from > 0) continue;
+            for (int i = 0; i < cases; ++i) {
+                auto attention = random_decode(random, entry.first == "bf16_over_fp8");
+                auto const burst = cost(profile, attention, Load::burst).time;
+                auto const sustained = cost(profile, attention, Load::sustained).time;
+                ASSERT_GT(burst.count, 0);
+                ASSERT_GE(sustained.count, burst.count);
+                attention.kv_tokens += size(random, 18);
+                ASSERT_GE(cost(profile, attention, Load::burst).time.count, burst.count)
+                    << profile.gpu << ' ' << entry.first << ' ' << attention.kv_tokens;
+            }
+        }
+    }
+}
+
+TEST(ProfileProperty, FasterMemoryNeverSlowsADecode) {
+    RandomStream random(15, "decodes");
+    for (auto profile : all_profiles()) {
+        auto fast = profile;
+        for (auto& entry : fast.generation->precisions) {
+            for (auto* kernel : {&entry.second.grouped, &entry.second.per_head}) {
+                if (*kernel) (*kernel)->hbm = (*kernel)->hbm * 1.5;
+            }
+        }
+        for (int i = 0; i < cases; ++i) {
+            auto const attention = random_decode(random, false);
+            ASSERT_LE(cost(fast, attention, Load::burst).time.count,
+                      cost(profile, attention, Load::burst).time.count);
+        }
+    }
+}
+
+TEST(ProfileProperty, MoreToExchangeIsNeverFasterAndMoreNvlinkNeverSlower) {
+    RandomStream random(16, "exchanges");
+    constexpr std::array steps{MoeStep::prepare, MoeStep::dispatch, MoeStep::combine};
+    for (auto const& profile : all_profiles()) {
+        if (!profile.moe) continue;
+        for (int i = 0; i < cases; ++i) {
+            MoeExchange small;
+            small.step = steps.at(static_cast<std::size_t>(i) % steps.size());
+            small.tokens = size(random, 18);
+            small.hidden = size(random, 15);
+            small.top_k = static_cast<int>(size(random, 4));
+            small.experts = 256;
+            small.shape.ranks = small.shape.ranks_per_domain = 1 + size(random, 6);
+            small.shape.in_domain = BytesPerSecond{450e9};
+            auto const time = cost(profile, small, Load::burst).time;
+            ASSERT_GT(time.count, 0);
+            auto more = small;
+            more.tokens += size(random, 10);
+            ASSERT_GE(cost(profile, more, Load::burst).time.count, time.count);
+            more = small;
+            more.hidden += size(random, 10);
+            ASSERT_GE(cost(profile, more, Load::burst).time.count, time.count);
+            more = small;
+            more.shape.ranks += size(random, 5);
+            ASSERT_GE(cost(profile, more, Load::burst).time.count, time.count);
+            more = small;
+            more.shape.in_domain = BytesPerSecond{900e9};
+            ASSERT_LE(cost(profile, more, Load::burst).time.count, time.count);
         }
     }
 }

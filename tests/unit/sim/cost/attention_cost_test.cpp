@@ -125,5 +125,30 @@ TEST(AttentionCost, RefusesFewerKeysThanQueriesUnderTheMask) {
     EXPECT_THROW((void)attention_cost(plain_section(), heads_of_128(1, 256, 128, 1), 1, 1), Error);
 }
 
+TEST(AttentionCost, ACacheOfAnotherPrecisionRunsItsKernel) {
+    auto section = plain_section();
+    MixedAttention mixed;
+    mixed.like = "bf16";
+    mixed.launch = Seconds{12e-6};
+    mixed.query_io = BytesPerSecond{1e24};
+    section.mixed.emplace_back("bf16_over_fp8", mixed);
+    auto attention = heads_of_128(1, 256, 256, 1);  // 4 us as in plain BF16
+    attention.kv_precision = Precision::fp8;
+    EXPECT_EQ(attention_cost(section, attention, 1, 1).time.count, 16'000'000);
+    attention.kv_precision = Precision::bf16;
+    EXPECT_EQ(attention_cost(section, attention, 1, 1).time.count, 14'000'000);
+    attention.kv_precision = Precision::nvfp4;
+    try {
+        (void)attention_cost(section, attention, 1, 1);
+        FAIL() << "no error";
+    } catch (ConfigError const& error) {
+        EXPECT_NE(std::string(error.what())
+                      .find("no bf16_over_nvfp4 attention (expected bf16 | bf16_over_fp8)"),
+                  std::string::npos);
+    }
+    section.mixed[0].second.like = "fp8";
+    EXPECT_THROW(check(section), ConfigError);
+}
+
 }  // namespace
 }  // namespace nvl72

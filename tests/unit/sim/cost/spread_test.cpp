@@ -55,6 +55,16 @@ TEST(Spread, PartsAreNamedAsTheFitsNameThem) {
     across.op = CollectiveOp::alltoall;
     across.shape.domains = 1;
     EXPECT_EQ(part_of(across), "collectives alltoall");  // whichever protocol is quicker
+    Attention attention;
+    EXPECT_EQ(part_of(attention), "attention bf16");
+    attention.kv_precision = Precision::fp8;
+    EXPECT_EQ(part_of(attention), "attention bf16_over_fp8");
+    attention.kv_tokens = 100;
+    EXPECT_EQ(part_of(attention), "generation bf16_over_fp8");
+    MoeExchange exchange;
+    EXPECT_EQ(part_of(exchange), "moe two_sided dispatch_bf16");
+    exchange.step = MoeStep::prepare;
+    EXPECT_EQ(part_of(exchange), "moe two_sided prepare");
 }
 
 TEST(Spread, APairOutOfOrderIsRefused) {

@@ -32,18 +32,31 @@ TEST(KernelTable, ReadsThePublishedForms) {
     auto const gemm = read("dtype,m,n,k,time_us,tflops\nbfloat16,1,2,3,4.5,0\n", "gb200");
     EXPECT_EQ(std::get<Gemm>(gemm.samples.at(0).query), (Gemm{Precision::bf16, 1, 2, 3}));
     EXPECT_EQ(gemm.samples[0].gpu, "gb200");
-    // Of these the first is context; then generation, and keys of another precision.
+    // A prompt, one token after 64, and a prompt whose cache is FP8.
     auto const attention = read(
         "attn_dtype,kv_dtype,batch,isl,step,heads,kv_heads,time_us\n"
         "fp8,fp8,2,64,0,8,4,9\nfp8,fp8,2,1,64,8,4,9\nbfloat16,fp8,2,64,0,8,4,9\n",
         "gb200");
-    ASSERT_EQ(attention.samples.size(), 1U);
-    EXPECT_EQ(attention.skipped.size(), 2U);
+    ASSERT_EQ(attention.samples.size(), 3U);
+    auto const& decode = std::get<Attention>(attention.samples[1].query);
+    EXPECT_EQ(decode.query_tokens, 1);
+    EXPECT_EQ(decode.kv_tokens, 65);
+    EXPECT_FALSE(decode.kv_precision.has_value());
+    EXPECT_EQ(std::get<Attention>(attention.samples[2].query).kv_precision, Precision::fp8);
     auto const& query = std::get<Attention>(attention.samples[0].query);
     EXPECT_EQ(query.query_tokens, 64);
     EXPECT_EQ(query.kv_tokens, 64);
     EXPECT_EQ(query.head_dim, 128);
     EXPECT_TRUE(query.causal);
+}
+
+TEST(KernelTable, OursMayNameThePrecisionOfTheCache) {
+    auto const table = read(
+        "gpu,kind,precision,kv_precision,batch,query_tokens,kv_tokens,heads,kv_heads,head_dim,"
+        "time_us\nh100,attention,bf16,fp8,1,1,9,8,4,128,5\n"
+        "h100,attention,bf16,bf16,1,1,9,8,4,128,5\n");
+    EXPECT_EQ(std::get<Attention>(table.samples.at(0).query).kv_precision, Precision::fp8);
+    EXPECT_FALSE(std::get<Attention>(table.samples.at(1).query).kv_precision.has_value());
 }
 
 TEST(KernelTable, MistakesNameTheCell) {

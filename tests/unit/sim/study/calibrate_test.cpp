@@ -129,7 +129,7 @@ TEST(Calibrate, BadInputSaysWhatIsMissing) {
                   (void)read_measured_data(file("empty.csv"), Library(NVL72_SOURCE_DIR "/configs"),
                                            "h100");
               }),
-              "--from: no GEMM, context attention or collective rows, and no samples");
+              "--from: no GEMM, attention, MoE or collective rows, and no samples");
     EXPECT_EQ(message_of([&] {
                   (void)read_measured_data(file("two.csv"), Library(NVL72_SOURCE_DIR "/configs"),
                                            "");

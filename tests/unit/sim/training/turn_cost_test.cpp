@@ -31,6 +31,7 @@ struct Prices {
     Picoseconds operator()(Attention const&) const { return attention; }
     Picoseconds operator()(MemoryTraffic const&) const { return elementwise; }
     Picoseconds operator()(Collective const& query) const { return collective.at(query.op); }
+    Picoseconds operator()(MoeExchange const&) const { return 1000_ns; }  // no dense step asks
 };
 
 /// One layer of a dense model: 4 GEMMs, attention, 6 elementwise operators.
