@@ -93,6 +93,35 @@ def write(path, sweep=None, ops=None, attributes=()):
         file.write(line.encode().ljust(512, b"\n"))
 
 
+HEADER = ("table,source,line,metric,unit,gpu,gpus,subject,precision,bytes,measured,predicted,p10,"
+          "p90,error,basis,basis_share,in_fit,status,reason,bound_by,profile,recipe,part")
+
+
+def measured(table, value, predicted=10.0, gpu="h100", part="gemm bf16", **other):
+    """A line of `validate --format csv`; its interval is 10 % either side of the prediction."""
+    row = dict.fromkeys(HEADER.split(","), "")
+    row.update(table=table, source="a/b.csv", line=7, metric="time_us", unit="us", gpu=gpu, gpus=1,
+               subject=part.partition(" ")[0], precision="bf16", measured=value,
+               predicted=predicted, p10=0.9 * predicted, p90=1.1 * predicted, in_fit=1,
+               status="ok", part=part)
+    row.update(other)
+    return row
+
+
+# Kernels: errors 10/11 - 1 = -9.1 %, 10/10.5 - 1 = -4.8 %, 0, 10/30 - 1 = -66.7 %; of four absolute
+# values 4.8 % is the lower median; 30 lies outside its interval of 9 to 11, 3 of 4 inside.
+KERNELS = [measured("kernels", 11.0), measured("kernels", 10.5, gpu="gb200"),
+           measured("kernels", 10.0, gpu="b200"),
+           measured("kernels", 30.0, line=9, gpu="gb200", precision="fp8", part="attention fp8")]
+COLLECTIVES = [measured("collectives", 10 + size / 20, 10, gpu, "collectives ring-ll", gpus=8,
+                        subject="all_reduce", precision="2 bytes", bytes=2 ** (10 + size),
+                        in_fit=int(size < 5)) for gpu in ("h100", "gb200") for size in range(10)]
+RUNS = [measured("training", 90.0, 100.0, "gb200", "training dense", in_fit=0, gpus=64,
+                 subject="gb200 <405b>", metric="tokens_per_s_per_gpu", source="held-out.yaml"),
+        measured("training", 5.0, 4.0, "h100", "training dense", metric="step_s", gpus=512)]
+SKIPPED = measured("kernels", 12.0, predicted=1.0, p10="", p90="", status="skipped")
+
+
 class Plots(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.TemporaryDirectory()
@@ -175,6 +204,95 @@ class Plots(unittest.TestCase):
     def test_unusable_output_folder_is_one_line(self):
         write(self.file, SWEEP)
         self.refused(plots(self.file, "-o", self.file + "/out"), "cannot be written")
+
+    def rows(self, rows, name="rows.csv", header=HEADER):
+        path = self.path(name)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(header + "\n" + "".join(
+                ",".join(str(row[column]) for column in HEADER.split(",")) + "\n"
+                for row in rows))
+        return path
+
+    def answer(self, name, rows):
+        """The package's own words, where a PNG holds only pixels."""
+        code = (f"from nvl72plots import rows, {name}; found = rows.read({self.rows(rows)!r}); "
+                f"drawn = {name}.draw(found); "
+                "[print(text.get_text()) for _, fig in drawn for text in fig.texts]; "
+                "[print(text.get_text()) for _, fig in drawn for text in fig.legends[0].texts]; "
+                "[print(a.get_title('left')) for _, fig in drawn for a in fig.axes]")
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
+                              check=False, cwd=os.path.join(ROOT, "results", "plotting"),
+                              env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"})
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        return " ".join(done.stdout.split())
+
+    def test_rows_of_validate_get_one_figure_a_table(self):
+        path = self.rows(KERNELS + COLLECTIVES + RUNS + [SKIPPED])
+        for out, words in (("one", ("residuals", path)), ("two", (path,))):
+            done = plots(*words, "-o", self.path(out))
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            self.assertEqual(sorted(os.listdir(self.path(out))), ["index.html"] + [
+                f"rows-{name}.{kind}" for name in ("collectives", "kernels", "training")
+                for kind in ("png", "svg")])
+        for name in os.listdir(self.path("one")):
+            with open(self.path("one/" + name), "rb") as one, \
+                    open(self.path("two/" + name), "rb") as two:
+                self.assertEqual(one.read(), two.read(), name)
+        with open(self.path("one/index.html"), encoding="utf-8") as file:
+            page = file.read()
+        self.assertEqual(page.count('<img src="data:image/svg+xml;base64,'), 3)
+        self.assertNotIn("The config", page)
+
+    def test_subtitle_answers_with_median_share_and_worst_row(self):
+        said = self.answer("residuals", KERNELS + [SKIPPED])
+        self.assertIn("How far are measured kernels from the fit?", said)
+        self.assertIn("Median error 4.8% over 4 rows; 75% lie in the 80% interval.", said)
+        self.assertIn("Worst: gb200 attention fp8 (b.csv:9): measured 3 times the prediction.",
+                      said)
+        self.assertIn("1 more rows are not scored.", said)
+        self.assertIn("3 rows, median 4.8%, 100% in", said)
+        self.assertIn("1 rows, median 66.7%, 0% in", said)
+        self.assertIn("filled: given to the fit", said)
+        self.assertNotIn("hollow", said)
+        self.assertIn("hollow: not given", self.answer("residuals", COLLECTIVES))
+
+    def test_a_longer_step_is_a_lower_throughput(self):
+        said = self.answer("training", RUNS)  # 4 / 5 - 1 = -20 %, beyond 90 / 100 - 1 = -10 %
+        self.assertIn("h100 training bf16, 512 GPUs (b.csv:7): measured 20.0% below", said)
+
+    def test_at_most_twelve_panels_and_the_rest_is_named(self):
+        parts = [measured("kernels", 10.2, part=f"gemm p{i:02}") for i in range(14)]
+        said = self.answer("residuals", parts + parts[2:])
+        self.assertEqual(said.count(" rows, median 2.0%"), 12)
+        self.assertIn("Not drawn: gemm p00, gemm p01.", said)
+
+    def test_collectives_without_bytes_are_drawn_against_time(self):
+        moe = [measured("collectives", 10.2, part="moe dispatch"), *COLLECTIVES]
+        self.assertEqual(plots(self.rows(moe), "-o", self.path("out")).returncode, 0)
+        self.assertIn("rows-moe.png", os.listdir(self.path("out")))
+        self.assertIn("rows-collectives.png", os.listdir(self.path("out")))
+
+    def test_rows_that_are_no_rows_of_validate_are_one_line(self):
+        def refused(path, *parts):
+            self.refused(plots("residuals", path, "-o", self.path("out")), path, *parts)
+
+        refused(self.path("no.csv"), "No such file", "nvl72sim validate --format csv")
+        refused(self.rows([], header=""), "1: no column table")
+        refused(self.rows([]), "no row under its header", "nvl72sim validate --format csv")
+        refused(self.rows([], header="gpu,m,n,k"), "1: no column table")
+        refused(self.rows([SKIPPED]), "none of its 1 rows is scored")
+        refused(self.rows([{**KERNELS[0], "p10": "ten"}]), ":2: p10: 'ten' (expected a number")
+        refused(self.rows([{**KERNELS[0], "measured": "nan"}]), ":2: measured: 'nan'")
+        refused(self.rows([{**KERNELS[0], "table": "../x"}]), ":2: table: '../x'")
+        refused(self.rows([{**KERNELS[0], "part": "gemm, bf16"}]), ":2: not 24 cells")
+        with open(self.file, "wb") as file:
+            file.write(b"\x89HDF\r\n\x1a\n\x00\xff")
+        refused(self.file, "not a CSV")
+        with open(self.path("empty.csv"), "w", encoding="utf-8"):
+            pass
+        refused(self.path("empty.csv"), "empty", "nvl72sim validate --format csv")
+        self.refused(plots("residuals", "-o", self.path("out")), "residuals: no file")
+        self.assertFalse(os.path.exists(self.path("out")))
 
     def test_missing_packages_name_the_debian_packages(self):
         for module in ("h5py", "matplotlib"):

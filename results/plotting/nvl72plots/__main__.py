@@ -1,4 +1,7 @@
-"""The command: result files in, figures and index.html out. Exit codes: 0 ok, 2 bad input."""
+"""The command: result files and rows of validate in, figures and index.html out.
+
+Exit codes: 0 ok, 2 bad input.
+"""
 
 import argparse
 import importlib
@@ -7,7 +10,8 @@ import sys
 
 PACKAGES = (("numpy", "python3-numpy"), ("h5py", "python3-h5py"),
             ("matplotlib", "python3-matplotlib"))
-FIGURES = ("scaling", "breakdown", "timeline", "accuracy")  # modules; one more figure: one more
+# Modules; one more figure: one more.
+FIGURES = ("scaling", "breakdown", "timeline", "accuracy", "residuals", "training")
 
 
 def refuse(message):
@@ -31,12 +35,24 @@ def expect_packages():
 def arguments():
     parser = argparse.ArgumentParser(
         prog="nvl72plots", description="Figures (PNG and SVG) and one index.html from result "
-        "files of nvl72sim.",
-        epilog="example: python3 -m nvl72plots llama405b-hopper-vs-nvl72.h5 -o figures")
-    parser.add_argument("files", nargs="+", metavar="FILE.h5")
+        "files of nvl72sim, or from the rows of nvl72sim validate --format csv.",
+        epilog="examples: python3 -m nvl72plots llama405b-hopper-vs-nvl72.h5 -o figures; "
+        "python3 -m nvl72plots residuals ROWS.csv -o figures")
+    parser.add_argument("files", nargs="+", metavar="FILE",
+                        help="FILE.h5, or ROWS.csv; after the word residuals every file is rows")
     parser.add_argument("-o", "--output", required=True, metavar="DIR",
                         help="folder for the figures; made where it is missing")
     return parser.parse_args()
+
+
+def read_all(files):
+    """A result a file; one word, or .csv at its end, says that a file holds rows of validate."""
+    from . import result, rows
+    all_rows = files[0] == "residuals"
+    if all_rows and len(files) == 1:
+        raise result.BadFile("residuals: no file (expected residuals ROWS.csv -o DIR)")
+    return [rows.read(path) if all_rows or path.endswith(".csv") else result.read(path)
+            for path in files[all_rows:]]
 
 
 def draw_all(result, folder):
@@ -57,13 +73,13 @@ def main():
     expect_packages()
     from . import page, result
     try:
-        results = [result.read(path) for path in asked.files]
+        results = read_all(asked.files)
     except result.BadFile as why:
         refuse(why)
     stems = [one.stem for one in results]
     twice = sorted({stem for stem in stems if stems.count(stem) > 1})
     if twice:
-        refuse(f"two files named {twice[0]}.h5 would share figures (rename one)")
+        refuse(f"two files named {twice[0]} would share figures (rename one)")
     try:
         os.makedirs(asked.output, exist_ok=True)
         parts = [(one, draw_all(one, asked.output)) for one in results]

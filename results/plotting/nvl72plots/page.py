@@ -7,6 +7,7 @@ import os
 
 from . import style
 from .accuracy import published_rate
+from .rows import inside, median_error
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 64rem; margin: 2rem auto; padding: 0 1rem;
@@ -63,16 +64,37 @@ def listed(value):
     return ", ".join(value) if isinstance(value, list) else value
 
 
-def section(result, figures):
+def rows_of(result):
+    """How the scored rows of `validate` fare, part by part, as its own summary has it."""
+    found = result.table("validation")
+    if found is None:
+        return ""
+    parts = {}
+    for row in found.where(found["scored"]).rows():
+        parts.setdefault((row["gpu"], row["part"]), []).append(row)
+    return table(("GPU", "part", "rows", "median error (%)", "in the 80 % interval (%)"), [
+        (gpu, part, len(mine), 100 * median_error(mine),
+         math.nan if inside(mine) is None else 100 * inside(mine))
+        for (gpu, part), mine in sorted(parts.items())])
+
+
+def config(result):
+    """What ran, where the file says it: rows of `validate` come without."""
+    if "config" not in result.attributes:
+        return ""
     facts = [(key, listed(result.attributes.get(key, ""))) for key in
              ("digest", "program", "seed", "calibrations", "recipes")]
     return "".join((
-        f"<h1>{html.escape(result.stem)}</h1>\n",
-        summary(result), systems(result),
-        *(picture(path, f"{result.stem}: {name}") for name, path in figures),
-        "<h2>The config</h2>\n<pre>", html.escape(str(result.attributes.get("config", ""))),
+        "<h2>The config</h2>\n<pre>", html.escape(str(result.attributes["config"])),
         '</pre>\n<p class="facts">',
         "<br>".join(f"{key}: {html.escape(value or '-')}" for key, value in facts), "</p>\n"))
+
+
+def section(result, figures):
+    return "".join((
+        f"<h1>{html.escape(result.stem)}</h1>\n",
+        summary(result), systems(result), rows_of(result),
+        *(picture(path, f"{result.stem}: {name}") for name, path in figures), config(result)))
 
 
 def write(parts, folder):

@@ -43,6 +43,7 @@ plt.rcParams.update({
 })
 
 WIDTH = 9.0  # inches: 990 pixels, about what a README shows
+KEY_MAX = 8  # handles in a line
 
 
 def family(gpu):
@@ -53,20 +54,27 @@ def family(gpu):
     return OTHER
 
 
-def figure(height, panels=1, **options):
-    """A figure of README width with `panels` panels; its axes as a list."""
-    fig, axes = plt.subplots(1, panels, figsize=(WIDTH, height), squeeze=False, **options)
-    return fig, list(axes[0])
+def figure(height, columns=1, rows=1, **options):
+    """A figure of README width with rows x columns panels; its axes as a list, row by row."""
+    fig, axes = plt.subplots(rows, columns, figsize=(WIDTH, height), squeeze=False, **options)
+    return fig, list(axes.flat)
 
 
-def headline(fig, question, answer, bottom=0.0):
-    """The question as title, the answer under it, and the panels below both."""
+def headline(fig, question, answer, bottom=0.0, key=()):
+    """The question as title, the answer under it, then a line of handles, and the panels below."""
     inches = fig.get_figheight()
-    lines = textwrap.wrap(answer, 118) or [""]
+    text = textwrap.wrap(answer, 118, break_on_hyphens=False) or [""]
     fig.text(0.015, 1 - 0.10 / inches, question, fontsize=14, fontweight="bold", va="top")
-    fig.text(0.015, 1 - 0.40 / inches, "\n".join(lines), fontsize=10, color="#333333", va="top",
+    fig.text(0.015, 1 - 0.40 / inches, "\n".join(text), fontsize=10, color="#333333", va="top",
              linespacing=1.25)
-    fig.tight_layout(rect=(0, bottom / inches, 1, 1 - (0.48 + 0.19 * len(lines)) / inches))
+    used = 0.48 + 0.19 * len(text)
+    if key:
+        lines = -(-len(key) // KEY_MAX)
+        fig.legend(handles=key, loc="upper left",
+                   bbox_to_anchor=(0.005, 1 - (used - 0.06) / inches), ncols=-(-len(key) // lines),
+                   frameon=False, fontsize=9, handletextpad=0.4, columnspacing=1.4)
+        used += 0.2 * lines
+    fig.tight_layout(rect=(0, bottom / inches, 1, 1 - used / inches))
 
 
 def plain_number(value, digits=3):
