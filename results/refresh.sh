@@ -72,9 +72,11 @@ PYTHON
 accuracy accuracy llama405b-strong-scaling llama-dense-published
 accuracy held-out dense-held-out
 
-"$program" report "$work"/*.h5 -o "$work/figures" > /dev/null
+"$program" validate --format csv > "$work/validate.csv" 2> /dev/null
+"$program" report "$work"/*.h5 "$work/validate.csv" -o "$work/figures" > /dev/null
 for picture in llama405b-hopper-vs-nvl72-breakdown llama405b-hopper-vs-nvl72-timeline-0 \
-               llama405b-strong-scaling-scaling llama-dense-published-published; do
+               llama405b-strong-scaling-scaling llama-dense-published-published \
+               validate-collectives validate-training; do
   cp "$work/figures/$picture.png" results/figures/
 done
 
