@@ -62,6 +62,9 @@ int compare(Context const& context, MeasuredData const& data, std::string const&
     return 0;
 }
 
+/// A fit of good rows stays below half of this; above it the form is wrong, or the rows are mixed.
+constexpr double unexplained = 0.1;
+
 int fit(Context const& context, MeasuredData const& data, std::string const& output) {
     auto const calibration = calibrate_profile(data, context.library);
     write_whole(output, {calibration.text.begin(), calibration.text.end()});
@@ -71,6 +74,14 @@ int fit(Context const& context, MeasuredData const& data, std::string const& out
         fmt::print(stderr, "collectives: too few rows of {}, which stays as shipped\n", branch);
     }
     fmt::print("{}", fit_table(calibration.fits).print(context.format));
+    for (auto const& fit : calibration.fits) {
+        if (fit.rows == 0 || fit.in_sample.median < unexplained) continue;
+        fmt::print(
+            stderr,
+            "{} {}: a median error of {:.0f} %: its form does not explain these {} rows; they "
+            "may mix launch modes or links, or be of another kind of machine\n",
+            fit.section, fit.precision, 100 * fit.in_sample.median, fit.rows);
+    }
     if (!context.quiet) fmt::print(stderr, "wrote {}\n", output);
     return 0;
 }

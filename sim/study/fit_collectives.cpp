@@ -16,17 +16,9 @@ using Algorithm = CollectiveAlgorithm;
 using Group = CollectiveGroup;
 using CollectiveRow = section_fit::Row<Collective>;
 
-/// Smaller buffers between domains take what software and launch mode make of them, and smaller
-/// sends too: those of the one log stay at 820 us from 64 to 256 MiB.
+/// Sends of the one log stay at 820 us from 64 to 256 MiB.
 constexpr std::int64_t bytes_least_across = 256 << 20;
 constexpr std::int64_t bytes_least_sent = 512 << 20;
-
-bool told_by_links(Collective const& query) {
-    std::int64_t const least = query.op == CollectiveOp::sendrecv ? bytes_least_sent
-                               : across(query)                    ? bytes_least_across
-                                                                  : 1;
-    return query.size.count >= least;
-}
 
 /// Entries of `other` that `target` lacks, map by map.
 void fill(Value& target, Value const& other) {
@@ -137,7 +129,7 @@ std::vector<CollectiveRow> rows_on_branches(std::vector<CollectiveSample> const&
     std::vector<CollectiveRow> rows;
     for (auto const& sample : samples) {
         Collective query = sample.query;
-        if (told_by_links(query) != to_fit) continue;
+        if (fitted_to(query) != to_fit) continue;
         query.shape.in_domain = section.nvlink;
         query = plan_collective(profile, query.op, query.size, query.shape, query.bytes_per_element)
                     .query;
@@ -298,6 +290,13 @@ std::vector<Group> together(std::vector<Group> first, std::vector<Group> const& 
 }
 
 }  // namespace
+
+bool fitted_to(Collective const& query) {
+    std::int64_t const least = query.op == CollectiveOp::sendrecv ? bytes_least_sent
+                               : across(query)                    ? bytes_least_across
+                                                                  : 1;
+    return query.size.count >= least;
+}
 
 FittedCollectives fit_collectives(std::vector<CollectiveSample> const& samples,
                                   CollectiveSetting const& setting) {

@@ -16,6 +16,10 @@ struct CollectiveSetting {
     std::string origin;  ///< the tables' names
 };
 
+/// True for a row that constants may be fitted to: smaller buffers between domains take what
+/// software and launch mode make of them, and smaller sends too; they only show how far times lie.
+bool fitted_to(Collective const& query);
+
 /// A fitted section, and the branches that had too few rows and stay as shipped.
 struct FittedCollectives {
     FittedSection section;

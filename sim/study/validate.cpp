@@ -9,6 +9,7 @@
 #include "sim/interchange/moe_table.hpp"
 #include "sim/study/calibrate.hpp"
 #include "sim/study/experiment.hpp"
+#include "sim/study/fit_collectives.hpp"
 #include "sim/study/measured_files.hpp"
 #include "sim/study/point.hpp"
 
@@ -148,7 +149,7 @@ private:
                     seen_.add(sample.gpu, sample.query, sample.seconds);
             } else if (file.kind == MeasuredFileKind::collectives) {
                 for (auto const& row : read_collective_table(CsvTable::load(file.path), "")) {
-                    seen_.add(row.gpu, row.query, row.seconds);
+                    if (fitted_to(row.query)) seen_.add(row.gpu, row.query, row.seconds);
                 }
             } else if (file.kind == MeasuredFileKind::experiments) {
                 for (auto const& path : experiments_named_in(file.path, library_)) {
