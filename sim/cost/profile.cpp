@@ -92,7 +92,7 @@ std::vector<Field<ProfileFile>> const& fields_of(ProfileFile const*) {
         optional("gemm", &ProfileFile::gemm, "", "matrix products"),
         optional("attention", &ProfileFile::attention, "", "context attention"),
         optional("memory", &ProfileFile::memory, "", "elementwise and copy kernels"),
-        optional("generation", &ProfileFile::generation, "", "generation attention"),
+        optional("generation", &ProfileFile::generation, "", "generation"),
         optional("collectives", &ProfileFile::collectives, "", "collectives"),
         optional("microkernels", &ProfileFile::microkernels, "", "our own collectives"),
         optional("moe", &ProfileFile::moe, "", "MoE dispatch and combine"),
@@ -255,15 +255,16 @@ Profile load(
     return profile;
 }
 
+/// The section that prices a query.
 template <class Section>
 Section const& need(Profile const& profile,
                     std::optional<Section> const& section,
-                    char const* what) {
+                    char const* name) {
     if (section) return *section;
-    throw ConfigError(
-        fmt::format("the calibration of {} prices no {} (expected a profile with "
-                    "them)",
-                    profile.gpu, what));
+    Place place = profile.place;
+    place.key = name;
+    fail(place, fmt::format("the {} has no such section", profile.gpu),
+         "a fit: calibrate --from TABLES");
 }
 
 }  // namespace
@@ -284,29 +285,28 @@ Cost cost(Profile const& profile, Query const& query, Load load) {
         double slowdown = 1;
         GenerationGpu gpu;
         Cost operator()(Gemm const& gemm) const {
-            return gemm_cost(need(profile, profile.gemm, "GEMMs"), gemm, profile.sms, slowdown);
+            return gemm_cost(need(profile, profile.gemm, "gemm"), gemm, profile.sms, slowdown);
         }
         Cost operator()(Attention const& attention) const {
             if (is_generation(attention)) {
-                return generation_cost(need(profile, profile.generation, "generation attention"),
-                                       attention, gpu, slowdown);
+                return generation_cost(need(profile, profile.generation, "generation"), attention,
+                                       gpu, slowdown);
             }
-            return attention_cost(need(profile, profile.attention, "attention kernels"), attention,
+            return attention_cost(need(profile, profile.attention, "attention"), attention,
                                   profile.sms, slowdown);
         }
         Cost operator()(MemoryTraffic const& traffic) const {
-            return memory_cost(need(profile, profile.memory, "elementwise kernels"), traffic);
+            return memory_cost(need(profile, profile.memory, "memory"), traffic);
         }
         Cost operator()(Collective const& collective) const {
             if (is_microkernel(algorithm_of(collective))) {
                 return microkernel_cost(need(profile, profile.microkernels, "microkernels"),
                                         collective);
             }
-            return collective_cost(need(profile, profile.collectives, "NCCL collectives"),
-                                   collective);
+            return collective_cost(need(profile, profile.collectives, "collectives"), collective);
         }
         Cost operator()(MoeExchange const& exchange) const {
-            return moe_cost(need(profile, profile.moe, "MoE exchanges"), exchange);
+            return moe_cost(need(profile, profile.moe, "moe"), exchange);
         }
     };
     return std::visit(Pricing{profile, sustained ? profile.sustained : 1, {profile.sms, l2}},

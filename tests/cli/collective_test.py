@@ -101,7 +101,7 @@ class CsvAnswer(unittest.TestCase):
 class Lists(unittest.TestCase):
     def test_collectives_are_those_that_algorithm_accepts(self):
         rows = table("list", "collectives")
-        names = [row["name"] for row in rows]
+        names = [row["name"] for row in rows if row["family"] != "microkernel"]
         self.assertEqual(names, ["ring-ll", "ring-ll128", "ring-simple", "nvls", "hierarchical",
                                  "alltoall-ll", "alltoall-simple", "sendrecv"])
         self.assertTrue(all(row["summary"] and row["family"] for row in rows))

@@ -2,6 +2,7 @@
 #include "sim/interchange/kernel_table.hpp"
 #include "sim/study/unseen.hpp"
 
+#include <algorithm>
 #include <cstdio>
 #include <gtest/gtest.h>
 
@@ -10,9 +11,18 @@ namespace {
 
 Library library() { return Library(NVL72_SOURCE_DIR "/configs"); }
 
+bool has_nvfp4(Profile const& profile) {
+    return std::ranges::any_of(profile.gemm->precisions,
+                               [](auto const& row) { return row.first == "nvfp4"; });
+}
+
 void add_rows(std::vector<UnseenRow>& rows, Profile const& profile, std::string const& table) {
     auto const path = NVL72_SOURCE_DIR "/configs/measurements/kernels/" + table + ".csv";
     for (auto const& sample : read_kernel_table(CsvTable::load(path), "").samples) {
+        auto const* gemm = std::get_if<Gemm>(&sample.query);
+        bool const lacks = gemm != nullptr && gemm->precision == Precision::nvfp4 &&
+                           !has_nvfp4(profile);  // scaled from a GPU without it
+        if (lacks) continue;
         auto const predicted = to_seconds(cost(profile, sample.query, Load::burst).time);
         rows.push_back({sample.seconds, predicted, rows.size()});
     }
