@@ -30,7 +30,7 @@ fs::path find_program() {
             fmt::format("NVL72_MEASURE: '{}' is no program (expected {})", given, program_name));
     }
     std::error_code ignored;
-    auto const beside = fs::canonical("/proc/self/exe", ignored).parent_path() / program_name;
+    auto beside = fs::canonical("/proc/self/exe", ignored).parent_path() / program_name;
     if (is_program(beside)) return beside;
     char const* path = std::getenv("PATH");
     for (auto const& folder : split(path == nullptr ? "" : path, ':')) {

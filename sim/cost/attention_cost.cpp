@@ -103,8 +103,8 @@ section::Time attention_time(AttentionRow const& row,
     double const mean = heads * (blocks.all * one + rows * row.cta.count) / sms;
     double const longest = blocks.longest * one + row.cta.count;
 
-    double const batch = static_cast<double>(attention.batch);
-    double const queries = static_cast<double>(attention.query_tokens);
+    auto const batch = static_cast<double>(attention.batch);
+    auto const queries = static_cast<double>(attention.query_tokens);
     double const appended = std::min(queries, static_cast<double>(attention.kv_tokens));
     double const cached = static_cast<double>(attention.kv_tokens) - appended;
     double const kv_width = 2 * width * attention.kv_heads;

@@ -195,7 +195,7 @@ void check(CollectiveSection const& section) {
     check_efficiency(place, "network.alltoall_efficiency", network.alltoall_efficiency);
     check_efficiency(place, "network.sendrecv_efficiency", network.sendrecv_efficiency);
     auto const& speeds = section.tuner.nvls_speeds;
-    if (speeds.empty() || !std::is_sorted(speeds.rbegin(), speeds.rend())) {
+    if (speeds.empty() || !std::ranges::is_sorted(speeds, std::greater<>())) {
         fail(place, "tuner.nvls_speeds", "a descending list");
     }
     auto const not_negative = [&](char const* key, double value) {

@@ -164,9 +164,7 @@ Profile derive_profile(Profile base, ProfileScale scale) {
     scale_peaks(gemm.precisions, scale.compute);
     scale_peaks(attention.precisions, scale.compute);
     auto& likened = gemm.likened;
-    likened.erase(std::remove_if(likened.begin(), likened.end(),
-                                 [&](auto const& entry) { return !ratio_of(scale, entry.first); }),
-                  likened.end());
+    std::erase_if(likened, [&](auto const& entry) { return !ratio_of(scale, entry.first); });
     auto const scale_hbm = [&](BytesPerSecond& rate) { rate = rate * scale.hbm; };
     scale_hbm(gemm.hbm);
     scale_hbm(memory.rate);

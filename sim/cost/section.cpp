@@ -55,7 +55,7 @@ void check_grid(Place const& place, std::string_view key, Grid const& grid) {
     if (grid.empty()) fail(place_of_key, "an empty list", "the measured points of this axis");
     if (grid.front() < 1)
         fail(place_of_key, fmt::format("{}", grid.front()), "points of at least 1");
-    if (std::adjacent_find(grid.begin(), grid.end(), std::greater_equal<>()) != grid.end()) {
+    if (std::ranges::adjacent_find(grid, std::greater_equal<>()) != grid.end()) {
         fail(place_of_key, "points out of order", "ascending points, each once");
     }
 }

@@ -1,9 +1,9 @@
 #include "sim/cost/spread.hpp"
 
-#include "sim/cost/microkernel_cost.hpp"
 #include "sim/cost/attention_cost.hpp"
 #include "sim/cost/collective_traffic.hpp"
 #include "sim/cost/generation_cost.hpp"
+#include "sim/cost/microkernel_cost.hpp"
 #include "sim/cost/moe_cost.hpp"
 
 #include <algorithm>

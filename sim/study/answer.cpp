@@ -41,7 +41,7 @@ std::string ratio_interval(SweepRow const& from, SweepRow const& to, double rati
 
 /// GPU-seconds per million tokens: what a part of the step costs, whatever the batch and size.
 double cost_of(SweepRow const& row, double seconds) {
-    double const tokens = static_cast<double>(row.global_batch * row.sequence_length);
+    auto const tokens = static_cast<double>(row.global_batch * row.sequence_length);
     return seconds * static_cast<double>(row.gpus) / tokens * 1e6;
 }
 
