@@ -97,7 +97,7 @@ KeptSections kept_sections(Library const& library,
         for (auto const& entry : shipped.entries) {
             if (entry.value.place.line == number) name = entry.name;
         }
-        if (sections.count(name) == 0 || fitted.count(name) > 0) continue;
+        if (!sections.contains(name) || fitted.contains(name)) continue;
         kept.names.insert(name);
         kept.text += line + "\n";
     }
@@ -123,7 +123,7 @@ FittedCollectives fit_own_collectives(MeasuredData const& data, Library const& l
     auto const given = collective_given(library, data.gpu);
     std::vector<CollectiveSample> samples;
     for (auto const& sample : data.collectives) {
-        if (given.gpus.count(sample.gpu) > 0) samples.push_back(sample);
+        if (given.gpus.contains(sample.gpu)) samples.push_back(sample);
     }
     CollectiveSetting setting{data.gpu, given.section, {}, data.collective_origin};
     setting.shipped = shipped_collectives(library, data.gpu);
@@ -201,7 +201,7 @@ Value spread_of_fits(Calibration const& calibration,
     for (auto const& row : rows->entries) {
         if (spread.find(row.name) != nullptr) continue;
         auto const space = row.name.find(' ');
-        bool const section_kept = kept_sections.count(row.name.substr(0, space)) > 0;
+        bool const section_kept = kept_sections.contains(row.name.substr(0, space));
         bool const branch_kept = row.name.starts_with("collectives ") &&
                                  std::ranges::find(calibration.kept, row.name.substr(space + 1)) !=
                                      calibration.kept.end();
@@ -342,7 +342,7 @@ MeasuredData read_measured_data(std::vector<std::string> const& paths,
             fmt::format("--from: rows of {} (expected one GPU, or --gpu NAME)", join(names)));
     }
     data.gpu = gpu.empty() ? names.front() : gpu;
-    if (gpus.count(data.gpu) == 0) {
+    if (!gpus.contains(data.gpu)) {
         throw ConfigError(
             fmt::format("--gpu: no rows of {} (they are of {})", data.gpu, join(names)));
     }
@@ -391,7 +391,7 @@ Calibration calibrate_profile(MeasuredData const& data, Library const& library) 
     if (moe.yaml.is_map()) sections.insert("moe");
     auto const kept = kept_sections(library, data.gpu, sections);
     sections.insert(kept.names.begin(), kept.names.end());
-    bool const complete = sections.count("gemm") > 0 && sections.count("attention") > 0;
+    bool const complete = sections.contains("gemm") && sections.contains("attention");
 
     Value body;
     Calibration result;

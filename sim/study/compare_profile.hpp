@@ -32,7 +32,7 @@ struct ProfileComparison {
 /// ConfigError when the profile is of another GPU than the rows.
 ProfileComparison compare_profile(MeasuredData const& data,
                                   Library const& library,
-                                  std::string const& profile);
+                                  std::string const& name);
 
 Table table_of(ProfileComparison const& comparison);
 

@@ -111,7 +111,7 @@ void check_taken(Value const& root, std::string const& assignment) {
 }
 
 void check_published(Published const& published, Place place) {
-    auto const positive = [&place](bool holds, Place const& at) {
+    auto const positive = [](bool holds, Place const& at) {
         if (!holds) fail(at, "zero or less", "more than 0");
     };
     if (auto const& rate = published.tokens_per_s_per_gpu) positive(rate->value > 0, rate->place);

@@ -19,8 +19,8 @@ namespace nvl72::section_fit {
 template <class Section>
 struct Knob {
     std::string key;
-    Dimension dimension;
-    double start, low, high;  ///< SI units
+    Dimension dimension = Dimension::number;
+    double start = 1, low = 1, high = 1;  ///< SI units
     std::function<double&(Section&)> at;
 };
 
@@ -159,8 +159,8 @@ std::vector<Row<Kernel>> rows_of(std::vector<KernelSample> const& samples) {
 }
 
 /// The values that one member takes, ascending, as a profile's grid.
-template <class Kernel, class Value_>
-Value grid_leaf(std::vector<Row<Kernel>> const& rows, Value_ const& value_of) {
+template <class Kernel, class Member>
+Value grid_leaf(std::vector<Row<Kernel>> const& rows, Member const& value_of) {
     std::set<std::int64_t> points;
     for (auto const& row : rows) points.insert(value_of(row.kernel));
     std::vector<std::string> texts;

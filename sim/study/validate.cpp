@@ -70,7 +70,7 @@ public:
         seen_.insert({gpu, query, rounded(seconds)});
     }
     [[nodiscard]] bool holds(std::string const& gpu, Query const& query, double seconds) const {
-        return seen_.count({gpu, query, rounded(seconds)}) > 0;
+        return seen_.contains({gpu, query, rounded(seconds)});
     }
 
 private:
@@ -78,6 +78,9 @@ private:
     static std::int64_t rounded(double seconds) { return std::llround(seconds * 1e9); }
     std::set<std::tuple<std::string, Query, std::int64_t>> seen_;
 };
+
+/// To the picosecond, so that a table's own digits come back.
+double microseconds(double seconds) { return std::round(seconds * 1e12) / 1e6; }
 
 std::string basis_text(Basis const& basis) {
     return name_of(basis.kind) + (basis.why.empty() ? "" : " (" + basis.why + ")");
@@ -222,7 +225,7 @@ private:
         row.gpus = 1;
         row.subject = subject_of(sample.query);
         row.precision = precision_of(sample.query);
-        row.measured = sample.seconds * 1e6;
+        row.measured = microseconds(sample.seconds);
         row.in_fit = seen_.holds(sample.gpu, sample.query, sample.seconds);
         auto const& named = profiles_.of(sample.gpu);
         row.profile = named.name;
@@ -270,7 +273,7 @@ private:
         row.subject = measured.op;
         row.precision = fmt::format("{} bytes", measured.query.bytes_per_element);
         row.bytes = measured.query.size.count;
-        if (measured.seconds > 0) row.measured = measured.seconds * 1e6;
+        if (measured.seconds > 0) row.measured = microseconds(measured.seconds);
         row.status = name_of(measured.status);
         row.reason = measured.reason;
         row.in_fit = seen_.holds(measured.gpu, measured.query, measured.seconds);
@@ -345,7 +348,7 @@ private:
             row.gpu = loaded.fabric.gpu().name;
             row.gpus = loaded.parallel.gpus;
             row.profile = loaded.profile_name;
-            row.in_fit = fitted_runs_.count(run_of(point)) > 0;
+            row.in_fit = fitted_runs_.contains(run_of(point));
             SweepRow const predicted = simulate_point(loaded, 0).row;
             row.predicted = rate ? predicted.tokens_per_s_per_gpu : predicted.step_s;
             double const low = predicted.step_p10_s / predicted.step_s;
