@@ -241,8 +241,8 @@ public:
 private:
     /// "ring-simple, parts" and "nvls beyond 8" belong to "ring-simple" and "nvls".
     [[nodiscard]] static bool belongs(Group const& group, std::string const& part) {
-        return group.name == part || group.name.rfind(part + ",", 0) == 0 ||
-               group.name.rfind(part + " beyond", 0) == 0;
+        return group.name == part || group.name.starts_with(part + ",") ||
+               group.name.starts_with(part + " beyond");
     }
     [[nodiscard]] std::size_t constants_of(std::string const& part) const {
         std::size_t count = 0;
