@@ -250,7 +250,7 @@ ClusterSpec load_cluster(Library const& library,
                          Trail* trail) {
     std::string const path = library.path("clusters", name, asked);
     Value const file = load_based(library, path, 0);
-    ClusterSpec spec = read_spec<ClusterSpec>(file, trail);
+    auto spec = read_spec<ClusterSpec>(file, trail);
     spec.name = std::filesystem::path(path).stem().string();
     if (Value const* nvlink = file.find("nvlink")) {
         Value const* links = nvlink->find("links");

@@ -5,6 +5,7 @@
 #include "sim/base/text.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <fmt/format.h>
 
 namespace nvl72 {
@@ -16,17 +17,17 @@ std::string in_gb(BytesPerSecond rate) { return fmt::format("{:.6g} GB/s", rate.
 class FactList {
 public:
     void count(std::string name, std::string title, std::int64_t value, std::string how) {
-        facts_.push_back({std::move(name), std::move(title), value, "", std::move(how)});
+        facts.push_back({std::move(name), std::move(title), value, "", std::move(how)});
     }
     void real(
         std::string name, std::string title, double value, std::string unit, std::string how) {
-        facts_.push_back(
+        facts.push_back(
             {std::move(name), std::move(title), value, std::move(unit), std::move(how)});
     }
     void word(std::string name, std::string title, std::string value, std::string how) {
-        facts_.push_back({std::move(name), std::move(title), std::move(value), "", std::move(how)});
+        facts.push_back({std::move(name), std::move(title), std::move(value), "", std::move(how)});
     }
-    std::vector<Fact> facts_;
+    std::vector<Fact> facts;
 };
 
 long long link_ends(Wiring const& wiring) {
@@ -56,7 +57,7 @@ void machines(FactList& list, Fabric const& fabric) {
                                cluster.gpus_per_superchip));
     }
     list.count("cpus_per_unit", fmt::format("CPUs a {} ({})", unit, cluster.host.cpu),
-               trays * cluster.host.cpus,
+               std::int64_t{trays} * cluster.host.cpus,
                fmt::format("{} trays x {} CPUs", trays, cluster.host.cpus));
 }
 
@@ -129,16 +130,16 @@ void network(FactList& list, Fabric const& fabric) {
         "routing", "routing", name_of(fabric.routing()),
         fmt::format("keeps {} of line rate over more than one tier", fabric.routing_factor()));
     double const thin = far.network_tiers > 1 ? net.oversubscription : 1;
+    auto const half = fabric.gpus() / 2;
     list.real("network_bisection", "network bisection, one direction",
-              static_cast<double>(fabric.gpus() / 2) * fabric.nic_per_gpu().count / thin / 1e12,
-              "TB/s",
-              fmt::format("{} GPUs x {} / oversubscription {}", with_commas(fabric.gpus() / 2),
+              static_cast<double>(half) * fabric.nic_per_gpu().count / thin / 1e12, "TB/s",
+              fmt::format("{} GPUs x {} / oversubscription {}", with_commas(half),
                           in_gb(fabric.nic_per_gpu()), thin));
 }
 
 void totals(FactList& list, Fabric const& fabric) {
     auto const& gpu = fabric.gpu();
-    double const gpus = static_cast<double>(fabric.gpus());
+    auto const gpus = static_cast<double>(fabric.gpus());
     list.real("hbm_total", "HBM", gpus * static_cast<double>(gpu.hbm_capacity.count) / 1e12, "TB",
               fmt::format("{} GPUs x {} GB", with_commas(fabric.gpus()),
                           significant(static_cast<double>(gpu.hbm_capacity.count) / 1e9)));
@@ -209,8 +210,7 @@ void Fabric::add_fault_facts(std::vector<Fact>& facts) const {
                                  name_of(cluster_.resiliency))});
     facts.push_back(
         {"nvlink_left", "NVLink left, worst GPU, one direction", all.in_domain.count / 1e9, "GB/s",
-         fmt::format("{} of {} links",
-                     static_cast<long long>(all.in_domain / cluster_.nvlink.link_bandwidth + 0.5),
+         fmt::format("{} of {} links", std::llround(all.in_domain / cluster_.nvlink.link_bandwidth),
                      links_.front().size())});
     facts.push_back(
         {"nvlink_left_share", "share of NVLink left", share, "", "over what was built"});
@@ -222,15 +222,15 @@ std::vector<Fact> Fabric::facts() const {
     FactList list;
     if (cluster_.threads()) {
         threads(list, *this);
-        return std::move(list.facts_);
+        return std::move(list.facts);
     }
     machines(list, *this);
     nvlink(list, *this);
-    list.facts_.push_back(bisection_fact());
-    add_fault_facts(list.facts_);
+    list.facts.push_back(bisection_fact());
+    add_fault_facts(list.facts);
     network(list, *this);
     totals(list, *this);
-    return std::move(list.facts_);
+    return std::move(list.facts);
 }
 
 std::string Fabric::dot() const {

@@ -89,7 +89,7 @@ GpuSpec load_gpu(Library const& library,
                  Trail* trail) {
     std::string const path = library.path("gpus", name, asked);
     Value const file = load_yaml(path);
-    GpuSpec gpu = read_spec<GpuSpec>(file, trail);
+    auto gpu = read_spec<GpuSpec>(file, trail);
     gpu.name = std::filesystem::path(path).stem().string();
     if (Value const* peak = file.find("peak")) {
         Value const* bf16 = peak->find("bf16");

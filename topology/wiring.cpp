@@ -69,7 +69,7 @@ Wiring build_direct(ClusterSpec const& spec) {
              "no switches and at least 2 GPUs for kind direct");
     }
     std::vector<int> const counts = spread(spec, spec.gpus_per_unit - 1);
-    if (std::adjacent_find(counts.begin(), counts.end(), std::not_equal_to<>()) != counts.end()) {
+    if (std::ranges::adjacent_find(counts, std::not_equal_to<>()) != counts.end()) {
         fail(key_place(spec, "nvlink.links_per_chip"), "uneven links to peers",
              "the same to each peer");
     }
@@ -125,7 +125,7 @@ std::vector<Check> wiring_checks(Wiring const& wiring, ClusterSpec const& spec) 
     for (auto const& links : targets) {
         std::vector<int> seen(links);
         std::ranges::sort(seen);
-        auto const distinct = std::unique(seen.begin(), seen.end()) - seen.begin();
+        auto const distinct = std::ranges::unique(seen).begin() - seen.begin();
         reach = reach && distinct == (wiring.chips > 0 ? wiring.chips : wiring.gpus - 1);
     }
     checks.push_back({"one_hop", reach,

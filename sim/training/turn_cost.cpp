@@ -198,7 +198,8 @@ struct TurnPricer::Pass {
         query.kv_tokens = std::max<std::int64_t>(1, local / 2);
         int const steps = shape.cp - 1;
         Picoseconds const block = compute(query, steps) / steps;
-        std::int64_t const kv_width = 2 * query.kv_heads * model.head_dim * (backward ? 2 : 1);
+        std::int64_t const kv_width =
+            std::int64_t{query.kv_heads} * model.head_dim * (backward ? 4 : 2);
         Planned const exchange = plan(CollectiveOp::sendrecv, tensor(kv_width), shape.cp_group);
         Picoseconds const alone = exchange.cost.time;
         wait(ParallelDimension::cp, exchange,
@@ -275,11 +276,12 @@ TurnCost TurnPricer::backward(ChunkContent const& chunk, TurnShape const& shape)
         for (Operator const& op : head_operators(model_)) pass.backward(op);
     }
     for (int layer = 0; layer < chunk.layers; ++layer) {
-        auto const operators = layer_operators(model_);
+        auto operators = layer_operators(model_);
         if (recipe_.full_recompute) {
             for (Operator const& op : operators) pass.forward(op);
         }
-        for (auto op = operators.rbegin(); op != operators.rend(); ++op) pass.backward(*op);
+        std::ranges::reverse(operators);
+        for (Operator const& op : operators) pass.backward(op);
     }
     if (chunk.embedding) {
         for (Operator const& op : embedding_operators(model_)) pass.backward(op);
