@@ -162,7 +162,12 @@ AlgorithmRow const& quickest(Choice const& choice, std::vector<AlgorithmRow cons
             best_time = time;
         }
     }
-    NVL72_EXPECT(best != nullptr, "every operation has an algorithm");
+    if (best == nullptr) {
+        throw ConfigError(
+            fmt::format("the calibration of {} prices no {} on this wiring (expected "
+                        "the calibration of the cluster's own GPU)",
+                        choice.profile.gpu, name_of(choice.op)));
+    }
     return *best;
 }
 

@@ -4,8 +4,8 @@
 #include "sim/interchange/collective_table.hpp"
 #include "sim/interchange/kernel_table.hpp"
 #include "sim/interchange/log_folder.hpp"
-#include "sim/interchange/samples.hpp"
 #include "sim/interchange/moe_table.hpp"
+#include "sim/interchange/samples.hpp"
 
 #include <algorithm>
 #include <filesystem>
@@ -55,12 +55,18 @@ public:
 
     void enter(fs::path const& folder) {
         auto const index = folder / "INDEX.csv";
+        std::error_code denied;
+        fs::directory_iterator const entries(folder, denied);
+        if (denied) {
+            throw ConfigError(fmt::format("{}: {} (expected a folder that can be read)",
+                                          folder.string(), denied.message()));
+        }
         if (fs::exists(index) && is_log_index(CsvTable::load(index.string()))) {
             found_.push_back({folder.string(), MeasuredFileKind::log_folder});
             return;
         }
         std::vector<fs::path> inside;
-        for (auto const& entry : fs::directory_iterator(folder)) inside.push_back(entry.path());
+        for (auto const& entry : entries) inside.push_back(entry.path());
         std::ranges::sort(inside);
         for (auto const& path : inside) {
             if (fs::is_directory(path)) {

@@ -1,5 +1,6 @@
 #include "sim/study/section_fit.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 
 namespace nvl72::section_fit {
@@ -20,8 +21,14 @@ FitErrors errors_inside(SectionFit const& fit) {
 void put_spread(Value& spread, SectionFit const& fit) {
     constexpr std::size_t rows_least = 3;
     if (fit.inside.size() < rows_least && fit.outside.size() < rows_least) return;
-    auto const pair = [](std::vector<UnseenRow> const& rows, std::string const& source) {
+    // Beyond the range nothing is surer than inside: the edge left out is one of several sides.
+    Spread inside;
+    auto const pair = [&inside](std::vector<UnseenRow> const& rows, std::string const& source) {
         Spread found = spread_of(rows);
+        if (inside.known()) {
+            found = {std::min(found.low, inside.low), std::max(found.high, inside.high)};
+        }
+        inside = found;
         constexpr double printed = 0.001;  // a perfect fit keeps a width that its digits show
         if (found.high - found.low < 2 * printed) {
             found.low -= printed;

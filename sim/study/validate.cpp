@@ -123,6 +123,7 @@ public:
 
     Validation run() {
         bool const shipped = request_.measurements.empty();
+        if (!request_.gpu.empty()) load_gpu(library_, request_.gpu, {"--gpu", 0, ""});
         remember_fitted();
         auto const paths = shipped ? std::vector<std::string>{library_.folder() + "/measurements"}
                                    : request_.measurements;
