@@ -2,11 +2,9 @@
 
 #include "kernels/measure/memory_kinds.hpp"
 #include "kernels/measure/memory_pass.hpp"
-#include "kernels/measure/suites.hpp"
 
 #include <algorithm>
 #include <chrono>
-#include <memory>
 #include <stdexcept>
 
 #include <thrust/system/omp/execution_policy.h>
@@ -61,25 +59,11 @@ double time_passes(Arrays& arrays,
     return took.count() / static_cast<double>(iterations);
 }
 
-std::vector<Case> cases_of(std::vector<std::int64_t> const& sizes) {
-    auto const arrays = std::make_shared<Arrays>(std::ranges::max(sizes));
-    std::vector<Case> cases;
-    for (auto const& kind : memory_kinds) {
-        for (auto const bytes : sizes) {
-            cases.push_back({MemoryRow{kind.name, bytes, kind.arrays_of_traffic * bytes},
-                             [arrays, name = std::string(kind.name), bytes](std::int64_t n) {
-                                 return time_passes(*arrays, name, bytes, n);
-                             }});
-        }
-    }
-    return cases;
-}
-
 }  // namespace
 
 std::vector<Batch> host_memory(Settings const& settings, Machine const& machine) {
     auto const sizes = sizes_past_cache(machine, settings.quick);
-    return {{"Thrust on OpenMP", [sizes] { return cases_of(sizes); }}};
+    return {{"Thrust on OpenMP", [sizes] { return memory_cases<Arrays>(sizes, time_passes); }}};
 }
 
 }  // namespace nvl72::measure

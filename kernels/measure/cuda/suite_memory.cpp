@@ -3,10 +3,8 @@
 #include "kernels/measure/cuda/api.hpp"
 #include "kernels/measure/cuda/memory.hpp"
 #include "kernels/measure/memory_kinds.hpp"
-#include "kernels/measure/suites.hpp"
 
 #include <algorithm>
-#include <memory>
 
 namespace nvl72::measure {
 
@@ -39,20 +37,6 @@ double time_passes(Arrays const& arrays,
     });
 }
 
-std::vector<Case> cases_of(std::vector<std::int64_t> const& sizes) {
-    auto const arrays = std::make_shared<Arrays>(std::ranges::max(sizes));
-    std::vector<Case> cases;
-    for (auto const& kind : memory_kinds) {
-        for (auto const bytes : sizes) {
-            cases.push_back({MemoryRow{kind.name, bytes, kind.arrays_of_traffic * bytes},
-                             [arrays, name = std::string(kind.name), bytes](std::int64_t n) {
-                                 return time_passes(*arrays, name, bytes, n);
-                             }});
-        }
-    }
-    return cases;
-}
-
 }  // namespace
 
 std::vector<Batch> cuda_memory(Settings const& settings, Machine const& machine) {
@@ -62,7 +46,8 @@ std::vector<Batch> cuda_memory(Settings const& settings, Machine const& machine)
     for (int shift = 20; shift <= 33; shift += settings.quick ? 6 : 1) {  // 1 MiB to 8 GiB
         if (std::int64_t{1} << shift <= most) sizes.push_back(std::int64_t{1} << shift);
     }
-    return {{"Thrust and CUB on CUDA", [sizes] { return cases_of(sizes); }}};
+    return {
+        {"Thrust and CUB on CUDA", [sizes] { return memory_cases<Arrays>(sizes, time_passes); }}};
 }
 
 }  // namespace nvl72::measure
