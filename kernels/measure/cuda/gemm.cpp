@@ -214,9 +214,9 @@ Gemm::Gemm(std::shared_ptr<GemmMemory> memory, GemmShape const& shape)
     plan_->set(CUBLASLT_MATMUL_DESC_TRANSB, CUBLAS_OP_N);
     plan_->scale(shape.precision, memory_->scales.data());
     auto const type = precision_of(shape.precision).type;
-    plan_->layout(plan_->a, type, shape.k, shape.n);
-    plan_->layout(plan_->b, type, shape.k, shape.m);
-    plan_->layout(plan_->d, CUDA_R_16BF, shape.n, shape.m);
+    Plan::layout(plan_->a, type, shape.k, shape.n);
+    Plan::layout(plan_->b, type, shape.k, shape.m);
+    Plan::layout(plan_->d, CUDA_R_16BF, shape.n, shape.m);
     plan_->choose(memory_->stream.device());
 }
 

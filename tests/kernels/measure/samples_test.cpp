@@ -80,7 +80,7 @@ public:
         H5Aread(id, type, text.data());
         H5Tclose(type);
         H5Aclose(id);
-        return text.c_str();
+        return text.substr(0, text.find('\0'));  // NUL-padded
     }
     std::int64_t number(char const* name) const {
         auto const id = H5Aopen(file_, name, H5P_DEFAULT);

@@ -162,8 +162,8 @@ TEST(RingStepsProperty, RecurrenceAndEngineAgreeToThePicosecond) {
                          {}};
         for (std::size_t r = 0; r < ranks; ++r) {
             ring.rate.push_back(1e9 * (1 + static_cast<double>(random.below(500))));
-            ring.hop.push_back(Picoseconds{static_cast<std::int64_t>(random.below(5'000'000))});
-            ring.start.push_back(Picoseconds{static_cast<std::int64_t>(random.below(100'000'000))});
+            ring.hop.emplace_back(static_cast<std::int64_t>(random.below(5'000'000)));
+            ring.start.emplace_back(static_cast<std::int64_t>(random.below(100'000'000)));
         }
         EXPECT_EQ(ring_makespan(ring), ring_makespan_on_engine(ring));
     }

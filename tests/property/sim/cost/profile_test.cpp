@@ -159,7 +159,7 @@ TEST(ProfileProperty, MoreCacheIsNeverFaster) {
 
 TEST(ProfileProperty, FasterMemoryNeverSlowsADecode) {
     RandomStream random(15, "decodes");
-    for (auto profile : all_profiles()) {
+    for (auto const& profile : all_profiles()) {
         auto fast = profile;
         for (auto& entry : fast.generation->precisions) {
             for (auto* kernel : {&entry.second.grouped, &entry.second.per_head}) {

@@ -124,8 +124,8 @@ TEST(RandomLayouts, HoldTheWholeModelBetweenThem) {
         c.architecture.tied_embeddings = false;
         Parallel const p = checked(c);
         Architecture const whole = divisible_architecture(c.architecture, p);
-        std::int64_t const norms =
-            (2 * whole.layers + 1) * whole.norm_vectors * whole.hidden;  // whole on every tp rank
+        // Whole on every tensor-parallel rank.
+        std::int64_t const norms = (2LL * whole.layers + 1) * whole.norm_vectors * whole.hidden;
         std::int64_t held = 0;
         for (int stage = 0; stage < p.pp; ++stage) {
             held += stage_parameters(p, c.architecture, stage).total();

@@ -144,7 +144,7 @@ int read_in_child(std::string const& path) {
             ::_exit(1);
         } catch (ConfigError const& error) {
             std::string const text = error.what();
-            ::_exit(text.find(path) == 0 && text.find('\n') == std::string::npos ? 0 : 3);
+            ::_exit(text.starts_with(path) && text.find('\n') == std::string::npos ? 0 : 3);
         } catch (...) {
             ::_exit(4);
         }

@@ -34,7 +34,7 @@ TEST(CollectiveSweepSizes, AllGatherCountsOneRanksPart) {
     auto const answer = answer_of({CollectiveOp::all_gather, "", 1_MiB, 1_MiB}, "gb200-nvl72", 72);
     ASSERT_EQ(answer.rows.size(), 1U);
     EXPECT_EQ(answer.rows[0].count, 3640);
-    EXPECT_EQ(answer.rows[0].size, Bytes{3640 * 4 * 72});
+    EXPECT_EQ(answer.rows[0].size, Bytes{3640L * 4 * 72});
 }
 
 TEST(CollectiveSweepSizes, BuffersTooSmallForTheirRanksAreLeftOutWithANote) {

@@ -62,7 +62,7 @@ TEST(CollectiveCost, SimpleRingAddsStepsAndTransfer) {
 TEST(CollectiveCost, LowLatencyHopGrowsWithItsChunk) {
     // One step carries 2 KiB: half of hop_data. 5 + 7 x 1.25 us + 7 x 2 KiB / 50 GB/s.
     auto const query =
-        query_of(CollectiveAlgorithm::ring_ll, CollectiveOp::all_gather, 8 * 2048, 8);
+        query_of(CollectiveAlgorithm::ring_ll, CollectiveOp::all_gather, 8L * 2048, 8);
     EXPECT_NEAR(us(plain_section(), query), 5 + 7 * 1.25 + 7 * 2048 / 50e3, 1e-6);
 }
 

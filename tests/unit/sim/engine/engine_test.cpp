@@ -31,7 +31,7 @@ struct Log {
         if (on_timer) on_timer(kind, subject);
     }
     void settled() const { engine.sharing().check(); }
-    [[nodiscard]] std::string describe(std::uint32_t subject) const {
+    [[nodiscard]] static std::string describe(std::uint32_t subject) {
         return "flow " + std::to_string(subject);
     }
 };

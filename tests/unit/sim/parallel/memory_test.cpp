@@ -66,7 +66,7 @@ TEST(MemoryOf, Llama70BIsTheHandSum) {
     EXPECT_EQ(first.weights, Bytes{2 * 2'270'756'864});
     EXPECT_EQ(first.gradients, Bytes{4 * 2'270'756'864});
     EXPECT_EQ(first.optimizer, Bytes{12 * 2'270'756'864 / 2});  // sharded over dp 2
-    EXPECT_EQ(first.activations, Bytes{4 * (20 * 281'280'512LL + 8 * 8192)});
+    EXPECT_EQ(first.activations, Bytes{4 * (20 * 281'280'512LL + 8 * 8192LL)});
     EXPECT_EQ(first.logits, 0_B);
     auto const last = memory_of(p, llama_70b(), MemoryPolicy{}, 3);
     EXPECT_EQ(last.activations, Bytes{20 * 281'280'512LL});
@@ -110,7 +110,7 @@ TEST(MemoryOf, PoliciesChangeOnlyWhatTheyOwn) {
     policy.kept_input_bytes = 1;
     std::int64_t const saved = (8192 + 8192 + 28672 - 8192) / 8;  // bytes per token
     EXPECT_EQ(base.activations - memory_of(p, llama_70b(), policy, 0).activations,
-              Bytes{4 * 20 * saved * 8192});
+              Bytes{4L * 20 * saved * 8192});
 
     policy = MemoryPolicy{};
     policy.shard_optimizer = false;

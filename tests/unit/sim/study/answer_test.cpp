@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <limits>
+#include <numbers>
 #include <regex>
 
 namespace nvl72 {
@@ -96,7 +97,7 @@ TEST(RatioSentence, TheIntervalOfARatioHoldsBothErrors) {
     from.step_p90_s = from.step_s * 1.1;
     to.step_p10_s = to.step_s / 1.1;
     to.step_p90_s = to.step_s * 1.1;
-    double const side = std::exp(std::sqrt(2.0) * std::log(1.1));
+    double const side = std::exp(std::numbers::sqrt2 * std::log(1.1));
     double const ratio = 20.0 / 7.0;
     EXPECT_NE(ratio_sentence(from, to).find(
                   fmt::format("80 % interval {:.2f} - {:.2f}", ratio / side, ratio * side)),

@@ -188,16 +188,16 @@ TEST(TurnCost, AsksForTheShareOfOneRank) {
     EXPECT_TRUE(asked.contains(attention));
     // Norms: 2 passes of 1024 x 2 B over a quarter of 2048 tokens. Rotary positions: Q and K in and
     // out, 2 heads of 128 each, 2 kernels. SwiGLU: 3 widths of 1024.
-    EXPECT_TRUE(asked.contains(MemoryTraffic{Bytes{512 * 2 * 2048}, 1}));
-    EXPECT_TRUE(asked.contains(MemoryTraffic{Bytes{2048 * 2 * 2 * (256 + 256)}, 2}));
-    EXPECT_TRUE(asked.contains(MemoryTraffic{Bytes{2048 * 3 * 2 * 1024}, 1}));
+    EXPECT_TRUE(asked.contains(MemoryTraffic{Bytes{512L * 2 * 2048}, 1}));
+    EXPECT_TRUE(asked.contains(MemoryTraffic{Bytes{2048L * 2 * 2 * (256 + 256)}, 2}));
+    EXPECT_TRUE(asked.contains(MemoryTraffic{Bytes{2048L * 3 * 2 * 1024}, 1}));
     // A whole tensor of 2048 x 1024 is gathered or scattered; keys and values of 2 heads go round.
     std::set<std::pair<CollectiveOp, std::int64_t>> collectives;
     for (Query const& query : asked) {
         auto const* collective = std::get_if<Collective>(&query);
         if (collective != nullptr) collectives.emplace(collective->op, collective->size.count);
     }
-    std::int64_t const tensor = 2048 * 1024 * 2;
+    std::int64_t const tensor = 2048L * 1024 * 2;
     std::set<std::pair<CollectiveOp, std::int64_t>> const wanted{
         {CollectiveOp::all_gather, tensor},
         {CollectiveOp::reduce_scatter, tensor},
@@ -212,7 +212,7 @@ TEST(TurnCost, AsksForBothGradientsOfEachGemm) {
     EXPECT_TRUE(asked.contains(Gemm{Precision::bf16, 2048, 1024, 768}));
     EXPECT_TRUE(asked.contains(Gemm{Precision::bf16, 768, 1024, 2048}));
     EXPECT_TRUE(asked.contains(Attention{Precision::bf16, 1, 2048, 2048, 2, 2, 128, true, true}));
-    EXPECT_TRUE(asked.contains(MemoryTraffic{Bytes{512 * 3 * 2048}, 1})) << "norm: 3 passes";
+    EXPECT_TRUE(asked.contains(MemoryTraffic{Bytes{512L * 3 * 2048}, 1})) << "norm: 3 passes";
 }
 
 // The head's GEMM keeps its precision: the output layer stays BF16 where blocks run FP8.
@@ -251,7 +251,7 @@ TEST(TurnCost, QuantisesOnlyItsOwnPartOfAGradient) {
     Bench bench(4, 1);
     bench.precision.linear = Precision::fp8;
     bench.precision.quantise_bytes = 6;
-    EXPECT_TRUE(bench.queries(false).contains(MemoryTraffic{Bytes{4096 * 8192 / 4 * 6}, 1}));
+    EXPECT_TRUE(bench.queries(false).contains(MemoryTraffic{Bytes{4096L * 8192 / 4 * 6}, 1}));
 }
 
 // Whatever the times, hiding never waits longer, and the same bytes cross the links.

@@ -59,7 +59,7 @@ std::vector<Measured> logs() {
 double error_of(Measured const& row) {
     static Library const library(NVL72_SOURCE_DIR "/configs");
     static std::map<std::string, Profile> profiles;
-    if (profiles.count(row.gpu) == 0) profiles.emplace(row.gpu, load_profile(library, row.gpu));
+    if (!profiles.contains(row.gpu)) profiles.emplace(row.gpu, load_profile(library, row.gpu));
     Profile const& profile = profiles.at(row.gpu);
     GroupShape shape;
     shape.ranks = row.ranks;
