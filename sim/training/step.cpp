@@ -5,7 +5,6 @@
 #include "sim/cost/profile.hpp"
 #include "sim/model/closed_form.hpp"
 #include "sim/parallel/placement.hpp"
-#include "sim/training/step_graph.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -257,6 +256,14 @@ MemoryPolicy memory_policy(StepSpec const& spec) {
     return policy;
 }
 
+std::vector<TaskTime> task_times(CostBook const& book) {
+    std::vector<TaskTime> times;
+    for (PricedCost const& cost : book.costs()) {
+        times.push_back({cost.time - cost.bandwidth_part, cost.bandwidth_part});
+    }
+    return times;
+}
+
 }  // namespace
 
 std::vector<Memory> step_memory(StepSpec const& spec) {
@@ -279,18 +286,23 @@ StepResult simulate_step(StepSpec const& spec, std::function<void(double)> const
     auto const stages = planner.stages();
     PipelineShape const pipeline{spec.parallel.pp, spec.parallel.vp,
                                  static_cast<int>(spec.parallel.micro_batches)};
-    result.graph = build_step_graph(pipeline, stages, spec.recipe.overlap, planner.book());
-
-    std::vector<TaskTime> times;
-    for (PricedCost const& cost : planner.book().costs()) {
-        times.push_back({cost.time - cost.bandwidth_part, cost.bandwidth_part});
-    }
+    result.cost_ids = intern_costs(stages, planner.book());
+    result.graph =
+        build_step_graph(pipeline, stages, result.cost_ids, spec.recipe.overlap, planner.book());
+    auto const times = task_times(planner.book());
     result.execution = execute(result.graph, times, progress);
+    result.replay = record(result.graph, times, result.execution);
     result.step = result.execution.makespan;
     result.by_class = breakdown(result.graph, result.execution);
     result.links = link_uses(result.graph, stages, result.execution);
     result.shares = basis_shares(result.graph, planner.book(), result.by_class);
     return result;
+}
+
+std::vector<TaskTime> reprice_step(StepSpec const& spec, StepResult const& done) {
+    StepPlanner planner(spec);
+    intern_costs(planner.stages(), planner.book(), &done.cost_ids);
+    return task_times(planner.book());
 }
 
 }  // namespace nvl72

@@ -3,11 +3,13 @@
 #include "sim/cost/cost_book.hpp"
 #include "sim/graph/breakdown.hpp"
 #include "sim/graph/executor.hpp"
+#include "sim/graph/replay.hpp"
 #include "sim/graph/task_graph.hpp"
 #include "sim/model/architecture.hpp"
 #include "sim/parallel/layout.hpp"
 #include "sim/parallel/memory.hpp"
 #include "sim/training/recipe.hpp"
+#include "sim/training/step_graph.hpp"
 #include "topology/fabric.hpp"
 
 #include <functional>
@@ -44,6 +46,8 @@ struct StepResult {
     std::vector<Memory> memory;  ///< by stage
     std::vector<LinkUse> links;
     std::vector<BasisShare> shares;  ///< of the compute and exposed time, weighted by GPUs
+    std::vector<StageCostIds> cost_ids;
+    Replay replay;
 };
 
 /// Peak memory of each stage; throws DoesNotFit with the table of who owns each GiB.
@@ -51,5 +55,9 @@ std::vector<Memory> step_memory(StepSpec const& spec);
 
 /// Simulates one step. Memory is checked first; `progress` is told the finished share.
 StepResult simulate_step(StepSpec const& spec, std::function<void(double)> const& progress = {});
+
+/// Times of the tasks of `done` at other prices, by CostId: `spec` is its own with another profile.
+/// Replay takes them.
+std::vector<TaskTime> reprice_step(StepSpec const& spec, StepResult const& done);
 
 }  // namespace nvl72

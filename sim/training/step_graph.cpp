@@ -20,13 +20,6 @@ enum Phase : std::uint32_t {
 
 constexpr TaskId no_task{UINT32_MAX};
 
-/// CostIds of one chunk's turn.
-struct TurnIds {
-    TurnCost const* cost = nullptr;
-    CostId compute;
-    std::array<std::optional<CostId>, parallel_dimensions> hidden, exposed;
-};
-
 /// Tasks of one turn that wait for others, and that others wait for.
 struct TurnTasks {
     std::vector<TaskId> first;
@@ -40,9 +33,10 @@ class StepBuilder {
 public:
     StepBuilder(PipelineShape const& pipeline,
                 std::vector<StagePlan> const& stages,
+                std::vector<StageCostIds> const& costs,
                 OverlapPolicy const& overlap,
-                CostBook& book)
-        : pipeline_(pipeline), stages_(stages), overlap_(overlap), book_(book) {
+                CostBook const& book)
+        : pipeline_(pipeline), stages_(stages), costs_(costs), overlap_(overlap), book_(book) {
         NVL72_EXPECT(static_cast<int>(stages.size()) == pipeline.stages, "one plan per stage");
         for (char const* name : phase_names) builder_.add_phase(name);
         for (StagePlan const& stage : stages) add_stage(stage);
@@ -64,9 +58,6 @@ private:
         ClassId who;
         StreamId compute, tp, cp, dp, send[2];
         ResourceId nvlink_out, nvlink_in, nic_out, nic_in, sms;
-        std::vector<TurnIds> forward, backward;
-        std::vector<std::optional<CostId>> reduce, gather;
-        CostId send_cost, optimizer;
         std::vector<TaskId> gathered, reduced;  // by chunk
     };
 
@@ -75,27 +66,6 @@ private:
         return static_cast<std::size_t>(global_chunk) *
                    static_cast<std::size_t>(pipeline_.micro_batches) +
                static_cast<std::size_t>(micro_batch);
-    }
-
-    TurnIds intern(TurnCost const& cost) {
-        TurnIds ids{&cost, book_.add(cost.compute), {}, {}};
-        for (std::size_t d = 0; d < parallel_dimensions; ++d) {
-            auto const& communication = cost.communication[d];
-            // Hidden time stands on no basis of its own: it is not part of the step.
-            Picoseconds const hidden = communication.hidden;
-            if (hidden.count > 0) ids.hidden[d] = book_.add({hidden, hidden, {}});
-            if (communication.exposed.time.count > 0) {
-                ids.exposed[d] = book_.add(communication.exposed);
-            }
-        }
-        return ids;
-    }
-
-    std::optional<CostId> intern(CollectivePlan const& plan) {
-        if (plan.query.size.count == 0) return std::nullopt;
-        PricedCost cost;
-        cost.add(book_.price(plan.query));
-        return book_.add(std::move(cost));
     }
 
     void add_stage(StagePlan const& plan) {
@@ -116,14 +86,6 @@ private:
         ids.nvlink_in = builder_.add_resource({nvlink, 1});
         ids.nic_in = builder_.add_resource({nic, 1});
         ids.sms = builder_.add_resource({picoseconds_per_second, 1});
-        for (StageChunk const& chunk : plan.chunks) {
-            ids.forward.push_back(intern(chunk.forward));
-            ids.backward.push_back(intern(chunk.backward));
-            ids.reduce.push_back(intern(chunk.gradient_reduce));
-            ids.gather.push_back(intern(chunk.parameter_gather));
-        }
-        if (pipeline_.stages > 1) ids.send_cost = *intern(plan.send);
-        ids.optimizer = book_.add(plan.optimizer);
         ids.gathered.resize(plan.chunks.size(), no_task);
         ids.reduced.resize(plan.chunks.size(), no_task);
         ids_.push_back(std::move(ids));
@@ -175,19 +137,22 @@ private:
         for (int chunk = 0; chunk < pipeline_.chunks; ++chunk) {
             ids_[s].gathered[chunk] =
                 add_data_parallel(s, stages_[s].chunks[chunk].parameter_gather,
-                                  ids_[s].gather[chunk], gather, chunk, {});
+                                  costs_[s].gather[chunk], gather, chunk, {});
         }
     }
 
     void add_reduce(int s, int chunk, std::vector<TaskId> const& after) {
         ids_[s].reduced[chunk] = add_data_parallel(s, stages_[s].chunks[chunk].gradient_reduce,
-                                                   ids_[s].reduce[chunk], reduce, chunk, after);
+                                                   costs_[s].reduce[chunk], reduce, chunk, after);
     }
 
     /// Kernels with the communication under them, then what is waited for, in a chain.
     TurnTasks add_turn(int s, Turn const& turn, std::vector<TaskId> const& needs) {
         StageIds& ids = ids_[s];
-        TurnIds const& costs = (turn.forward ? ids.forward : ids.backward)[turn.chunk];
+        TurnCostIds const& costs =
+            (turn.forward ? costs_[s].forward : costs_[s].backward)[turn.chunk];
+        StageChunk const& chunk = stages_[s].chunks[turn.chunk];
+        TurnCost const& priced = turn.forward ? chunk.forward : chunk.backward;
         auto const phase = turn.forward ? forward : backward;
         auto const communicate = [&](ParallelDimension dimension, CostId cost, LinkLoad const& load,
                                      std::vector<TaskId> const& after) {
@@ -203,7 +168,7 @@ private:
         for (auto const dimension : turn_dimensions) {
             auto const d = static_cast<std::size_t>(dimension);
             if (!costs.hidden[d]) continue;
-            LinkLoad const& load = costs.cost->communication[d].hidden_load;
+            LinkLoad const& load = priced.communication[d].hidden_load;
             TaskId const hidden = communicate(dimension, *costs.hidden[d], load, needs);
             tasks.first.push_back(hidden);
             tasks.last.push_back(hidden);
@@ -211,7 +176,7 @@ private:
         for (auto const dimension : turn_dimensions) {
             auto const d = static_cast<std::size_t>(dimension);
             if (!costs.exposed[d]) continue;
-            LinkLoad const& load = costs.cost->communication[d].exposed_load;
+            LinkLoad const& load = priced.communication[d].exposed_load;
             tasks.last = {communicate(dimension, *costs.exposed[d], load, tasks.last)};
         }
         return tasks;
@@ -249,7 +214,8 @@ private:
         }
         std::vector<TaskId> needs = ids.reduced;
         needs.insert(needs.end(), previous.begin(), previous.end());
-        add({TaskKind::compute, ParallelDimension::none, ids.compute, ids.optimizer, optimizer},
+        add({TaskKind::compute, ParallelDimension::none, ids.compute, costs_[s].optimizer,
+             optimizer},
             std::move(needs), {});
     }
 
@@ -261,14 +227,13 @@ private:
         int const peer = next % pipeline_.stages;
         // Backward sends of stage s cross the link whose forward sends stage s-1 owns.
         int const owner = turn.forward ? s : peer;
-        StageIds const& ids = ids_[owner];
         LinkLoad const& load = stages_[owner].send.load;
         TrafficList traffic;
         add_sent(traffic, s, load);
         add_received(traffic, peer, load);
         return add({TaskKind::transfer, ParallelDimension::pp, ids_[s].send[turn.forward ? 0 : 1],
-                    ids.send_cost, turn.forward ? send_forward : send_backward, turn.micro_batch,
-                    turn.chunk},
+                    costs_[owner].send, turn.forward ? send_forward : send_backward,
+                    turn.micro_batch, turn.chunk},
                    after, traffic);
     }
 
@@ -292,8 +257,9 @@ private:
 
     PipelineShape pipeline_;
     std::vector<StagePlan> const& stages_;
+    std::vector<StageCostIds> const& costs_;
     OverlapPolicy const& overlap_;
-    CostBook& book_;
+    CostBook const& book_;
     TaskGraphBuilder builder_;
     std::vector<StageIds> ids_;
     std::vector<TurnTasks> forwards_, backwards_;
@@ -301,11 +267,71 @@ private:
 
 }  // namespace
 
+namespace {
+
+TurnCostIds intern_turn(TurnCost const& cost, CostBook& book, TurnCostIds const* like) {
+    TurnCostIds ids;
+    PricedCost compute = cost.compute;
+    for (std::size_t d = 0; d < parallel_dimensions; ++d) {
+        auto const& exposed = cost.communication[d].exposed;
+        if (like == nullptr || like->exposed[d] || exposed.time.count == 0) continue;
+        compute.time += exposed.time;
+        merge_shares(compute.shares, exposed.shares, 1);
+    }
+    ids.compute = book.add(std::move(compute));
+    for (std::size_t d = 0; d < parallel_dimensions; ++d) {
+        auto const& communication = cost.communication[d];
+        // Hidden time stands on no basis of its own: it is not part of the step.
+        Picoseconds const hidden = communication.hidden;
+        if (like != nullptr ? like->hidden[d].has_value() : hidden.count > 0) {
+            ids.hidden[d] = book.add({hidden, hidden, {}});
+        }
+        if (like != nullptr ? like->exposed[d].has_value() : communication.exposed.time.count > 0) {
+            ids.exposed[d] = book.add(communication.exposed);
+        }
+    }
+    return ids;
+}
+
+std::optional<CostId> intern_plan(CollectivePlan const& plan, CostBook& book) {
+    if (plan.query.size.count == 0) return std::nullopt;
+    PricedCost cost;
+    cost.add(book.price(plan.query));
+    return book.add(std::move(cost));
+}
+
+}  // namespace
+
+std::vector<StageCostIds> intern_costs(std::vector<StagePlan> const& stages,
+                                       CostBook& book,
+                                       std::vector<StageCostIds> const* like) {
+    NVL72_EXPECT(book.costs().empty(), "the ids count from the first");
+    std::vector<StageCostIds> result;
+    for (std::size_t s = 0; s < stages.size(); ++s) {
+        StagePlan const& plan = stages[s];
+        StageCostIds ids;
+        for (std::size_t c = 0; c < plan.chunks.size(); ++c) {
+            StageChunk const& chunk = plan.chunks[c];
+            ids.forward.push_back(
+                intern_turn(chunk.forward, book, like ? &(*like)[s].forward[c] : nullptr));
+            ids.backward.push_back(
+                intern_turn(chunk.backward, book, like ? &(*like)[s].backward[c] : nullptr));
+            ids.reduce.push_back(intern_plan(chunk.gradient_reduce, book));
+            ids.gather.push_back(intern_plan(chunk.parameter_gather, book));
+        }
+        if (stages.size() > 1) ids.send = *intern_plan(plan.send, book);
+        ids.optimizer = book.add(plan.optimizer);
+        result.push_back(std::move(ids));
+    }
+    return result;
+}
+
 TaskGraph build_step_graph(PipelineShape const& pipeline,
                            std::vector<StagePlan> const& stages,
+                           std::vector<StageCostIds> const& ids,
                            OverlapPolicy const& overlap,
-                           CostBook& book) {
-    return StepBuilder(pipeline, stages, overlap, book).build();
+                           CostBook const& book) {
+    return StepBuilder(pipeline, stages, ids, overlap, book).build();
 }
 
 }  // namespace nvl72

@@ -4,7 +4,9 @@
 #include "sim/training/schedule.hpp"
 #include "sim/training/turn_cost.hpp"
 
+#include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,12 +33,33 @@ struct StagePlan {
     PricedCost optimizer;
 };
 
+/// CostIds of one chunk's turn; a communication without a time has none, and no task.
+struct TurnCostIds {
+    CostId compute;
+    std::array<std::optional<CostId>, parallel_dimensions> hidden, exposed;
+};
+
+/// CostIds of one stage, by chunk where there are several.
+struct StageCostIds {
+    std::vector<TurnCostIds> forward, backward;
+    std::vector<std::optional<CostId>> reduce, gather;
+    CostId send, optimizer;
+};
+
+/// Enters the costs of the stages into an empty book. `like` are those of the same job at other
+/// prices: then each cost has the id it has there, and what is waited for without a task there is
+/// part of the turn's kernels here.
+std::vector<StageCostIds> intern_costs(std::vector<StagePlan> const& stages,
+                                       CostBook& book,
+                                       std::vector<StageCostIds> const* like = nullptr);
+
 /// Builds the task graph of one step: parameter all-gathers, the schedule's turns with their sends,
-/// gradient reduce-scatters as chunks finish, the optimizer.
+/// gradient reduce-scatters as chunks finish, the optimizer. `ids` are of these stages in `book`.
 TaskGraph build_step_graph(PipelineShape const& pipeline,
                            std::vector<StagePlan> const& stages,
+                           std::vector<StageCostIds> const& ids,
                            OverlapPolicy const& overlap,
-                           CostBook& book);
+                           CostBook const& book);
 
 /// Phases of a step, as `TaskGraph::phases` holds them and /ops names them.
 inline constexpr std::array phase_names{"forward",

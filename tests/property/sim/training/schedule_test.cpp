@@ -15,7 +15,8 @@ constexpr int cases = 60;
 constexpr std::int64_t transfer_ps = 1;  ///< as good as free
 
 int between(RandomStream& random, int low, int high) {
-    return low + static_cast<int>(random.below(static_cast<std::uint64_t>(high - low + 1)));
+    return low + static_cast<int>(random.below(static_cast<std::uint64_t>(high) -
+                                               static_cast<std::uint64_t>(low) + 1));
 }
 
 /// Interleaving needs micro-batches in groups of `stages`, as check_layout demands.
@@ -60,7 +61,7 @@ struct Ran {
         }
         OverlapPolicy policy;
         policy.pp = overlap;
-        graph = build_step_graph(shape, stages, policy, book);
+        graph = build_step_graph(shape, stages, intern_costs(stages, book), policy, book);
         std::vector<TaskTime> times;
         for (PricedCost const& cost : book.costs()) {
             times.push_back({cost.time - cost.bandwidth_part, cost.bandwidth_part});
@@ -162,7 +163,8 @@ TEST(PipelineSchedules, PassEveryMicroBatchThroughTheModelInOrder) {
         for (int i = 0; i < cases; ++i) {
             PipelineShape const shape = draw(random, schedule);
             Ran const ran(shape, {Times{}});
-            auto const chunks = static_cast<std::size_t>(shape.stages * shape.chunks);
+            auto const chunks =
+                static_cast<std::size_t>(shape.stages) * static_cast<std::size_t>(shape.chunks);
             auto const batches = static_cast<std::size_t>(shape.micro_batches);
             std::vector<std::vector<std::int64_t>> start(batches,
                                                          std::vector<std::int64_t>(2 * chunks));

@@ -60,7 +60,7 @@ struct Ran {
         std::vector<StagePlan> const& stages,
         OverlapPolicy const& overlap) {
         CostBook book = book_of_sizes();
-        graph = build_step_graph(shape, stages, overlap, book);
+        graph = build_step_graph(shape, stages, intern_costs(stages, book), overlap, book);
         std::vector<TaskTime> times;
         for (PricedCost const& cost : book.costs()) {
             times.push_back({cost.time - cost.bandwidth_part, cost.bandwidth_part});
