@@ -3,18 +3,25 @@
 #include "sim/base/text.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 #include <fmt/format.h>
 
 namespace nvl72 {
 
 namespace {
 
+bool is_number(std::string const& text) {
+    char* end = nullptr;
+    std::strtod(text.c_str(), &end);
+    return end == text.c_str() + text.size();
+}
+
 /// Quoted where a plain YAML scalar would not read back as the same text.
 std::string scalar_text(std::string const& text) {
-    bool const plain = !text.empty() &&
-                       text.find_first_of(":#\"'\\{}[],&*!|>%@`\n") == std::string::npos &&
-                       text.front() != ' ' && text.back() != ' ' && text.front() != '-' &&
-                       text.front() != '?' && text != "null" && text != "~";
+    bool const plain =
+        !text.empty() && text.find_first_of(":#\"'\\{}[],&*!|>%@`\n") == std::string::npos &&
+        text.front() != ' ' && text.back() != ' ' && (text.front() != '-' || is_number(text)) &&
+        text.front() != '?' && text != "null" && text != "~";
     if (plain) return text;
     std::string quoted = "\"";
     for (char const c : text) {

@@ -2,9 +2,11 @@
 
 #include "sim/base/error.hpp"
 #include "sim/base/text.hpp"
+#include "sim/cost/draws.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <map>
 
 namespace nvl72 {
 
@@ -97,6 +99,7 @@ std::vector<Field<ProfileFile>> const& fields_of(ProfileFile const*) {
         optional("microkernels", &ProfileFile::microkernels, "", "our own collectives"),
         optional("moe", &ProfileFile::moe, "", "MoE dispatch and combine"),
         optional("spread", &ProfileFile::spread, "", "how far measurements lie from the costs"),
+        optional("draws", &ProfileFile::draws, "", "how the fitted constants err together"),
     };
     return fields;
 }
@@ -199,23 +202,66 @@ Profile derive_profile(Profile base, ProfileScale scale) {
 
 namespace {
 
-Profile load(
-    Library const& library, std::string const& name, Place const& asked, Trail* trail, int depth) {
-    auto const file = load_spec<ProfileFile>(library.path("calibration", name, asked), trail);
+/// Profile files, each read once; with a draw their constants are moved by it.
+class ProfileFiles {
+public:
+    explicit ProfileFiles(Library const& library) : library_(library) {}
+
+    Profile load(std::string const& name,
+                 Place const& asked,
+                 Trail* trail,
+                 std::optional<Draw> const& draw) {
+        constexpr int longest_chain = 4;
+        return load(name, asked, trail, draw, longest_chain);
+    }
+    /// True when one of the files read holds `draws`.
+    [[nodiscard]] bool any_draws() const {
+        return std::ranges::any_of(
+            trees_, [](auto const& entry) { return entry.second.find("draws") != nullptr; });
+    }
+
+private:
+    Profile load(std::string const& name,
+                 Place const& asked,
+                 Trail* trail,
+                 std::optional<Draw> const& draw,
+                 int depth);
+    ProfileFile read(std::string const& path, Trail* trail, std::optional<Draw> const& draw) {
+        auto found = trees_.find(path);
+        if (found == trees_.end()) {
+            found = trees_.emplace(path, load_yaml(path)).first;
+            check_draws(found->second);
+        }
+        if (!draw) return read_spec<ProfileFile>(found->second, trail);
+        Value moved = found->second;
+        apply_draw(moved, *draw);
+        return read_spec<ProfileFile>(moved, trail);
+    }
+
+    Library const& library_;
+    std::map<std::string, Value> trees_;
+};
+
+Profile ProfileFiles::load(std::string const& name,
+                           Place const& asked,
+                           Trail* trail,
+                           std::optional<Draw> const& draw,
+                           int depth) {
+    auto const file = read(library_.path("calibration", name, asked), trail, draw);
     Place place = file.place;
     place.key = "scaled_from";
     if (depth == 0) fail(place, "a chain of scaled profiles", "a profile with sections of its own");
     place.key = "gpu";
-    GpuSpec const gpu = load_gpu(library, file.gpu, place);
+    GpuSpec const gpu = load_gpu(library_, file.gpu, place);
 
     Profile profile;
     if (file.scaled_from) {
         place.key = "scaled_from";
-        Profile const base = load(library, *file.scaled_from, place, nullptr, depth - 1);
+        Profile const base = load(*file.scaled_from, place, nullptr, draw, depth - 1);
         if (!base.gemm) {
             fail(place, *file.scaled_from + ", which prices no kernels", "the profile of a GPU");
         }
-        auto scale = scale_between(load_gpu(library, base.gpu, place), gpu);
+        auto scale = scale_between(load_gpu(library_, base.gpu, place), gpu);
         for (auto const& replaced : file.compute) {
             place.key = "compute";
             section::check_positive(place, replaced.first, replaced.second);
@@ -249,7 +295,7 @@ Profile load(
             same->second = row.second;
         }
     }
-    check(profile, file.place);
+    if (!draw) check(profile, file.place);  // a drawn efficiency may pass 1
     return profile;
 }
 
@@ -271,8 +317,21 @@ Profile load_profile(Library const& library,
                      std::string const& name,
                      Place const& asked,
                      Trail* trail) {
-    constexpr int longest_chain = 4;
-    return load(library, name, asked, trail, longest_chain);
+    return ProfileFiles(library).load(name, asked, trail, std::nullopt);
+}
+
+std::vector<Profile> drawn_profiles(Library const& library,
+                                    std::string const& name,
+                                    std::uint64_t seed,
+                                    int count) {
+    ProfileFiles files(library);
+    files.load(name, {}, nullptr, std::nullopt);
+    if (!files.any_draws()) return {};
+    std::vector<Profile> drawn;
+    for (int i = 0; i < count; ++i) {
+        drawn.push_back(files.load(name, {}, nullptr, Draw{seed, static_cast<std::uint32_t>(i)}));
+    }
+    return drawn;
 }
 
 Cost cost(Profile const& profile, Query const& query, Load load) {

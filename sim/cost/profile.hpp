@@ -12,6 +12,7 @@
 #include "sim/cost/spread.hpp"
 #include "topology/gpu.hpp"
 
+#include <cstdint>
 #include <initializer_list>
 #include <optional>
 #include <string>
@@ -61,6 +62,7 @@ struct ProfileFile {
     std::optional<MicrokernelSection> microkernels;
     std::optional<MoeSection> moe;
     SpreadTable spread;  ///< rows that replace the base's, by name
+    Value draws;         ///< as sim/cost/draws.hpp says
 };
 
 std::vector<Field<ProfileFile>> const& fields_of(ProfileFile const*);
@@ -70,6 +72,13 @@ Profile load_profile(Library const& library,
                      std::string const& name,
                      Place const& asked = {},
                      Trail* trail = nullptr);
+
+/// `count` joint draws of its fitted constants (sim/cost/draws.hpp); those that it takes from a
+/// sister are drawn as the sister's are. None where the files hold no `draws`.
+std::vector<Profile> drawn_profiles(Library const& library,
+                                    std::string const& name,
+                                    std::uint64_t seed,
+                                    int count);
 
 /// The profiles that a user gave in place of the shipped ones, by the GPU they are written for.
 struct GivenProfiles {

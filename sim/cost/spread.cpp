@@ -25,15 +25,6 @@ Spread outside_of(SpreadRow const& row) {
     return row.outside.empty() ? doubled(of_pair(row.inside)) : of_pair(row.outside);
 }
 
-/// Independent causes: their distances from 1 add as squares, in logarithms.
-Spread together(Spread a, Spread b) {
-    auto const side = [](double first, double second) {
-        return std::hypot(std::log(first), std::log(second));
-    };
-    return {std::exp(-side(std::min(a.low, 1.0), std::min(b.low, 1.0))),
-            std::exp(side(std::max(a.high, 1.0), std::max(b.high, 1.0)))};
-}
-
 SpreadRow const* find_row(SpreadTable const& table, std::string_view part) {
     for (auto const& entry : table) {
         if (entry.first == part) return &entry.second;
@@ -65,6 +56,14 @@ void check_pair(SpreadRow const& row, char const* key, std::vector<double> const
 }
 
 }  // namespace
+
+Spread together(Spread a, Spread b) {
+    auto const side = [](double first, double second) {
+        return std::hypot(std::log(first), std::log(second));
+    };
+    return {std::exp(-side(std::min(a.low, 1.0), std::min(b.low, 1.0))),
+            std::exp(side(std::max(a.high, 1.0), std::max(b.high, 1.0)))};
+}
 
 std::vector<Field<FitRecord>> const& fields_of(FitRecord const*) {
     static std::vector<Field<FitRecord>> const fields{

@@ -19,6 +19,9 @@ struct Spread {
     [[nodiscard]] bool known() const { return low < high; }
 };
 
+/// Independent causes: their distances from 1 add as squares, in logarithms.
+Spread together(Spread a, Spread b);
+
 /// How a part was fitted, and how well: errors are of predicted over measured, absolute.
 struct FitRecord {
     std::int64_t rows = 0, constants = 0;

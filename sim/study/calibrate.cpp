@@ -210,6 +210,40 @@ Value spread_of_fits(Calibration const& calibration,
     return spread;
 }
 
+void append_entries(Value& map, Value const& more) {
+    for (auto const& entry : more.entries) put(map, entry.name, entry.value);
+}
+
+/// The draws of what was fitted, and as shipped of the constants in sections that were not.
+Value draws_with_kept(Value draws,
+                      std::set<std::string> const& kept_sections,
+                      Library const& library,
+                      std::string const& gpu) {
+    auto const path = fs::path(library.folder()) / "calibration" / (gpu + ".yaml");
+    Value const shipped = fs::exists(path) ? load_yaml(path.string()) : Value{};
+    Value const* fits = shipped.find("draws");
+    if (fits == nullptr) return draws;
+    for (auto const& fit : fits->entries) {
+        if (draws.find(fit.name) != nullptr) continue;
+        bool const kept = std::ranges::all_of(fit.value.entries, [&](auto const& constant) {
+            return kept_sections.contains(constant.name.substr(0, constant.name.find('.')));
+        });
+        if (kept) put(draws, fit.name, fit.value);
+    }
+    return draws;
+}
+
+/// Memory's constants are the GEMMs' (memory_of), and err with them.
+void add_memory_draws(Value& draws) {
+    auto const fit = std::ranges::find(draws.entries, "gemm", &NamedValue::name);
+    if (fit == draws.entries.end()) return;
+    for (auto const& [own, gemm] : {std::pair{"memory.rate", "gemm.hbm"},
+                                    std::pair{"memory.launch", "gemm.precisions.bf16.launch"}}) {
+        Value const* moves = fit->value.find(gemm);
+        if (moves != nullptr) put(fit->value, own, Value(*moves));
+    }
+}
+
 /// Elementwise kernels move data as memory-bound GEMMs do, until some are measured.
 Value memory_of(Value const& gemm, std::string const& origin) {
     auto const source = "fitted: HBM rate and BF16 launch of the GEMMs of " + origin;
@@ -408,16 +442,23 @@ Calibration calibrate_profile(MeasuredData const& data, Library const& library) 
          {&attention, &generation, &moe, &collectives.section, &microkernels.section}) {
         result.fits.insert(result.fits.end(), section->fits.begin(), section->fits.end());
     }
+    Value draws;
+    for (auto const* section : {&gemm, &attention, &generation, &moe, &collectives.section}) {
+        append_entries(draws, section->draws);
+    }
+    add_memory_draws(draws);
     result.notes = microkernels.notes;
     Value last;
     if (collectives.section.yaml.is_map()) put(last, "collectives", collectives.section.yaml);
     if (moe.yaml.is_map()) put(last, "moe", moe.yaml);
     if (microkernels.section.yaml.is_map()) put(last, "microkernels", microkernels.section.yaml);
     auto unfitted = kept.names;
-    unfitted.insert("training");
+    unfitted.insert({"training", "sustained"});
     auto const text_with = [&](Value const& sustained) {
         Value spread;
         put(spread, "spread", spread_of_fits(result, unfitted, library, data.gpu));
+        auto const moves = draws_with_kept(draws, unfitted, library, data.gpu);
+        if (moves.is_map()) put(spread, "draws", moves);
         Value head = head_of(setting.gpu, own, sustained, complete);
         put_measurement(head, data);
         return fmt::format("{}{}{}{}{}{}", profile_head, yaml_text(head),
@@ -436,6 +477,7 @@ Calibration calibrate_profile(MeasuredData const& data, Library const& library) 
     }
     auto const training = fit_sustained(runs, origin);
     result.fits.push_back(training.fit);
+    append_entries(draws, training.draws);
     result.text = text_with(training.yaml);
     return result;
 }

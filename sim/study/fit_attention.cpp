@@ -47,7 +47,8 @@ SectionFit fit_row(std::string const& name,
                    AttentionRow& row,
                    std::vector<Knob<AttentionRow>> const& knobs,
                    std::vector<AttentionSample> const& rows,
-                   FitSetting const& setting) {
+                   FitSetting const& setting,
+                   Value& draws) {
     section_fit::expect_enough(name + " attention", setting.origin, rows.size(), knobs.size());
     int const sms = setting.gpu.sms;
     section_fit::SecondsOf<AttentionRow, Attention> const seconds_of = [sms](AttentionRow const& r,
@@ -64,6 +65,7 @@ SectionFit fit_row(std::string const& name,
     }
     fit.left_out = section_fit::errors_inside(fit);
     row = section_fit::fit_section(row, knobs, rows, seconds_of);
+    section_fit::put_draws(draws, "attention " + name, knobs, row, unseen);
     fit.in_sample = errors_of(measured, section_fit::predict(row, rows, seconds_of));
     fit.worst_at = place_of(rows[fit.in_sample.worst_row].kernel);
     return fit;
@@ -74,6 +76,7 @@ SectionFit fit_precision(Precision precision,
                          std::vector<AttentionSample> const& rows,
                          FitSetting const& setting,
                          AttentionRow& row,
+                         FittedSection& result,
                          Value& table) {
     auto const name = name_of(precision);
     auto const peak = datasheet_peak(setting.gpu, precision);
@@ -83,8 +86,9 @@ SectionFit fit_precision(Precision precision,
     if (kv_bytes == nullptr)
         fail(setting.given.place, "no attention.kv_bytes." + name, "bytes of an element");
     row.kv_bytes = ValueType<double>::read(*kv_bytes);
-    auto const knobs = knobs_of(setting.gpu, peak->count);
-    auto fit = fit_row(name, row, knobs, rows, setting);
+    auto const knobs = section_fit::knobs_in(fmt::format("attention.precisions.{}.", name),
+                                             knobs_of(setting.gpu, peak->count));
+    auto fit = fit_row(name, row, knobs, rows, setting, result.draws);
     Value written;
     section_fit::put_knobs(written, row, knobs, section_fit::source_text(fit));
     put(written, "kv_bytes", *kv_bytes);
@@ -98,6 +102,7 @@ using FittedRows = std::map<Precision, AttentionRow>;
 std::vector<SectionFit> fit_mixed(std::vector<AttentionSample> const& rows,
                                   FittedRows const& fitted,
                                   FitSetting const& setting,
+                                  FittedSection& result,
                                   Value& table) {
     std::map<std::string, std::vector<AttentionSample>> kinds;
     for (auto const& row : rows) kinds[attention_name(row.kernel)].push_back(row);
@@ -111,11 +116,12 @@ std::vector<SectionFit> fit_mixed(std::vector<AttentionSample> const& rows,
                             "kernel they run)",
                             setting.origin, name, name_of(cache)));
         }
-        auto knobs = knobs_of(setting.gpu, like->second.peak.count);
+        auto knobs = section_fit::knobs_in(fmt::format("attention.mixed.{}.", name),
+                                           knobs_of(setting.gpu, like->second.peak.count));
         std::erase_if(
             knobs, [](auto const& knob) { return knob.key != "launch" && knob.key != "query_io"; });
         AttentionRow row = like->second;
-        auto const fit = fit_row(name, row, knobs, own, setting);
+        auto const fit = fit_row(name, row, knobs, own, setting, result.draws);
         Value written;
         put(written, "like", leaf(name_of(cache), "derived: of the precisions the nearest"));
         section_fit::put_knobs(written, row, knobs, section_fit::source_text(fit));
@@ -161,11 +167,12 @@ FittedSection fit_attention(std::vector<KernelSample> const& samples, FitSetting
         }
         if (own.empty()) continue;
         auto const precision = static_cast<Precision>(i);
-        result.fits.push_back(fit_precision(precision, own, setting, fitted[precision], table));
+        result.fits.push_back(
+            fit_precision(precision, own, setting, fitted[precision], result, table));
     }
     put(result.yaml, "precisions", std::move(table));
     Value mixed_table;
-    auto const mixed_fits = fit_mixed(mixed, fitted, setting, mixed_table);
+    auto const mixed_fits = fit_mixed(mixed, fitted, setting, result, mixed_table);
     if (mixed_table.is_map()) put(result.yaml, "mixed", std::move(mixed_table));
     result.fits.insert(result.fits.end(), mixed_fits.begin(), mixed_fits.end());
     return result;

@@ -196,14 +196,20 @@ public:
         : plan_(std::move(plan)), knobs_(std::move(shared)), setting_(setting) {
         auto const own = plan_.knobs();
         knobs_.insert(knobs_.end(), own.begin(), own.end());
+        knobs_ = section_fit::knobs_in("collectives.", std::move(knobs_));
     }
 
-    CollectiveSection fit(CollectiveSection section, std::vector<CollectiveRow> const& rows) {
+    /// `name` is that of the fit in `draws`.
+    CollectiveSection fit(std::string const& name,
+                          CollectiveSection section,
+                          std::vector<CollectiveRow> const& rows,
+                          Value& draws) {
         section_fit::SecondsOf<CollectiveSection, Collective> const seconds = seconds_of;
         auto const used = plan_.rows_of(rows);
         section_fit::Unseen unseen;
         if (!used.empty()) unseen = section_fit::predict_unseen(section, knobs_, used, seconds);
         if (!used.empty()) section = section_fit::fit_section(section, knobs_, used, seconds);
+        section_fit::put_draws(draws, name, knobs_, section, unseen);
         std::map<std::string, Judged> parts;
         std::size_t next = 0;
         for (auto const& row : rows) {
@@ -349,10 +355,10 @@ FittedCollectives fit_collectives(std::vector<CollectiveSample> const& samples,
     if (!measured_nvls.items.empty()) set_value(start, "nvls.measured", measured_nvls);
 
     auto section = read_spec<CollectiveSection>(start, nullptr);
-    section = step_near.fit(section, rows_near);
-    section = step_far.fit(section, rows_far);
-
     FittedCollectives result;
+    section = step_near.fit("collectives", section, rows_near, result.section.draws);
+    section = step_far.fit("collectives across", section, rows_far, result.section.draws);
+
     Value& tree = result.section.yaml;
     put(tree, "nvlink", *wiring);
     step_near.write(tree, section);

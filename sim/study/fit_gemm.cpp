@@ -119,7 +119,7 @@ FittedSection fit_gemm(std::vector<KernelSample> const& samples, FitSetting cons
     auto const precisions = precisions_in(rows);
 
     GemmSection section = unfitted(precisions, setting);
-    auto const shared = shared_knobs(setting.gpu);
+    auto const shared = section_fit::knobs_in("gemm.", shared_knobs(setting.gpu));
     auto knobs = shared;
     std::vector<std::vector<Knob<GemmSection>>> own;
     for (std::size_t i = 0; i < precisions.size(); ++i) {
@@ -128,7 +128,9 @@ FittedSection fit_gemm(std::vector<KernelSample> const& samples, FitSetting cons
             fail(setting.gpu.place, fmt::format("no {} peak", name_of(precisions[i])),
                  "one, as there are rows of it");
         }
-        own.push_back(row_knobs(i, section.precisions[i].second.quantise.has_value(), peak->count));
+        own.push_back(section_fit::knobs_in(
+            fmt::format("gemm.precisions.{}.", name_of(precisions[i])),
+            row_knobs(i, section.precisions[i].second.quantise.has_value(), peak->count)));
         knobs.insert(knobs.end(), own.back().begin(), own.back().end());
     }
     section_fit::expect_enough("gemm", setting.origin, rows.size(), knobs.size());
@@ -147,6 +149,7 @@ FittedSection fit_gemm(std::vector<KernelSample> const& samples, FitSetting cons
     auto const predicted = section_fit::predict(section, rows, seconds_of);
 
     FittedSection result;
+    section_fit::put_draws(result.draws, "gemm", knobs, section, unseen);
     auto const source =
         fmt::format("fitted: {} rows of {}, all precisions together", rows.size(), setting.origin);
     section_fit::put_knobs(result.yaml, section, shared, source);

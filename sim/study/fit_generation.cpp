@@ -62,13 +62,18 @@ struct Prediction {
     double seen, inside, outside;
 };
 
-/// Fits one kernel to its rows, and predicts them: fitted, left out inside, and beyond an edge.
-Kernel fit_kernel(std::vector<GenerationSample> const& rows,
+/// Fits one kernel of the precision `name` to its rows, and predicts them: fitted, left out inside,
+/// and beyond an edge.
+Kernel fit_kernel(std::string const& name,
+                  std::vector<GenerationSample> const& rows,
                   bool grouped,
                   double kv_bytes,
                   FitSetting const& setting,
-                  std::vector<Prediction>& predictions) {
-    auto const knobs = knobs_of(setting.gpu, grouped);
+                  std::vector<Prediction>& predictions,
+                  Value& draws) {
+    char const* const kind = grouped ? "grouped" : "per_head";
+    auto const knobs = section_fit::knobs_in(
+        fmt::format("generation.precisions.{}.{}.", name, kind), knobs_of(setting.gpu, grouped));
     section_fit::expect_enough(grouped ? "grouped generation" : "per-head generation",
                                setting.origin, rows.size(), knobs.size());
     GenerationGpu const gpu{setting.gpu.sms, static_cast<double>(setting.gpu.l2.count)};
@@ -80,6 +85,8 @@ Kernel fit_kernel(std::vector<GenerationSample> const& rows,
     auto const unseen = section_fit::predict_unseen(Kernel{}, knobs, rows, seconds_of);
     auto const kernel = section_fit::fit_section(Kernel{}, knobs, rows, seconds_of);
     auto const seen = section_fit::predict(kernel, rows, seconds_of);
+    section_fit::put_draws(draws, fmt::format("generation {} {}", name, kind), knobs, kernel,
+                           unseen);
     for (std::size_t i = 0; i < rows.size(); ++i) {
         predictions.push_back({rows[i], seen[i], unseen.inside[i], unseen.outside[i]});
     }
@@ -127,6 +134,7 @@ SectionFit fit_precision(GenerationSection const& section,
                          std::string const& name,
                          std::vector<GenerationSample> const& rows,
                          FitSetting const& setting,
+                         FittedSection& result,
                          Value& table) {
     Value const* attention = setting.given.find("attention");
     Value const* bytes = attention == nullptr ? nullptr : attention->find("kv_bytes");
@@ -151,7 +159,7 @@ SectionFit fit_precision(GenerationSection const& section,
         }
         if (own.empty()) continue;
         auto& kernel = grouped ? row.grouped : row.per_head;
-        kernel = fit_kernel(own, grouped, row.kv_bytes, setting, predictions);
+        kernel = fit_kernel(name, own, grouped, row.kv_bytes, setting, predictions, result.draws);
         constants += knobs_of(setting.gpu, grouped).size();
     }
     auto const fit = judge(name, constants, predictions, setting.origin);
@@ -198,7 +206,7 @@ FittedSection fit_generation(std::vector<KernelSample> const& samples, FitSettin
     axis("head_dim", [](Attention const& a) { return a.head_dim; });
     Value table;
     for (auto const& [name, own] : precisions) {
-        result.fits.push_back(fit_precision(section, name, own, setting, table));
+        result.fits.push_back(fit_precision(section, name, own, setting, result, table));
     }
     put(result.yaml, "precisions", std::move(table));
     return result;

@@ -41,6 +41,7 @@ std::vector<Field<GemmFormat>> const& fields_of(GemmFormat const*);
 struct FittedSection {
     Value yaml;
     std::vector<SectionFit> fits;
+    Value draws = {};  ///< of its fits, as a profile's `draws`
 };
 
 /// What a section is fitted from, besides the samples.

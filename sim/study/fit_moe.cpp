@@ -119,13 +119,17 @@ std::vector<SectionFit> fit_transport(std::string const& transport,
                                       std::vector<MoeSample> const& rows,
                                       BytesPerSecond nvlink,
                                       FitSetting const& setting,
-                                      Value& written) {
+                                      Value& written,
+                                      Value& draws) {
     auto kernels = unfitted(rows, setting);
-    auto const shared = shared_knobs();
+    auto const in = fmt::format("moe.{}.", transport);
+    auto const shared = section_fit::knobs_in(in, shared_knobs());
     auto knobs = shared;
     std::vector<MoeKnobs> own;
     for (std::size_t i = 0; i < kernels.rows.size(); ++i) {
-        own.push_back(row_knobs(i, kernels.rows[i].second.copy.has_value(), nvlink.count));
+        own.push_back(section_fit::knobs_in(
+            fmt::format("{}rows.{}.", in, kernels.rows[i].first),
+            row_knobs(i, kernels.rows[i].second.copy.has_value(), nvlink.count)));
         knobs.insert(knobs.end(), own.back().begin(), own.back().end());
     }
     section_fit::expect_enough(transport + " MoE", setting.origin, rows.size(), knobs.size());
@@ -139,6 +143,7 @@ std::vector<SectionFit> fit_transport(std::string const& transport,
     auto const unseen = section_fit::predict_unseen(kernels, knobs, rows, seconds_of);
     kernels = section_fit::fit_section(kernels, knobs, rows, seconds_of);
     auto const predicted = section_fit::predict(kernels, rows, seconds_of);
+    section_fit::put_draws(draws, "moe " + transport, knobs, kernels, unseen);
 
     auto const source = fmt::format("fitted: {} {} rows of {}, all together", rows.size(),
                                     transport, setting.origin);
@@ -193,7 +198,8 @@ FittedSection fit_moe(std::vector<KernelSample> const& samples, FitSetting const
         }
         if (own.empty()) continue;
         Value written;
-        auto const fits = fit_transport(name_of(transport), own, nvlink, setting, written);
+        auto const fits =
+            fit_transport(name_of(transport), own, nvlink, setting, written, result.draws);
         put(result.yaml, name_of(transport), std::move(written));
         result.fits.insert(result.fits.end(), fits.begin(), fits.end());
     }

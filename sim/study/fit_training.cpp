@@ -102,12 +102,21 @@ FittedTraining fit_sustained(std::vector<LoadedPoint> const& runs, std::string c
         fit.rows, origin, 100 * rms, 100 * fit.in_sample.worst);
     fitted.yaml = leaf(fmt::format("{:.2f}", best / 100.0), source);
     std::vector<double> others;
+    std::vector<std::string> moves;
     for (std::size_t i = 0; i < all; ++i) {
-        others.push_back(predictions.at(best_factor(predictions, i))[i]);
+        int const refit = best_factor(predictions, i);
+        moves.push_back(fmt::format("{:.4f}", std::log(static_cast<double>(refit) / best)));
+        others.push_back(predictions.at(refit)[i]);
         // As times, which are what spreads are of.
         fit.inside.push_back({1 / predictions.published()[i], 1 / others[i], i});
     }
     fit.left_out = errors_of(predictions.published(), others);
+    Value constants;
+    put(constants, "sustained",
+        leaf_list(moves, fmt::format("fitted: logarithm of the factor without one run over that "
+                                     "with all, {} refits",
+                                     all)));
+    put(fitted.draws, "training", std::move(constants));
     return fitted;
 }
 

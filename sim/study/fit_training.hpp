@@ -13,6 +13,7 @@ namespace nvl72 {
 struct FittedTraining {
     Value yaml;
     SectionFit fit;
+    Value draws = {};  ///< of the factor, as a profile's `draws`
 };
 
 /// Least squares of log throughput over runs with published figures: one factor in [1, 2], to three

@@ -66,19 +66,6 @@ void fill_published(SweepRow& row, Published const& published, double tokens_per
     row.error = row.tokens_per_s_per_gpu / row.published_tokens_per_s_per_gpu - 1;
 }
 
-/// Measured steps lie as those of the published runs that the fit had not seen; the share of the
-/// step that stands on extrapolated costs widens that, up to twice the distance.
-Spread spread_of_step(Profile const& profile, BasisVerdict const& verdict) {
-    bool const datasheet = verdict.basis.kind == BasisKind::datasheet;
-    Spread spread = spread_at(profile.spread, "training dense",
-                              datasheet ? BasisKind::datasheet : BasisKind::interpolated);
-    if (verdict.basis.kind == BasisKind::extrapolated) {
-        spread.low = std::pow(spread.low, 1 + verdict.share);
-        spread.high = std::pow(spread.high, 1 + verdict.share);
-    }
-    return spread;
-}
-
 /// A simulated step keeps about 2 kB per micro-batch and chunk; more would exhaust this machine.
 constexpr std::int64_t turns_max = 2'000'000;
 
@@ -91,11 +78,14 @@ void check_turns(SystemSpec const& system, Parallel const& parallel) {
                      turns_max / chunks));
 }
 
+StepSpec spec_of(LoadedPoint const& point) {
+    return {point.model,   point.parallel, point.fabric,
+            point.profile, point.recipe,   point.precision};
+}
+
 StepResult simulate(LoadedPoint const& point, std::function<void(double)> const& progress) {
-    StepSpec const spec{point.model,   point.parallel, point.fabric,
-                        point.profile, point.recipe,   point.precision};
     try {
-        return simulate_step(spec, progress);
+        return simulate_step(spec_of(point), progress);
     } catch (DoesNotFit const& error) {
         throw DoesNotFit(fmt::format("{}: {} on {} GPUs: {}", point.system.place.text(),
                                      point.system.name, point.fabric.gpus(), error.what()));
@@ -168,6 +158,7 @@ LoadedPoint load_point(Point const& point,
                        {},
                        {},
                        {},
+                       {},
                        {}};
     std::tie(loaded.profile, loaded.profile_name) =
         profile_of(loaded.fabric, system.cluster.name_place, library, given, trail);
@@ -189,7 +180,7 @@ SimulatedPoint simulate_point(LoadedPoint const& point,
                               std::int64_t index,
                               std::function<void(double)> const& progress) {
     SimulatedPoint done{{}, simulate(point, progress)};
-    StepResult const& step = done.step;
+    StepResult& step = done.step;
     Parallel const& parallel = point.parallel;
     double const tokens_per_gpu = static_cast<double>(parallel.global_batch * parallel.sequence) /
                                   static_cast<double>(parallel.gpus);
@@ -228,9 +219,15 @@ SimulatedPoint simulate_point(LoadedPoint const& point,
     BasisVerdict const judged = verdict(step.shares);
     row.basis = describe(judged);
     row.basis_share = judged.share;
-    Spread const spread = spread_of_step(point.profile, judged);
-    row.step_p10_s = spread.known() ? row.step_s * spread.low : none;
-    row.step_p90_s = spread.known() ? row.step_s * spread.high : none;
+    auto const interval = step_interval(spec_of(point), step, judged, point.draws);
+    auto const at = [&](Spread const& spread, double factor) {
+        return spread.known() ? row.step_s * factor : none;
+    };
+    step.replay = {};  // as large as the graph, and of no more use
+    row.step_p10_s = at(interval.all, interval.all.low);
+    row.step_p90_s = at(interval.all, interval.all.high);
+    row.drawn_p10_s = at(interval.drawn, interval.drawn.low);
+    row.drawn_p90_s = at(interval.drawn, interval.drawn.high);
     return done;
 }
 

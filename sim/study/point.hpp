@@ -3,6 +3,7 @@
 #include "sim/config/library.hpp"
 #include "sim/cost/profile.hpp"
 #include "sim/study/experiment.hpp"
+#include "sim/study/interval.hpp"
 #include "sim/study/sweep_row.hpp"
 #include "sim/training/step.hpp"
 #include "topology/fabric.hpp"
@@ -25,6 +26,7 @@ struct LoadedPoint {
     PrecisionPolicy precision;
     Parallel parallel;
     std::string profile_name;
+    ProfileDraws draws;  ///< of the profile; none: the interval does without
 };
 
 /// The profile that prices a cluster's GPU and its name or file: one that was given for it, else

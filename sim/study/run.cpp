@@ -224,8 +224,10 @@ RunResult run_experiment(Experiment const& experiment,
                          Library const& library,
                          RunOptions const& options) {
     std::vector<LoadedPoint> points;
+    DrawnProfiles drawn(library, experiment.seed);
     for (Point const& point : experiment.points) {
         points.push_back(load_point(point, library, options.calibrations));
+        points.back().draws = drawn.of(points.back().profile_name);
     }
     std::vector<std::string> gpus;
     for (auto const& point : points) gpus.push_back(point.fabric.gpu().name);

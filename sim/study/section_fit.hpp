@@ -6,6 +6,7 @@
 #include "sim/study/fit_kernels.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <fmt/format.h>
 #include <functional>
 #include <set>
@@ -22,7 +23,15 @@ struct Knob {
     Dimension dimension = Dimension::number;
     double start = 1, low = 1, high = 1;  ///< SI units
     std::function<double&(Section&)> at;
+    std::string in = {};  ///< the map that holds it in the profile: "gemm.precisions.bf16."
 };
+
+/// The same knobs of the map `in`.
+template <class Section>
+std::vector<Knob<Section>> knobs_in(std::string const& in, std::vector<Knob<Section>> knobs) {
+    for (auto& knob : knobs) knob.in = in;
+    return knobs;
+}
 
 /// One measured row: `shape` is equal for the same sizes in other precisions.
 template <class Kernel>
@@ -80,8 +89,9 @@ Section fit_section(Section section,
 
 /// Predictions of rows that the fit had not seen.
 struct Unseen {
-    std::vector<double> inside;   ///< each fifth of the shapes from the other four
-    std::vector<double> outside;  ///< each edge from the rest; 0 for rows of no edge
+    std::vector<double> inside;               ///< each fifth of the shapes from the other four
+    std::vector<double> outside;              ///< each edge from the rest; 0 for rows of no edge
+    std::vector<std::vector<double>> refits;  ///< constants without each fifth, as the knobs
 };
 
 template <class Section, class Kernel>
@@ -90,18 +100,22 @@ Unseen predict_unseen(Section const& section,
                       std::vector<Row<Kernel>> const& rows,
                       SecondsOf<Section, Kernel> const& seconds_of) {
     using InGroup = std::function<bool(Row<Kernel> const&)>;
+    Unseen unseen{std::vector<double>(rows.size()), std::vector<double>(rows.size()), {}};
     auto const predict_group = [&](std::vector<double>& times, InGroup const& in_group) {
         std::vector<Row<Kernel>> kept;
         for (auto const& row : rows) {
             if (!in_group(row)) kept.push_back(row);
         }
         if (kept.size() == rows.size() || kept.size() < knobs.size()) return;
-        auto const fitted = fit_section(section, knobs, kept, seconds_of);
+        auto fitted = fit_section(section, knobs, kept, seconds_of);
         for (std::size_t i = 0; i < rows.size(); ++i) {
             if (in_group(rows[i])) times[i] = seconds_of(fitted, rows[i].kernel);
         }
+        if (&times == &unseen.inside) {
+            unseen.refits.emplace_back();
+            for (auto const& knob : knobs) unseen.refits.back().push_back(knob.at(fitted));
+        }
     };
-    Unseen unseen{std::vector<double>(rows.size()), std::vector<double>(rows.size())};
     for (std::size_t fold = 0; fold < folds; ++fold) {
         predict_group(unseen.inside, [fold](auto const& row) { return row.shape % folds == fold; });
     }
@@ -183,6 +197,31 @@ void put_knobs(Value& map,
             leaf(format_quantity(value, knob.dimension),
                  source + bound_note(value, knob.low, knob.high)));
     }
+}
+
+/// Adds a fit to a profile's `draws` (sim/cost/draws.hpp): what the refits without a fifth found
+/// for each constant. Those at a bound stay where they are.
+template <class Section>
+void put_draws(Value& draws,
+               std::string const& fit,
+               std::vector<Knob<Section>> const& knobs,
+               Section section,
+               Unseen const& unseen) {
+    if (unseen.refits.size() < 2) return;
+    Value constants;
+    for (std::size_t i = 0; i < knobs.size(); ++i) {
+        double const value = knobs[i].at(section);
+        if (!bound_note(value, knobs[i].low, knobs[i].high).empty()) continue;
+        std::vector<std::string> moves;
+        for (auto const& refit : unseen.refits) {
+            moves.push_back(fmt::format("{:.4f}", std::log(refit[i] / value)));
+        }
+        put(constants, knobs[i].in + knobs[i].key,
+            leaf_list(moves, fmt::format("fitted: logarithm of the constant without a fifth of the "
+                                         "rows over that with all, {} refits",
+                                         unseen.refits.size())));
+    }
+    if (constants.is_map()) put(draws, fit, std::move(constants));
 }
 
 /// The section's rows of a profile's `spread`; parts of fewer than three rows have none,

@@ -40,6 +40,7 @@ struct SweepRow {
     std::int64_t gpus = 0, sequence_length = 0, global_batch = 0;
     std::int64_t tp = 1, pp = 1, cp = 1, vp = 1, dp = 1, micro_batch = 1, micro_batches = 1;
     double step_p10_s = 0, step_p90_s = 0;  ///< 80 % of measured steps lie between; NaN: not known
+    double drawn_p10_s = 0, drawn_p90_s = 0;  ///< for the errors of fitted constants alone
     double step_s = 0, tokens_per_s_per_gpu = 0, model_tflops_per_gpu = 0, mfu = 0;
     StepParts parts;
     double memory_gib = 0;

@@ -31,6 +31,9 @@ namespace fs = std::filesystem;
 /// Below it the way of launching decides the time, which the branches know eagerly launched only.
 constexpr std::int64_t launch_decides_below = 1 << 20;
 
+/// As an experiment's where it names none.
+constexpr std::uint64_t seed_of_draws = 1;
+
 /// Profiles by GPU, each loaded once; none where there is no calibration of a GPU.
 class Profiles {
 public:
@@ -345,7 +348,8 @@ private:
         row.measured =
             rate ? published.tokens_per_s_per_gpu->value : to_seconds(published.step->value);
         try {
-            auto const loaded = load_point(point, library_, request_.calibrations);
+            auto loaded = load_point(point, library_, request_.calibrations);
+            loaded.draws = drawn_.of(loaded.profile_name);
             row.gpu = loaded.fabric.gpu().name;
             row.gpus = loaded.parallel.gpus;
             row.profile = loaded.profile_name;
@@ -368,6 +372,7 @@ private:
     ValidationRequest const& request_;
     Library const& library_;
     Profiles profiles_;
+    DrawnProfiles drawn_{library_, seed_of_draws};
     SeenRows seen_;
     std::set<PublishedRun> fitted_runs_;
     Validation result_;

@@ -1,0 +1,61 @@
+#include "sim/study/interval.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace nvl72 {
+
+namespace {
+
+constexpr int draws_of_a_profile = 64;  // pairs that mirror each other
+
+Spread unexplained(Profile const& profile, BasisVerdict const& verdict) {
+    bool const datasheet = verdict.basis.kind == BasisKind::datasheet;
+    Spread spread = spread_at(profile.spread, "training dense",
+                              datasheet ? BasisKind::datasheet : BasisKind::interpolated);
+    if (verdict.basis.kind == BasisKind::extrapolated) {
+        spread.low = std::pow(spread.low, 1 + verdict.share);
+        spread.high = std::pow(spread.high, 1 + verdict.share);
+    }
+    return spread;
+}
+
+/// The 10th and 90th percentile of the drawn steps over the simulated one.
+Spread drawn_spread(StepSpec const& spec, StepResult const& done, std::vector<Profile> const& all) {
+    std::vector<std::vector<TaskTime>> sets;
+    for (Profile const& profile : all) {
+        StepSpec const other{spec.model, spec.parallel, spec.fabric,
+                             profile,    spec.recipe,   spec.precision};
+        sets.push_back(reprice_step(other, done));
+    }
+    std::vector<double> ratios;
+    for (Picoseconds const step : replay(done.replay, sets)) ratios.push_back(step / done.step);
+    std::ranges::sort(ratios);
+    auto const below = (ratios.size() + 1) / 10;
+    return {std::min(ratios[below], 1.0), std::max(ratios[ratios.size() - 1 - below], 1.0)};
+}
+
+}  // namespace
+
+ProfileDraws DrawnProfiles::of(std::string const& profile) {
+    auto const found = drawn_.find(profile);
+    if (found != drawn_.end()) return found->second;
+    auto draws = std::make_shared<std::vector<Profile>>(
+        drawn_profiles(library_, profile, seed_, draws_of_a_profile));
+    return drawn_.emplace(profile, std::move(draws)).first->second;
+}
+
+StepInterval step_interval(StepSpec const& spec,
+                           StepResult const& done,
+                           BasisVerdict const& verdict,
+                           ProfileDraws const& draws) {
+    StepInterval interval;
+    Spread const rest = unexplained(spec.profile, verdict);
+    interval.all = rest;
+    if (!draws || draws->empty()) return interval;
+    interval.drawn = drawn_spread(spec, done, *draws);
+    if (rest.known()) interval.all = together(rest, interval.drawn);
+    return interval;
+}
+
+}  // namespace nvl72
