@@ -3,6 +3,7 @@
 #include "sim/base/error.hpp"
 #include "sim/collective/algorithms.hpp"
 #include "sim/study/fit_report.hpp"
+#include "sim/study/refit.hpp"
 #include "sim/trace/atomic_file.hpp"
 
 #include <cstdio>

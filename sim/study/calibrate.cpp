@@ -3,21 +3,18 @@
 #include "sim/base/error.hpp"
 #include "sim/base/text.hpp"
 #include "sim/config/write.hpp"
-#include "sim/cost/profile.hpp"
-#include "sim/interchange/log_folder.hpp"
-#include "sim/interchange/moe_table.hpp"
+#include "sim/study/fit_collectives.hpp"
 #include "sim/study/fit_microkernels.hpp"
 #include "sim/study/fit_training.hpp"
 #include "sim/study/given.hpp"
-#include "sim/study/machine_samples.hpp"
-#include "sim/study/measured_files.hpp"
 #include "sim/study/section_fit.hpp"
+#include "sim/study/shipped_parts.hpp"
 #include "sim/trace/atomic_file.hpp"
 
 #include <algorithm>
 #include <filesystem>
 #include <fmt/format.h>
-#include <fstream>
+#include <optional>
 #include <set>
 #include <unistd.h>
 
@@ -28,24 +25,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t runs_least = 3;  // as rows a constant of a section
-
-template <class Kernel>
-bool any_of_kind(std::vector<KernelSample> const& samples) {
-    return std::ranges::any_of(
-        samples, [](KernelSample const& s) { return std::holds_alternative<Kernel>(s.query); });
-}
-
-/// Attention rows of generation, or of context.
-bool any_attention(std::vector<KernelSample> const& samples, bool generation) {
-    return std::ranges::any_of(samples, [&](KernelSample const& sample) {
-        auto const* attention = std::get_if<Attention>(&sample.query);
-        return attention != nullptr && is_generation(*attention) == generation;
-    });
-}
-
-void append_name(std::string& names, std::string const& name) {
-    names += (names.empty() ? "" : ", ") + name;
-}
 
 constexpr std::string_view profile_head =
     "# Written by nvl72sim calibrate from measurements; a new fit replaces it.\n";
@@ -76,48 +55,6 @@ Value head_of(GpuSpec const& gpu, Value const& own, Value const& sustained, bool
     return root;
 }
 
-/// The text of sections that the GPU's shipped profile has and `root` lacks, comments included.
-struct KeptSections {
-    std::string text;
-    std::set<std::string> names;
-};
-
-KeptSections kept_sections(Library const& library,
-                           std::string const& gpu,
-                           std::set<std::string> const& fitted) {
-    static std::set<std::string> const sections{
-        "gemm", "attention", "memory", "generation", "collectives", "moe", "microkernels"};
-    KeptSections kept;
-    auto const path = fs::path(library.folder()) / "calibration" / (gpu + ".yaml");
-    if (!fs::exists(path)) return kept;
-    Value const shipped = load_yaml(path.string());
-    std::ifstream in(path, std::ios::binary);
-    std::string line, name;
-    for (int number = 1; std::getline(in, line); ++number) {
-        for (auto const& entry : shipped.entries) {
-            if (entry.value.place.line == number) name = entry.name;
-        }
-        if (!sections.contains(name) || fitted.contains(name)) continue;
-        kept.names.insert(name);
-        kept.text += line + "\n";
-    }
-    return kept;
-}
-
-/// The collectives of the shipped profile of a GPU, or of the first sister that has some.
-Value shipped_collectives(Library const& library, std::string name) {
-    while (true) {
-        auto const path = fs::path(library.folder()) / "calibration" / (name + ".yaml");
-        if (fs::exists(path)) {
-            Value const shipped = load_yaml(path.string());
-            if (Value const* section = shipped.find("collectives")) return *section;
-        }
-        GpuSpec const spec = load_gpu(library, name, {"--gpu", 0, ""});
-        if (!spec.sister) return {};
-        name = *spec.sister;
-    }
-}
-
 FittedCollectives fit_own_collectives(MeasuredData const& data, Library const& library) {
     if (data.collectives.empty()) return {};
     auto const given = collective_given(library, data.gpu);
@@ -130,31 +67,6 @@ FittedCollectives fit_own_collectives(MeasuredData const& data, Library const& l
     return fit_collectives(samples, setting);
 }
 
-/// Without runs: as fitted for the shipped profile, else for the first sister that was fitted.
-Value sustained_without_runs(Library const& library, std::string const& gpu, Value const& own) {
-    std::string name = gpu;
-    while (true) {
-        auto const path = fs::path(library.folder()) / "calibration" / (name + ".yaml");
-        Value const shipped = fs::exists(path) ? load_yaml(path.string()) : Value{};
-        Value const* factor = shipped.find("sustained");
-        if (factor != nullptr && factor->source.starts_with("fitted:")) {
-            if (name == gpu) return *factor;
-            return leaf(factor->scalar,
-                        fmt::format("assumed: as the {}; no published run of the {} to fit it to",
-                                    name, gpu));
-        }
-        GpuSpec const spec = load_gpu(library, name, {"--gpu", 0, ""});
-        Value const* given = name == gpu ? own.find("scaled_from") : nullptr;
-        if (given != nullptr) {
-            name = given->scalar;
-        } else if (spec.sister) {
-            name = *spec.sister;
-        } else {
-            return leaf("1", "assumed: no published runs of this GPU or of a sister");
-        }
-    }
-}
-
 /// The published runs of `gpu` in the experiments, priced by the profile `text`; the runs of other
 /// GPUs are counted in `notes`.
 std::vector<LoadedPoint> published_runs(MeasuredData const& data,
@@ -165,6 +77,7 @@ std::vector<LoadedPoint> published_runs(MeasuredData const& data,
     auto const file = fs::temp_directory_path() / fmt::format("nvl72sim-{}.yaml", ::getpid());
     write_whole(file.string(), {text.begin(), text.end()});
     std::vector<LoadedPoint> runs;
+    std::vector<std::string> origins;
     for (auto const& path : data.experiments) {
         std::size_t others = 0;
         std::size_t const before = runs.size();
@@ -177,60 +90,41 @@ std::vector<LoadedPoint> published_runs(MeasuredData const& data,
                 runs.push_back(load_point(point, library, {file.string()}));
             }
         }
-        if (runs.size() > before) append_name(origin, fs::path(path).stem().string());
+        if (runs.size() > before) origins.push_back(fs::path(path).stem().string());
         if (others > 0) {
             notes.push_back(
                 fmt::format("{}: {} published runs of other GPUs left aside", path, others));
         }
     }
     fs::remove(file);
+    origin = join(origins);
     return runs;
 }
 
-/// The spread rows of what was fitted, and as shipped of what was not.
-Value spread_of_fits(Calibration const& calibration,
-                     std::set<std::string> const& kept_sections,
-                     Library const& library,
-                     std::string const& gpu) {
-    Value spread;
-    for (auto const& fit : calibration.fits) section_fit::put_spread(spread, fit);
-    auto const path = fs::path(library.folder()) / "calibration" / (gpu + ".yaml");
-    Value const shipped = fs::exists(path) ? load_yaml(path.string()) : Value{};
-    Value const* rows = shipped.find("spread");
-    if (rows == nullptr) return spread;
-    for (auto const& row : rows->entries) {
-        if (spread.find(row.name) != nullptr) continue;
-        auto const space = row.name.find(' ');
-        bool const section_kept = kept_sections.contains(row.name.substr(0, space));
-        bool const branch_kept = row.name.starts_with("collectives ") &&
-                                 std::ranges::find(calibration.kept, row.name.substr(space + 1)) !=
-                                     calibration.kept.end();
-        if (section_kept || branch_kept) put(spread, row.name, row.value);
-    }
-    return spread;
+/// The load factor, fitted to the published runs of the GPU, priced by the profile as it is without
+/// them; none without enough of them, which a note says.
+std::optional<FittedTraining> fit_to_runs(MeasuredData const& data,
+                                          Library const& library,
+                                          Calibration& calibration) {
+    if (data.experiments.empty()) return std::nullopt;
+    std::string origin;
+    auto const runs = published_runs(data, library, calibration.text, origin, calibration.notes);
+    if (runs.size() >= runs_least) return fit_sustained(runs, origin);
+    calibration.notes.push_back(
+        fmt::format("{} published runs of {}: too few (expected {}) to fit sustained to",
+                    runs.size(), data.gpu, runs_least));
+    return std::nullopt;
+}
+
+/// The GEMM section, with the precisions that given.yaml likens to measured ones.
+FittedSection with_likeness(FittedSection gemm, Value const& own) {
+    Value const* likened = own.find("likened");
+    if (likened != nullptr && gemm.yaml.is_map()) put(gemm.yaml, "likened", *likened);
+    return gemm;
 }
 
 void append_entries(Value& map, Value const& more) {
     for (auto const& entry : more.entries) put(map, entry.name, entry.value);
-}
-
-/// The draws of what was fitted, and as shipped of the constants in sections that were not.
-Value draws_with_kept(Value draws,
-                      std::set<std::string> const& kept_sections,
-                      Library const& library,
-                      std::string const& gpu) {
-    auto const path = fs::path(library.folder()) / "calibration" / (gpu + ".yaml");
-    Value const shipped = fs::exists(path) ? load_yaml(path.string()) : Value{};
-    Value const* fits = shipped.find("draws");
-    if (fits == nullptr) return draws;
-    for (auto const& fit : fits->entries) {
-        if (draws.find(fit.name) != nullptr) continue;
-        bool const kept = std::ranges::all_of(fit.value.entries, [&](auto const& constant) {
-            return kept_sections.contains(constant.name.substr(0, constant.name.find('.')));
-        });
-        if (kept) put(draws, fit.name, fit.value);
-    }
-    return draws;
 }
 
 /// Memory's constants are the GEMMs' (memory_of), and err with them.
@@ -255,56 +149,8 @@ Value memory_of(Value const& gemm, std::string const& origin) {
     return memory;
 }
 
-/// The collectives of a table, a log, or a folder of logs that are fit for a fit.
-std::vector<CollectiveSample> collectives_in(std::string const& path,
-                                             MeasuredFileKind kind,
-                                             std::string const& gpu,
-                                             Library const& library,
-                                             std::vector<std::string>& notes) {
-    if (kind == MeasuredFileKind::collectives) {
-        return samples_to_fit(read_collective_table(CsvTable::load(path), gpu));
-    }
-    LogFolder folder;
-    if (kind == MeasuredFileKind::log_folder) {
-        folder = read_log_folder(path);
-    } else {
-        auto const log = read_nccl_log(path);
-        folder.logs.push_back({facts_of(log, "", gpu), log});
-    }
-    notes.insert(notes.end(), folder.notes.begin(), folder.notes.end());
-    std::vector<CollectiveSample> samples;
-    for (auto const& log : folder.logs) {
-        notes.insert(notes.end(), log.log.notes.begin(), log.log.notes.end());
-        auto const own = samples_to_fit(measured_rows(log, library.names("gpus")));
-        samples.insert(samples.end(), own.begin(), own.end());
-    }
-    return samples;
-}
-
-}  // namespace
-
-namespace {
-
-/// Adds what nvl72-measure left of a machine to `data`; its kernels are a table like others.
-void add_samples(MeasuredData& data,
-                 std::vector<std::pair<std::string, KernelTable>>& tables,
-                 std::set<std::string>& gpus,
-                 std::string const& name,
-                 MachineSamples machine) {
-    gpus.insert(machine.gpu);
-    data.device = machine.device;
-    data.date = machine.date;
-    data.notes.insert(data.notes.end(), machine.notes.begin(), machine.notes.end());
-    if (!machine.kernels.empty()) tables.emplace_back(name, KernelTable{machine.kernels});
-    if (!machine.collectives.empty()) append_name(data.collective_origin, name);
-    if (!machine.microkernels.empty()) append_name(data.microkernel_origin, name);
-    data.nvlink = machine.nvlink;
-    std::ranges::copy(machine.collectives, std::back_inserter(data.collectives));
-    std::ranges::copy(machine.microkernels, std::back_inserter(data.microkernels));
-}
-
 /// A CPU's profile: what its threads did, and nothing of kernels.
-Calibration calibrate_host(MeasuredData const& data, FittedMicrokernels microkernels) {
+Calibration calibrate_host(MeasuredData const& data, FittedMicrokernels const& microkernels) {
     if (!microkernels.section.yaml.is_map()) {
         throw ConfigError(
             fmt::format("{}: no microkernels of at least two sizes, out of place (expected "
@@ -316,8 +162,8 @@ Calibration calibrate_host(MeasuredData const& data, FittedMicrokernels microker
     put_measurement(root, data);
     put(root, "microkernels", microkernels.section.yaml);
     Calibration result;
-    result.fits = std::move(microkernels.section.fits);
-    result.notes = std::move(microkernels.notes);
+    result.fits = microkernels.section.fits;
+    result.notes = microkernels.notes;
     Value spread;
     for (auto const& fit : result.fits) section_fit::put_spread(spread, fit);
     if (spread.is_map()) put(root, "spread", spread);
@@ -325,160 +171,104 @@ Calibration calibrate_host(MeasuredData const& data, FittedMicrokernels microker
     return result;
 }
 
+/// A profile before its load factor is known.
+struct Draft {
+    Value first, last;  ///< fitted sections before and behind the kept ones
+    Value draws;        ///< of the fits
+    KeptSections kept;
+
+    [[nodiscard]] bool has(std::string const& section) const {
+        return first.find(section) != nullptr || kept.names.contains(section);
+    }
+};
+
+void put_fitted(Value& sections, std::string const& name, FittedSection const& fitted) {
+    if (fitted.yaml.is_map()) put(sections, name, fitted.yaml);
+}
+
+std::set<std::string> names_in(Draft const& draft) {
+    std::set<std::string> names;
+    for (auto const* part : {&draft.first, &draft.last}) {
+        for (auto const& entry : part->entries) names.insert(entry.name);
+    }
+    return names;
+}
+
+std::string text_of(Draft const& draft,
+                    Value const& head,
+                    Value const& spread,
+                    Value const& draws) {
+    auto const text = [](Value const& map) { return map.is_map() ? yaml_text(map) : ""; };
+    Value named;
+    put(named, "spread", spread);
+    if (draws.is_map()) put(named, "draws", draws);
+    return fmt::format("{}{}{}{}{}{}", profile_head, yaml_text(head), text(draft.first),
+                       draft.kept.text, text(draft.last), yaml_text(named));
+}
+
 }  // namespace
-
-std::vector<std::string> fitted_gpus(Library const& library) {
-    std::vector<std::string> notes;
-    std::set<std::string> gpus;
-    for (auto const& file : measured_files({library.folder() + "/measurements"}, notes)) {
-        if (file.kind != MeasuredFileKind::kernels) continue;
-        for (auto const& sample : read_kernel_table(CsvTable::load(file.path), "").samples) {
-            gpus.insert(sample.gpu);
-        }
-    }
-    return {gpus.begin(), gpus.end()};
-}
-
-MeasuredData read_measured_data(std::vector<std::string> const& paths,
-                                Library const& library,
-                                std::string const& gpu) {
-    MeasuredData data;
-    std::set<std::string> gpus;
-    std::vector<std::pair<std::string, KernelTable>> tables;
-    for (auto const& [path, kind] : measured_files(paths, data.notes)) {
-        auto const name = fs::path(path).filename().string();
-        if (kind == MeasuredFileKind::experiments) {
-            for (auto const& own : experiments_named_in(path, library)) {
-                data.experiments.push_back(own);
-            }
-        } else if (kind == MeasuredFileKind::kernels || kind == MeasuredFileKind::moe) {
-            auto const csv = CsvTable::load(path);
-            tables.emplace_back(name, kind == MeasuredFileKind::moe ? read_moe_table(csv, gpu)
-                                                                    : read_kernel_table(csv, gpu));
-            auto const& table = tables.back().second;
-            for (auto const& sample : table.samples) gpus.insert(sample.gpu);
-        } else if (kind == MeasuredFileKind::samples) {
-            add_samples(data, tables, gpus, name,
-                        machine_samples(read_samples(path), library, gpu));
-        } else {
-            auto const samples = collectives_in(path, kind, gpu, library, data.notes);
-            for (auto const& sample : samples) gpus.insert(sample.gpu);
-            append_name(data.collective_origin, name);
-            data.collectives.insert(data.collectives.end(), samples.begin(), samples.end());
-        }
-    }
-    std::vector<std::string> const names(gpus.begin(), gpus.end());
-    if (names.empty()) {
-        throw ConfigError("--from: no GEMM, attention, MoE or collective rows, and no samples");
-    }
-    if (gpu.empty() && names.size() > 1) {
-        throw ConfigError(
-            fmt::format("--from: rows of {} (expected one GPU, or --gpu NAME)", join(names)));
-    }
-    data.gpu = gpu.empty() ? names.front() : gpu;
-    if (!gpus.contains(data.gpu)) {
-        throw ConfigError(
-            fmt::format("--gpu: no rows of {} (they are of {})", data.gpu, join(names)));
-    }
-    for (auto const& entry : tables) {
-        std::vector<KernelSample> own;
-        for (auto const& sample : entry.second.samples) {
-            if (sample.gpu == data.gpu) own.push_back(sample);
-        }
-        if (any_of_kind<Gemm>(own)) append_name(data.gemm_origin, entry.first);
-        if (any_attention(own, false)) append_name(data.attention_origin, entry.first);
-        if (any_attention(own, true)) append_name(data.generation_origin, entry.first);
-        if (any_of_kind<MoeExchange>(own)) append_name(data.moe_origin, entry.first);
-        data.samples.insert(data.samples.end(), own.begin(), own.end());
-    }
-    return data;
-}
 
 Calibration calibrate_profile(MeasuredData const& data, Library const& library) {
     FitSetting setting;
     setting.gpu = load_gpu(library, data.gpu, {"--gpu", 0, ""});
-    auto microkernels = fit_microkernels(data.microkernels, {data.microkernel_origin, data.nvlink});
+    auto const microkernels =
+        fit_microkernels(data.microkernels, {data.microkernel_origin, data.nvlink});
     if (setting.gpu.architecture == GpuArchitecture::cpu) {
-        return calibrate_host(data, std::move(microkernels));
+        return calibrate_host(data, microkernels);
     }
     setting.given = load_yaml(library.folder() + "/measurements/kernels/given.yaml");
     setting.own = given_through_sisters(setting.given, setting.gpu, library);
     Value const own = given_of(setting.given, data.gpu);
+    auto const fitted = [&](auto fit, std::string const& origin) {
+        setting.origin = origin;
+        return fit(data.samples, setting);
+    };
+    auto const gemm = with_likeness(fitted(fit_gemm, data.gemm_origin), own);
+    auto const attention = fitted(fit_attention, data.attention_origin);
+    auto const generation = fitted(fit_generation, data.generation_origin);
+    auto const moe = fitted(fit_moe, data.moe_origin);
+    auto const collectives = fit_own_collectives(data, library);
 
-    setting.origin = data.gemm_origin;
-    auto gemm = fit_gemm(data.samples, setting);
-    setting.origin = data.attention_origin;
-    auto attention = fit_attention(data.samples, setting);
-    setting.origin = data.generation_origin;
-    auto generation = fit_generation(data.samples, setting);
-    setting.origin = data.moe_origin;
-    auto moe = fit_moe(data.samples, setting);
+    Draft draft;
+    put_fitted(draft.first, "gemm", gemm);
+    put_fitted(draft.first, "attention", attention);
+    if (gemm.yaml.is_map()) put(draft.first, "memory", memory_of(gemm.yaml, data.gemm_origin));
+    put_fitted(draft.first, "generation", generation);
+    put_fitted(draft.last, "collectives", collectives.section);
+    put_fitted(draft.last, "moe", moe);
+    put_fitted(draft.last, "microkernels", microkernels.section);
+    draft.kept = kept_sections(library, data.gpu, names_in(draft));
 
-    auto collectives = fit_own_collectives(data, library);
-
-    std::set<std::string> sections;
-    if (gemm.yaml.is_map()) sections.insert({"gemm", "memory"});
-    if (attention.yaml.is_map()) sections.insert("attention");
-    if (generation.yaml.is_map()) sections.insert("generation");
-    if (collectives.section.yaml.is_map()) sections.insert("collectives");
-    if (microkernels.section.yaml.is_map()) sections.insert("microkernels");
-    if (moe.yaml.is_map()) sections.insert("moe");
-    auto const kept = kept_sections(library, data.gpu, sections);
-    sections.insert(kept.names.begin(), kept.names.end());
-    bool const complete = sections.contains("gemm") && sections.contains("attention");
-
-    Value body;
     Calibration result;
-    if (gemm.yaml.is_map()) {
-        if (Value const* likened = own.find("likened")) put(gemm.yaml, "likened", *likened);
-        put(body, "gemm", gemm.yaml);
-    }
-    if (attention.yaml.is_map()) put(body, "attention", attention.yaml);
-    if (gemm.yaml.is_map()) put(body, "memory", memory_of(gemm.yaml, data.gemm_origin));
-    if (generation.yaml.is_map()) put(body, "generation", generation.yaml);
-    result.fits = std::move(gemm.fits);
-    result.kept = std::move(collectives.kept);
+    result.kept = collectives.kept;
+    result.notes = microkernels.notes;
     for (auto const* section :
-         {&attention, &generation, &moe, &collectives.section, &microkernels.section}) {
+         {&gemm, &attention, &generation, &moe, &collectives.section, &microkernels.section}) {
         result.fits.insert(result.fits.end(), section->fits.begin(), section->fits.end());
     }
-    Value draws;
     for (auto const* section : {&gemm, &attention, &generation, &moe, &collectives.section}) {
-        append_entries(draws, section->draws);
+        append_entries(draft.draws, section->draws);
     }
-    add_memory_draws(draws);
-    result.notes = microkernels.notes;
-    Value last;
-    if (collectives.section.yaml.is_map()) put(last, "collectives", collectives.section.yaml);
-    if (moe.yaml.is_map()) put(last, "moe", moe.yaml);
-    if (microkernels.section.yaml.is_map()) put(last, "microkernels", microkernels.section.yaml);
-    auto unfitted = kept.names;
-    unfitted.insert({"training", "sustained"});
-    auto const text_with = [&](Value const& sustained) {
-        Value spread;
-        put(spread, "spread", spread_of_fits(result, unfitted, library, data.gpu));
-        auto const moves = draws_with_kept(draws, unfitted, library, data.gpu);
-        if (moves.is_map()) put(spread, "draws", moves);
+    add_memory_draws(draft.draws);
+    auto const put_text = [&](Value const& sustained) {
+        bool const complete = draft.has("gemm") && draft.has("attention");
         Value head = head_of(setting.gpu, own, sustained, complete);
         put_measurement(head, data);
-        return fmt::format("{}{}{}{}{}{}", profile_head, yaml_text(head),
-                           body.is_map() ? yaml_text(body) : std::string(), kept.text,
-                           last.is_map() ? yaml_text(last) : std::string(), yaml_text(spread));
+        Value spread;
+        for (auto const& fit : result.fits) section_fit::put_spread(spread, fit);
+        auto unfitted = draft.kept.names;
+        unfitted.insert({"training", "sustained"});
+        keep_spread(spread, unfitted, result.kept, library, data.gpu);
+        Value draws = draft.draws;
+        keep_draws(draws, unfitted, library, data.gpu);
+        result.text = text_of(draft, head, spread, draws);
     };
-    result.text = text_with(sustained_without_runs(library, data.gpu, own));
-    if (data.experiments.empty()) return result;
-    std::string origin;
-    auto const runs = published_runs(data, library, result.text, origin, result.notes);
-    if (runs.size() < runs_least) {
-        result.notes.push_back(
-            fmt::format("{} published runs of {}: too few (expected {}) to fit sustained to",
-                        runs.size(), data.gpu, runs_least));
-        return result;
+    put_text(sustained_without_runs(library, data.gpu, own));
+    if (auto const training = fit_to_runs(data, library, result)) {
+        result.fits.push_back(training->fit);
+        append_entries(draft.draws, training->draws);
+        put_text(training->yaml);
     }
-    auto const training = fit_sustained(runs, origin);
-    result.fits.push_back(training.fit);
-    append_entries(draws, training.draws);
-    result.text = text_with(training.yaml);
     return result;
 }
 

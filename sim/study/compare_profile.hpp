@@ -1,7 +1,8 @@
 #pragma once
 
 #include "sim/base/table.hpp"
-#include "sim/study/calibrate.hpp"
+#include "sim/cost/spread.hpp"
+#include "sim/study/measured_data.hpp"
 
 #include <string>
 #include <vector>

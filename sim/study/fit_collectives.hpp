@@ -1,6 +1,6 @@
 #pragma once
 
-#include "sim/interchange/collective_table.hpp"
+#include "sim/interchange/measured_collective.hpp"
 #include "sim/study/fit_kernels.hpp"
 
 #include <string>

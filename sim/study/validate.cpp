@@ -7,26 +7,20 @@
 #include "sim/interchange/kernel_table.hpp"
 #include "sim/interchange/log_folder.hpp"
 #include "sim/interchange/moe_table.hpp"
-#include "sim/study/calibrate.hpp"
 #include "sim/study/experiment.hpp"
-#include "sim/study/fit_collectives.hpp"
 #include "sim/study/measured_files.hpp"
 #include "sim/study/point.hpp"
+#include "sim/study/seen_rows.hpp"
 
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
 #include <fmt/format.h>
 #include <map>
 #include <optional>
-#include <set>
-#include <tuple>
 
 namespace nvl72 {
 
 namespace {
-
-namespace fs = std::filesystem;
 
 /// Below it the way of launching decides the time, which the branches know eagerly launched only.
 constexpr std::int64_t launch_decides_below = 1 << 20;
@@ -64,22 +58,6 @@ public:
 private:
     Library const& library_;
     std::map<std::string, Named> loaded_;
-};
-
-/// What the shipped fits have seen: a measured time of a query on a GPU.
-class SeenRows {
-public:
-    void add(std::string const& gpu, Query const& query, double seconds) {
-        seen_.insert({gpu, query, rounded(seconds)});
-    }
-    [[nodiscard]] bool holds(std::string const& gpu, Query const& query, double seconds) const {
-        return seen_.contains({gpu, query, rounded(seconds)});
-    }
-
-private:
-    /// In nanoseconds, as finely as tables print.
-    static std::int64_t rounded(double seconds) { return std::llround(seconds * 1e9); }
-    std::set<std::tuple<std::string, Query, std::int64_t>> seen_;
 };
 
 /// To the picosecond, so that a table's own digits come back.
@@ -122,12 +100,14 @@ void predict(ValidationRow& row, Profile const& profile, Query const& query) {
 class Validator {
 public:
     Validator(ValidationRequest const& request, Library const& library)
-        : request_(request), library_(library), profiles_(library, request.calibrations) {}
+        : request_(request),
+          library_(library),
+          profiles_(library, request.calibrations),
+          seen_(library) {}
 
     Validation run() {
         bool const shipped = request_.measurements.empty();
         if (!request_.gpu.empty()) load_gpu(library_, request_.gpu, {"--gpu", 0, ""});
-        remember_fitted();
         auto const paths = shipped ? std::vector<std::string>{library_.folder() + "/measurements"}
                                    : request_.measurements;
         for (auto const& file : measured_files(paths, result_.notes)) add_file(file);
@@ -142,30 +122,6 @@ public:
 private:
     [[nodiscard]] bool wants(ValidationKind kind) const {
         return std::ranges::find(request_.kinds, kind) != request_.kinds.end();
-    }
-
-    /// The rows that the shipped profiles were fitted to.
-    void remember_fitted() {
-        std::vector<std::string> notes;
-        for (auto const& file : measured_files({library_.folder() + "/measurements"}, notes)) {
-            if (file.kind == MeasuredFileKind::kernels) {
-                for (auto const& sample : read_kernel_table(CsvTable::load(file.path), "").samples)
-                    seen_.add(sample.gpu, sample.query, sample.seconds);
-            } else if (file.kind == MeasuredFileKind::moe) {
-                for (auto const& sample : read_moe_table(CsvTable::load(file.path), "").samples)
-                    seen_.add(sample.gpu, sample.query, sample.seconds);
-            } else if (file.kind == MeasuredFileKind::collectives) {
-                for (auto const& row : read_collective_table(CsvTable::load(file.path), "")) {
-                    if (fitted_to(row.query)) seen_.add(row.gpu, row.query, row.seconds);
-                }
-            } else if (file.kind == MeasuredFileKind::experiments) {
-                for (auto const& path : experiments_named_in(file.path, library_)) {
-                    for (auto const& point : load_experiment(path, {}).points) {
-                        fitted_runs_.insert(run_of(point));
-                    }
-                }
-            }
-        }
     }
 
     void add_file(MeasuredFile const& file) {
@@ -321,18 +277,6 @@ private:
         }
     }
 
-    /// A published run, whichever experiments show it: its job and its figure.
-    using PublishedRun = std::tuple<std::string, std::int64_t, std::string, std::int64_t, double>;
-    static PublishedRun run_of(Point const& point) {
-        auto const& system = point.system;
-        auto const& published = system.published;
-        double figure = 0;
-        if (published.step) figure = to_seconds(published.step->value);
-        if (published.tokens_per_s_per_gpu) figure = published.tokens_per_s_per_gpu->value;
-        return {system.model.value, system.cluster.gpus, system.precision.value,
-                system.global_batch.value, figure};
-    }
-
     ValidationRow training_row(std::string const& path, Point const& point) {
         ValidationRow row;
         auto const& published = point.system.published;
@@ -353,7 +297,7 @@ private:
             row.gpu = loaded.fabric.gpu().name;
             row.gpus = loaded.parallel.gpus;
             row.profile = loaded.profile_name;
-            row.in_fit = fitted_runs_.contains(run_of(point));
+            row.in_fit = seen_.holds(point);
             SweepRow const predicted = simulate_point(loaded, 0).row;
             row.predicted = rate ? predicted.tokens_per_s_per_gpu : predicted.step_s;
             double const low = predicted.step_p10_s / predicted.step_s;
@@ -374,7 +318,6 @@ private:
     Profiles profiles_;
     DrawnProfiles drawn_{library_, seed_of_draws};
     SeenRows seen_;
-    std::set<PublishedRun> fitted_runs_;
     Validation result_;
 };
 
@@ -382,29 +325,6 @@ private:
 
 Validation validate(ValidationRequest const& request, Library const& library) {
     return Validator(request, library).run();
-}
-
-std::vector<Refit> refit_shipped(std::vector<ValidationKind> const& kinds, Library const& library) {
-    auto const kind_of = [](std::string const& section) {
-        if (section == "training") return ValidationKind::training;
-        return section == "collectives" || section == "moe" ? ValidationKind::collectives
-                                                            : ValidationKind::kernels;
-    };
-    std::vector<Refit> refits;
-    for (auto const& gpu : fitted_gpus(library)) {
-        auto data = read_measured_data({library.folder() + "/measurements"}, library, gpu);
-        if (std::ranges::find(kinds, ValidationKind::training) == kinds.end()) {
-            data.experiments.clear();
-        }
-        Refit refit{gpu, {}};
-        for (auto& fit : calibrate_profile(data, library).fits) {
-            if (std::ranges::find(kinds, kind_of(fit.section)) != kinds.end()) {
-                refit.fits.push_back(std::move(fit));
-            }
-        }
-        if (!refit.fits.empty()) refits.push_back(std::move(refit));
-    }
-    return refits;
 }
 
 }  // namespace nvl72

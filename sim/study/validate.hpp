@@ -1,20 +1,12 @@
 #pragma once
 
 #include "sim/config/library.hpp"
-#include "sim/study/fit_kernels.hpp"
 #include "sim/study/validation_row.hpp"
 
 #include <string>
 #include <vector>
 
 namespace nvl72 {
-
-/// Kinds of tables that `validate` knows, in the order in which it shows them.
-enum class ValidationKind : std::uint8_t { kernels, collectives, training };
-template <>
-struct EnumNames<ValidationKind> {
-    static constexpr std::array words{"kernels", "collectives", "training"};
-};
 
 struct ValidationRequest {
     std::vector<ValidationKind> kinds;
@@ -31,15 +23,6 @@ struct Validation {
     std::vector<ValidationRow> rows;
     std::vector<std::string> notes;
 };
-
-/// The fit of a GPU's shipped profile, done again: what it says of rows left out of it.
-struct Refit {
-    std::string gpu;
-    std::vector<SectionFit> fits;
-};
-/// Of every GPU whose profile calibrate writes from the shipped measurements; only the sections of
-/// these kinds.
-std::vector<Refit> refit_shipped(std::vector<ValidationKind> const& kinds, Library const& library);
 
 Validation validate(ValidationRequest const& request, Library const& library);
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "sim/base/table.hpp"
+#include "sim/config/value.hpp"
 #include "sim/cost/spread.hpp"
 
 #include <cstdint>
@@ -9,6 +10,13 @@
 #include <vector>
 
 namespace nvl72 {
+
+/// Kinds of tables that `validate` knows, in the order in which it shows them.
+enum class ValidationKind : std::uint8_t { kernels, collectives, training };
+template <>
+struct EnumNames<ValidationKind> {
+    static constexpr std::array words{"kernels", "collectives", "training"};
+};
 
 /// One measured figure beside its prediction: a line of `validate --format csv`.
 struct ValidationRow {

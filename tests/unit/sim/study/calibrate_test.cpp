@@ -81,17 +81,6 @@ TEST(Calibrate, SectionsWithoutRowsStayAsShipped) {
     EXPECT_EQ(cost(mine, attention, Load::burst).time, cost(shipped, attention, Load::burst).time);
 }
 
-TEST(Calibrate, AFolderLeavesOtherTablesAsideAndSaysSo) {
-    auto const path = folder(
-        "mixed", {{"a.csv", invented_gemms()}, {"b.csv", "city,people\nBern,1\n"}, {"c.txt", ""}});
-    auto const data = read_measured_data({path}, Library(NVL72_SOURCE_DIR "/configs"), "h100");
-    EXPECT_EQ(data.samples.size(), 36U);
-    EXPECT_EQ(data.gemm_origin, "a.csv");
-    ASSERT_EQ(data.notes.size(), 1U);
-    EXPECT_NE(data.notes[0].find("b.csv: no table of measurements that we read, left aside"),
-              std::string::npos);
-}
-
 TEST(Calibrate, RunsOfAnotherGpuAndTooFewRunsAreLeftAsideWithANote) {
     auto const path = folder("other-runs", {{"mine.csv", invented_gemms()}});
     Library const library(NVL72_SOURCE_DIR "/configs");
@@ -107,47 +96,14 @@ TEST(Calibrate, RunsOfAnotherGpuAndTooFewRunsAreLeftAsideWithANote) {
     EXPECT_NE(calibration.text.find("sustained: {value: 1.30"), std::string::npos);
 }
 
-TEST(Calibrate, BadInputSaysWhatIsMissing) {
-    auto const path = folder("bad", {{"two.csv",
-                                      "gpu,kind,precision,m,n,k,time_us\nh100,gemm,bf16,1,1,1,1\n"
-                                      "b200,gemm,bf16,1,1,1,1\n"},
-                                     {"empty.csv", "dtype,m,n,k,time_us\n"}});
-    auto const empty = folder("empty", {});
-    auto const file = [&](char const* name) { return std::vector<std::string>{path + "/" + name}; };
-    EXPECT_EQ(message_of([&] {
-                  (void)read_measured_data({empty}, Library(NVL72_SOURCE_DIR "/configs"), "");
-              }),
-              empty +
-                  ": nothing measured in this folder (expected a table of kernels or "
-                  "collectives (CSV), an nccl-tests log, samples of nvl72-measure, an "
-                  "experiment (YAML), or a folder of these)");
-    EXPECT_EQ(message_of([&] {
-                  (void)read_measured_data({"/no/such"}, Library(NVL72_SOURCE_DIR "/configs"), "");
-              }),
-              "/no/such: no such file");
-    EXPECT_EQ(message_of([&] {
-                  (void)read_measured_data(file("empty.csv"), Library(NVL72_SOURCE_DIR "/configs"),
-                                           "h100");
-              }),
-              "--from: no GEMM, attention, MoE or collective rows, and no samples");
-    EXPECT_EQ(message_of([&] {
-                  (void)read_measured_data(file("two.csv"), Library(NVL72_SOURCE_DIR "/configs"),
-                                           "");
-              }),
-              "--from: rows of b200, h100 (expected one GPU, or --gpu NAME)");
-    EXPECT_EQ(message_of([&] {
-                  (void)read_measured_data(file("two.csv"), Library(NVL72_SOURCE_DIR "/configs"),
-                                           "gb200");
-              }),
-              "--gpu: no rows of gb200 (they are of b200, h100)");
+TEST(Calibrate, TooFewRowsAreAnErrorThatSaysHowManyItTakes) {
+    auto const path = folder("one-row", {{"one.csv",
+                                          "gpu,kind,precision,m,n,k,time_us\n"
+                                          "h100,gemm,bf16,1,1,1,1\n"}});
     Library const library(NVL72_SOURCE_DIR "/configs");
-    EXPECT_EQ(
-        message_of([&] {
-            (void)calibrate_profile(
-                read_measured_data(file("two.csv"), Library(NVL72_SOURCE_DIR "/configs"), "h100"),
-                library);
-        }),
-        "two.csv: 1 gemm rows for 8 constants (expected at least 24)");
+    auto const data = read_measured_data({path + "/one.csv"}, library, "h100");
+    EXPECT_EQ(message_of([&] { (void)calibrate_profile(data, library); }),
+              "one.csv: 1 gemm rows for 8 constants (expected at least 24)");
 }
 
 }  // namespace

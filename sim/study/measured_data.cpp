@@ -1,0 +1,154 @@
+#include "sim/study/measured_data.hpp"
+
+#include "sim/base/error.hpp"
+#include "sim/base/text.hpp"
+#include "sim/cost/generation_cost.hpp"
+#include "sim/interchange/collective_table.hpp"
+#include "sim/interchange/log_folder.hpp"
+#include "sim/interchange/moe_table.hpp"
+#include "sim/study/machine_samples.hpp"
+#include "sim/study/measured_files.hpp"
+
+#include <algorithm>
+#include <filesystem>
+#include <fmt/format.h>
+#include <set>
+
+namespace nvl72 {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+template <class Kernel>
+bool any_of_kind(std::vector<KernelSample> const& samples) {
+    return std::ranges::any_of(
+        samples, [](KernelSample const& s) { return std::holds_alternative<Kernel>(s.query); });
+}
+
+/// Attention rows of generation, or of context.
+bool any_attention(std::vector<KernelSample> const& samples, bool generation) {
+    return std::ranges::any_of(samples, [&](KernelSample const& sample) {
+        auto const* attention = std::get_if<Attention>(&sample.query);
+        return attention != nullptr && is_generation(*attention) == generation;
+    });
+}
+
+void append_name(std::string& names, std::string const& name) {
+    names += (names.empty() ? "" : ", ") + name;
+}
+
+/// The collectives of a table, a log, or a folder of logs that are fit for a fit.
+std::vector<CollectiveSample> collectives_in(std::string const& path,
+                                             MeasuredFileKind kind,
+                                             std::string const& gpu,
+                                             Library const& library,
+                                             std::vector<std::string>& notes) {
+    if (kind == MeasuredFileKind::collectives) {
+        return samples_to_fit(read_collective_table(CsvTable::load(path), gpu));
+    }
+    LogFolder folder;
+    if (kind == MeasuredFileKind::log_folder) {
+        folder = read_log_folder(path);
+    } else {
+        auto const log = read_nccl_log(path);
+        folder.logs.push_back({facts_of(log, "", gpu), log});
+    }
+    notes.insert(notes.end(), folder.notes.begin(), folder.notes.end());
+    std::vector<CollectiveSample> samples;
+    for (auto const& log : folder.logs) {
+        notes.insert(notes.end(), log.log.notes.begin(), log.log.notes.end());
+        auto const own = samples_to_fit(measured_rows(log, library.names("gpus")));
+        samples.insert(samples.end(), own.begin(), own.end());
+    }
+    return samples;
+}
+
+/// Adds what nvl72-measure left of a machine to `data`; its kernels are a table like others.
+void add_samples(MeasuredData& data,
+                 std::vector<std::pair<std::string, KernelTable>>& tables,
+                 std::set<std::string>& gpus,
+                 std::string const& name,
+                 MachineSamples machine) {
+    gpus.insert(machine.gpu);
+    data.device = machine.device;
+    data.date = machine.date;
+    data.notes.insert(data.notes.end(), machine.notes.begin(), machine.notes.end());
+    if (!machine.kernels.empty()) tables.emplace_back(name, KernelTable{machine.kernels});
+    if (!machine.collectives.empty()) append_name(data.collective_origin, name);
+    if (!machine.microkernels.empty()) append_name(data.microkernel_origin, name);
+    data.nvlink = machine.nvlink;
+    std::ranges::copy(machine.collectives, std::back_inserter(data.collectives));
+    std::ranges::copy(machine.microkernels, std::back_inserter(data.microkernels));
+}
+
+}  // namespace
+
+std::vector<std::string> fitted_gpus(Library const& library) {
+    std::vector<std::string> notes;
+    std::set<std::string> gpus;
+    for (auto const& file : measured_files({library.folder() + "/measurements"}, notes)) {
+        if (file.kind != MeasuredFileKind::kernels) continue;
+        for (auto const& sample : read_kernel_table(CsvTable::load(file.path), "").samples) {
+            gpus.insert(sample.gpu);
+        }
+    }
+    return {gpus.begin(), gpus.end()};
+}
+
+MeasuredData read_measured_data(std::vector<std::string> const& paths,
+                                Library const& library,
+                                std::string const& gpu) {
+    MeasuredData data;
+    std::set<std::string> gpus;
+    std::vector<std::pair<std::string, KernelTable>> tables;
+    for (auto const& [path, kind] : measured_files(paths, data.notes)) {
+        auto const name = fs::path(path).filename().string();
+        if (kind == MeasuredFileKind::experiments) {
+            for (auto const& own : experiments_named_in(path, library)) {
+                data.experiments.push_back(own);
+            }
+        } else if (kind == MeasuredFileKind::kernels || kind == MeasuredFileKind::moe) {
+            auto const csv = CsvTable::load(path);
+            tables.emplace_back(name, kind == MeasuredFileKind::moe ? read_moe_table(csv, gpu)
+                                                                    : read_kernel_table(csv, gpu));
+            auto const& table = tables.back().second;
+            for (auto const& sample : table.samples) gpus.insert(sample.gpu);
+        } else if (kind == MeasuredFileKind::samples) {
+            add_samples(data, tables, gpus, name,
+                        machine_samples(read_samples(path), library, gpu));
+        } else {
+            auto const samples = collectives_in(path, kind, gpu, library, data.notes);
+            for (auto const& sample : samples) gpus.insert(sample.gpu);
+            append_name(data.collective_origin, name);
+            data.collectives.insert(data.collectives.end(), samples.begin(), samples.end());
+        }
+    }
+    std::vector<std::string> const names(gpus.begin(), gpus.end());
+    if (names.empty()) {
+        throw ConfigError("--from: no GEMM, attention, MoE or collective rows, and no samples");
+    }
+    if (gpu.empty() && names.size() > 1) {
+        throw ConfigError(
+            fmt::format("--from: rows of {} (expected one GPU, or --gpu NAME)", join(names)));
+    }
+    data.gpu = gpu.empty() ? names.front() : gpu;
+    if (!gpus.contains(data.gpu)) {
+        throw ConfigError(
+            fmt::format("--gpu: no rows of {} (they are of {})", data.gpu, join(names)));
+    }
+    for (auto const& entry : tables) {
+        std::vector<KernelSample> own;
+        for (auto const& sample : entry.second.samples) {
+            if (sample.gpu == data.gpu) own.push_back(sample);
+        }
+        if (any_of_kind<Gemm>(own)) append_name(data.gemm_origin, entry.first);
+        if (any_attention(own, false)) append_name(data.attention_origin, entry.first);
+        if (any_attention(own, true)) append_name(data.generation_origin, entry.first);
+        if (any_of_kind<MoeExchange>(own)) append_name(data.moe_origin, entry.first);
+        data.samples.insert(data.samples.end(), own.begin(), own.end());
+    }
+    return data;
+}
+
+}  // namespace nvl72

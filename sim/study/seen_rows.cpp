@@ -1,0 +1,60 @@
+#include "sim/study/seen_rows.hpp"
+
+#include "sim/interchange/collective_table.hpp"
+#include "sim/interchange/kernel_table.hpp"
+#include "sim/interchange/moe_table.hpp"
+#include "sim/study/fit_collectives.hpp"
+#include "sim/study/measured_files.hpp"
+
+#include <cmath>
+
+namespace nvl72 {
+
+SeenRows::SeenRows(Library const& library) {
+    auto const add = [&](std::vector<KernelSample> const& samples) {
+        for (auto const& sample : samples) {
+            rows_.insert(row_of(sample.gpu, sample.query, sample.seconds));
+        }
+    };
+    std::vector<std::string> notes;
+    for (auto const& [path, kind] : measured_files({library.folder() + "/measurements"}, notes)) {
+        if (kind == MeasuredFileKind::kernels) {
+            add(read_kernel_table(CsvTable::load(path), "").samples);
+        } else if (kind == MeasuredFileKind::moe) {
+            add(read_moe_table(CsvTable::load(path), "").samples);
+        } else if (kind == MeasuredFileKind::collectives) {
+            for (auto const& row : read_collective_table(CsvTable::load(path), "")) {
+                if (fitted_to(row.query)) rows_.insert(row_of(row.gpu, row.query, row.seconds));
+            }
+        } else if (kind == MeasuredFileKind::experiments) {
+            for (auto const& experiment : experiments_named_in(path, library)) {
+                for (auto const& point : load_experiment(experiment, {}).points) {
+                    runs_.insert(run_of(point));
+                }
+            }
+        }
+    }
+}
+
+bool SeenRows::holds(std::string const& gpu, Query const& query, double seconds) const {
+    return rows_.contains(row_of(gpu, query, seconds));
+}
+
+bool SeenRows::holds(Point const& run) const { return runs_.contains(run_of(run)); }
+
+/// In nanoseconds, as finely as tables print.
+SeenRows::Row SeenRows::row_of(std::string const& gpu, Query const& query, double seconds) {
+    return {gpu, query, std::llround(seconds * 1e9)};
+}
+
+SeenRows::Run SeenRows::run_of(Point const& point) {
+    auto const& system = point.system;
+    auto const& published = system.published;
+    double figure = 0;
+    if (published.step) figure = to_seconds(published.step->value);
+    if (published.tokens_per_s_per_gpu) figure = published.tokens_per_s_per_gpu->value;
+    return {system.model.value, system.cluster.gpus, system.precision.value,
+            system.global_batch.value, figure};
+}
+
+}  // namespace nvl72
