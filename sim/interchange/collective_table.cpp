@@ -32,7 +32,7 @@ CollectiveOp op_at(CsvTable const& table, std::size_t row) {
 
 GroupShape shape_at(CsvTable const& table, std::size_t row) {
     GroupShape shape;
-    shape.ranks = table.whole(row, "gpus", 2);
+    shape.ranks = table.whole(row, "gpus", 2, ranks_max);
     shape.domains = table.has("domains") ? table.whole(row, "domains", 1) : 1;
     if (shape.ranks % shape.domains != 0) {
         fail(table.place(row, "domains"), fmt::format("{} of {} GPUs", shape.domains, shape.ranks),
@@ -83,6 +83,7 @@ std::vector<MeasuredCollective> read_collective_table(CsvTable const& table,
         measured.query.op = op_at(table, row);
         measured.query.size = Bytes{table.whole(row, bytes_column(table), 1)};
         measured.query.bytes_per_element = element_bytes(table, row);
+        measured.type = trimmed(table.text(row, type_column(table)));
         measured.query.shape = shape_at(table, row);
         measured.line = table.place(row, "collective").line;
         read_circumstances(measured, table, row);

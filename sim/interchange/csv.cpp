@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cmath>
 #include <filesystem>
 #include <fmt/format.h>
 #include <fstream>
@@ -137,19 +136,29 @@ double CsvTable::positive(std::size_t row, std::string_view column) const {
     double number = 0;
     auto const [end, error] = std::from_chars(cell.data(), cell.data() + cell.size(), number);
     bool const read = error == std::errc{} && end == cell.data() + cell.size();
-    if (!read || !std::isfinite(number) || number <= 0) {
+    constexpr double least = 1e-6, most = 1e15;
+    if (!read || !(number > 0)) {
         fail(place(row, column), fmt::format("'{}'", cell), "a number above 0");
+    }
+    if (number < least || number > most) {
+        fail(place(row, column), fmt::format("'{}'", cell), "a number from 1e-6 to 1e15");
     }
     return number;
 }
 
-std::int64_t CsvTable::whole(std::size_t row, std::string_view column, std::int64_t least) const {
+std::int64_t CsvTable::whole(std::size_t row,
+                             std::string_view column,
+                             std::int64_t least,
+                             std::int64_t most) const {
     auto const cell = trimmed(text(row, column));
     std::int64_t number = 0;
     auto const [end, error] = std::from_chars(cell.data(), cell.data() + cell.size(), number);
     if (error != std::errc{} || end != cell.data() + cell.size() || number < least) {
         fail(place(row, column), fmt::format("'{}'", cell),
              fmt::format("a whole number of at least {}", least));
+    }
+    if (number > most) {
+        fail(place(row, column), std::string(cell), fmt::format("at most {}", most));
     }
     return number;
 }

@@ -23,11 +23,13 @@ public:
 
     /// Text of a cell; fails where the header lacks the column.
     [[nodiscard]] std::string const& text(std::size_t row, std::string_view column) const;
-    /// A finite number above 0, and a whole one of at least `least`.
+    /// A number from 1e-6 to 1e15, wider than anything measured, and a whole one from `least` to
+    /// `most`.
     [[nodiscard]] double positive(std::size_t row, std::string_view column) const;
     [[nodiscard]] std::int64_t whole(std::size_t row,
                                      std::string_view column,
-                                     std::int64_t least) const;
+                                     std::int64_t least,
+                                     std::int64_t most = std::int64_t{1} << 50) const;
 
     /// `file:line: column` of a cell.
     [[nodiscard]] Place place(std::size_t row, std::string_view column) const;

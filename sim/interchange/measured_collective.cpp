@@ -17,10 +17,12 @@ constexpr std::array known_types{
     ElementType{"f8e5m2", 1, 0.01},   ElementType{"fp8_e4m3", 1, 0.01},
     ElementType{"fp8_e5m2", 1, 0.01}, ElementType{"half", 2, 0.01},
     ElementType{"float16", 2, 0.01},  ElementType{"bfloat16", 2, 0.01},
-    ElementType{"float", 4, 1e-5},    ElementType{"float32", 4, 1e-5},
-    ElementType{"int32", 4, 0},       ElementType{"uint32", 4, 0},
-    ElementType{"int64", 8, 0},       ElementType{"uint64", 8, 0},
-    ElementType{"double", 8, 1e-12},  ElementType{"float64", 8, 1e-12},
+    ElementType{"fp16", 2, 0.01},     ElementType{"bf16", 2, 0.01},
+    ElementType{"fp32", 4, 1e-5},     ElementType{"float", 4, 1e-5},
+    ElementType{"float32", 4, 1e-5},  ElementType{"int32", 4, 0},
+    ElementType{"uint32", 4, 0},      ElementType{"int64", 8, 0},
+    ElementType{"uint64", 8, 0},      ElementType{"double", 8, 1e-12},
+    ElementType{"float64", 8, 1e-12},
 };
 
 /// A GPU of ours by the words that name it elsewhere; the first row whose words are all there.
@@ -70,6 +72,7 @@ std::string gpu_name(std::string_view text) {
         bool const same = has(gpu.word) && (gpu.also.empty() || has(gpu.also));
         if (same && !other) return std::string(gpu.name);
     }
+    if (words.size() == 2 && words[0] == "nvidia") return words[1];  // "a100": of which memory?
     return name;
 }
 

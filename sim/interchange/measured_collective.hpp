@@ -37,6 +37,7 @@ struct MeasuredCollective {
     std::string op;   ///< as the source names it; query.op holds where we simulate it
     /// Neither an algorithm nor the rate of NVLink, which no source states.
     Collective query;
+    std::string type;    ///< of an element, as the source names it
     double seconds = 0;  ///< the target: the smaller of the two times, 0 where neither is there
     std::optional<double> out_of_place, in_place;  ///< seconds
     LaunchMode launch = LaunchMode::unknown;
@@ -67,6 +68,9 @@ void take_quality(MeasuredCollective& row, std::string const& quality, std::stri
 
 /// "" is unknown; fails at `place` for a word that is none of LaunchMode's.
 LaunchMode launch_mode(std::string_view word, Place const& place);
+
+/// More ranks than any job has; beyond it a table or an index is mistaken.
+inline constexpr std::int64_t ranks_max = 1 << 24;
 
 /// NVLink switch planes of a measured group: no source counts them, only whether there are any
 /// matters.

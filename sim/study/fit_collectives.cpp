@@ -336,6 +336,12 @@ FittedCollectives fit_collectives(std::vector<CollectiveSample> const& samples,
     auto const plan_near = plan_of(near, rows_near, setting.given);
     auto const plan_far = plan_of(far, rows_far, setting.given);
     if (plan_near.fitted.empty() && plan_far.fitted.empty()) {
+        if (rows.empty()) {
+            throw ConfigError(fmt::format(
+                "{}: {} collective rows, all across NVLink domains and too small to fit "
+                "to (expected rows of one domain, or from 256 MB)",
+                setting.origin, samples.size()));
+        }
         section_fit::expect_enough("collective", setting.origin, rows.size(),
                                    near.front().knobs.size());
     }

@@ -8,9 +8,13 @@
 #include "sim/interchange/samples.hpp"
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <fmt/format.h>
+#include <fstream>
 #include <optional>
+#include <set>
+#include <string_view>
 
 namespace nvl72 {
 
@@ -23,6 +27,12 @@ constexpr std::string_view expected_content =
     "experiment (YAML), or a folder of these";
 
 bool is_yaml(fs::path const& file) { return file.extension() == ".yaml"; }
+
+/// Other files of a folder, a README say, may quote logs.
+bool may_be_log(fs::path const& file) {
+    static std::set<fs::path> const endings{".log", ".txt", ".out", ".json"};
+    return fs::is_regular_file(file) && endings.contains(file.extension());
+}
 
 /// Holds experiments; a folder's other YAML files are no input of their own.
 bool holds_runs(fs::path const& file) {
@@ -37,16 +47,63 @@ std::optional<MeasuredFileKind> kind_of_table(CsvTable const& table) {
     return std::nullopt;
 }
 
+/// Fails for what cannot be a table or a log, whatever its name, with what to do about it.
+void expect_text(std::string const& path) {
+    struct Kind {
+        std::string_view begin, found, remedy;
+    };
+    static constexpr std::array<Kind, 6> kinds{
+        {{"\x1F\x8B", "compressed by gzip", "the file unpacked: gunzip -k FILE"},
+         {"\x28\xB5\x2F\xFD", "compressed by zstd", "the file unpacked: unzstd FILE"},
+         {"\xFD"
+          "7zXZ",
+          "compressed by xz", "the file unpacked: unxz -k FILE"},
+         {"PK\x03\x04", "a zip file", "the files in it, unpacked"},
+         {"\xFF\xFE", "text in UTF-16", "UTF-8: iconv -f UTF-16 -t UTF-8 FILE"},
+         {"\xFE\xFF", "text in UTF-16", "UTF-8: iconv -f UTF-16 -t UTF-8 FILE"}}};
+    std::ifstream in(path, std::ios::binary);
+    std::string head(4096, '\0');
+    in.read(head.data(), static_cast<std::streamsize>(head.size()));
+    head.resize(static_cast<std::size_t>(in.gcount()));
+    if (head.empty()) fail({path, 0, ""}, "empty", std::string(expected_content));
+    for (auto const& kind : kinds) {
+        if (head.starts_with(kind.begin)) {
+            fail({path, 0, ""}, std::string(kind.found), std::string(kind.remedy));
+        }
+    }
+    if (head.find('\0') != std::string::npos) {
+        fail({path, 0, ""}, "a binary file", std::string(expected_content));
+    }
+}
+
+/// What a table lacks that seems to be meant as one of ours.
+std::string expected_of(CsvTable const& table) {
+    if (table.has("collective") || table.has("algbw") || table.has("busbw")) {
+        return "of collectives the columns gpu, collective, gpus, type, bytes, time_us";
+    }
+    if (table.has("file") && table.has("gpu")) {
+        return "of an INDEX.csv the columns file, gpu, ngpus, nvlink_domain";
+    }
+    if (table.header().size() == 1 && table.header()[0].find_first_of(";\t") != std::string::npos) {
+        return "columns parted by commas";
+    }
+    return std::string(expected_content);
+}
+
 MeasuredFile given_file(std::string const& path) {
+    std::error_code ignored;
+    if (path.empty()) throw ConfigError("an empty path (expected a file or folder)");
+    if (!fs::exists(path, ignored)) throw ConfigError(path + ": no such file");
     if (is_samples_file(path)) return {path, MeasuredFileKind::samples};
     if (is_yaml(path)) return {path, MeasuredFileKind::experiments};
+    if (fs::is_regular_file(path, ignored)) expect_text(path);
     if (is_nccl_log(path)) return {path, MeasuredFileKind::log};
     auto const table = CsvTable::load(path);
     if (auto const kind = kind_of_table(table)) return {path, *kind};
     if (is_log_index(table)) {
         return {fs::path(path).parent_path().string(), MeasuredFileKind::log_folder};
     }
-    fail({path, 1, ""}, "no measurements that we read", std::string(expected_content));
+    fail({path, 1, ""}, "no measurements that we read", expected_of(table));
 }
 
 class FolderWalk {
@@ -77,6 +134,8 @@ public:
                 found_.push_back({path.string(), MeasuredFileKind::samples});
             } else if (is_yaml(path) && holds_runs(path)) {
                 found_.push_back({path.string(), MeasuredFileKind::experiments});
+            } else if (may_be_log(path) && is_nccl_log(path.string())) {
+                found_.push_back({path.string(), MeasuredFileKind::log});
             }
         }
     }

@@ -16,10 +16,10 @@ struct MeasuredFile {
 };
 
 /// Paths as given; of folders what lies in and under them, in order of its path: tables (CSV),
-/// experiments and lists of them (YAML), samples of nvl72-measure (HDF5), and folders of nccl-tests
-/// logs with an INDEX.csv as one. Tables in folders that hold no measurements we read are named in
-/// `notes`; a file given by name is an error then, as are a path that is not there and a folder
-/// without anything.
+/// experiments and lists of them (YAML), samples of nvl72-measure (HDF5), nccl-tests logs (.log,
+/// .txt, .out, .json), and folders of logs with an INDEX.csv as one. Tables in folders that hold no
+/// measurements we read are named in `notes`; a file given by name is an error then, as are a path
+/// that is not there and a folder without anything.
 std::vector<MeasuredFile> measured_files(std::vector<std::string> const& paths,
                                          std::vector<std::string>& notes);
 
