@@ -1,5 +1,6 @@
 #include "sim/study/calibrate.hpp"
 #include "sim/app/command.hpp"
+#include "sim/app/log_options.hpp"
 #include "sim/app/measure.hpp"
 #include "sim/base/error.hpp"
 #include "sim/study/compare_profile.hpp"
@@ -27,9 +28,9 @@ void describe(po::options_description& options) {
         ("measure", po::value<std::string>()->default_value(""),
          "options for nvl72-measure, such as \"--quick --ranks 2\"")  //
         ("compare", po::value<std::string>(),
-         "fits nothing: says where the measurements differ from this profile")           //
-        ("gpu", po::value<std::string>(), "whose profile, where the tables do not say")  //
+         "fits nothing: says where the measurements differ from this profile")  //
         ("output,o", po::value<std::string>(), "the profile to write");
+    describe_given_facts(options);
 }
 
 /// Where samples are kept for a profile: host.yaml -> host.samples.h5.
@@ -116,8 +117,8 @@ int run(Context const& context,
         if (code != 0) return code;
         paths.push_back(samples);
     }
-    auto const data = read_measured_data(paths, context.library,
-                                         option<std::string>(options, "gpu").value_or(""));
+    auto const given = given_facts(options, context.library);
+    auto const data = read_measured_data(paths, context.library, given.told.gpu, given);
     print_notes(context, data.notes);
     return profile ? compare(context, data, *profile) : fit(context, data, output);
 }

@@ -1,13 +1,17 @@
 #include "sim/study/validate.hpp"
 #include "sim/app/command.hpp"
+#include "sim/app/log_options.hpp"
 #include "sim/base/error.hpp"
-#include "sim/collective/algorithms.hpp"
+#include "sim/base/text.hpp"
+#include "sim/study/census.hpp"
 #include "sim/study/fit_report.hpp"
 #include "sim/study/refit.hpp"
 #include "sim/trace/atomic_file.hpp"
 
+#include <algorithm>
 #include <cstdio>
 #include <fmt/format.h>
+#include <map>
 
 namespace nvl72 {
 namespace {
@@ -21,9 +25,8 @@ void describe(po::options_description& options) {
             "measurements", po::value<std::vector<std::string>>()->composing()->multitoken(),
             "tables (CSV), nccl-tests logs, folders of them, experiments; default: the shipped "
             "ones, and what the fits say of rows left out")(
-            "gpu", po::value<std::string>(), "whose measurements, where they do not say")(
-            "op", po::value<std::string>(), "all_reduce ..., of logs that do not say")(
             "summary", po::value<std::string>(), "also write the summary as JSON to this file");
+    describe_given_facts(options);
 }
 
 std::vector<ValidationKind> kinds_of(po::variables_map const& options) {
@@ -31,6 +34,48 @@ std::vector<ValidationKind> kinds_of(po::variables_map const& options) {
         return {ValidationKind::kernels, ValidationKind::collectives, ValidationKind::training};
     }
     return {choice<ValidationKind>(options, "table")};
+}
+
+/// The summary for people, and as JSON.
+struct Summary {
+    std::string text, json;
+};
+
+Summary summary_of(std::vector<ValidationRow> const& rows, std::vector<FittedCount> const& census) {
+    auto parts = summarise(rows, GroupBy::part);
+    for (auto const& all : summarise(rows, GroupBy::all)) parts.push_back(all);
+    struct Named {
+        char const* name;
+        Table table;
+    };
+    std::vector<Named> const tables{
+        {"by_source", summary_table(summarise(rows, GroupBy::source))},
+        {"by_part", summary_table(parts)},
+        {"by_size", summary_table(summarise(rows, GroupBy::size_class))},
+        {"not_scored", skipped_table(rows)},
+        {"fitted", census_table(census)},
+    };
+    Summary summary;
+    for (auto const& [name, table] : tables) {
+        summary.json +=
+            fmt::format("{}\"{}\": {}", summary.json.empty() ? "{" : ", ", name, table.json());
+        if (table.rows() == 0) continue;
+        summary.text += (summary.text.empty() ? "" : "\n") + table.text();
+    }
+    summary.json += "}\n";
+    return summary;
+}
+
+/// Fails, by reasons, where no prediction stands beside a measured figure.
+void expect_scored(std::vector<ValidationRow> const& rows) {
+    if (std::ranges::any_of(rows, &ValidationRow::scored)) return;
+    std::map<std::string, std::size_t> reasons;
+    for (auto const& row : rows) ++reasons[row.status + ": " + row.reason];
+    std::vector<std::string> parts;
+    for (auto const& [reason, count] : reasons)
+        parts.push_back(fmt::format("{} {}", count, reason));
+    throw ConfigError(fmt::format("--measurements: none of {} rows could be scored ({})",
+                                  rows.size(), join(parts, "; ")));
 }
 
 int run(Context const& context,
@@ -46,26 +91,15 @@ int run(Context const& context,
     request.measurements = option<std::vector<std::string>>(options, "measurements")
                                .value_or(std::vector<std::string>{});
     request.calibrations = context.calibrations.files;
-    if (auto const op = option<std::string>(options, "op")) {
-        request.op = name_of(parse_collective_op(*op));
-    }
-    request.gpu = option<std::string>(options, "gpu").value_or("");
+    request.given = given_facts(options, context.library);
     auto const validation = validate(request, context.library);
     if (validation.rows.empty()) {
         throw ConfigError(fmt::format("--measurements: no rows (expected some of table {})",
                                       options["table"].as<std::string>()));
     }
-    auto const by_part = summary_table(summarise(validation.rows, GroupBy::part));
-    auto const by_source = summary_table(summarise(validation.rows, GroupBy::source));
-    auto const skipped = skipped_table(validation.rows);
-    if (summary_file) {
-        auto const text =
-            fmt::format("{{\"by_part\": {}, \"by_source\": {}, \"not_scored\": {}}}\n",
-                        by_part.json(), by_source.json(), skipped.json());
-        write_whole(*summary_file, {text.begin(), text.end()});
-    }
-    auto const readable = by_source.text() + "\n" + by_part.text() +
-                          (skipped.rows() > 0 ? "\n" + skipped.text() : "");
+    auto const census = fitted_census(context.library, request.calibrations);
+    auto const summary = summary_of(validation.rows, census);
+    if (summary_file) write_whole(*summary_file, {summary.json.begin(), summary.json.end()});
     if (request.measurements.empty()) {
         if (!context.quiet) {
             fmt::print(stderr,
@@ -79,14 +113,15 @@ int run(Context const& context,
         }
     }
     if (context.format == TableFormat::text) {
-        fmt::print("{}", readable);
+        fmt::print("{}", summary.text);
     } else {
         fmt::print("{}", validation_table(validation.rows).print(context.format));
-        if (!context.quiet) fmt::print(stderr, "{}", readable);
+        if (!context.quiet) fmt::print(stderr, "{}", summary.text);
     }
     if (!context.quiet) {
         for (auto const& note : validation.notes) fmt::print(stderr, "{}\n", note);
     }
+    expect_scored(validation.rows);
     return static_cast<int>(ExitCode::ok);
 }
 

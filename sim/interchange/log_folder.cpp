@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fmt/format.h>
 #include <set>
+#include <type_traits>
 
 namespace nvl72 {
 
@@ -33,7 +34,7 @@ public:
         return word(column).empty() ? 0 : table_.positive(row_, column);
     }
     [[nodiscard]] std::int64_t whole(char const* column) const {
-        return word(column).empty() ? 0 : table_.whole(row_, column, 1);
+        return word(column).empty() ? 0 : table_.whole(row_, column, 1, ranks_max);
     }
     [[nodiscard]] Place place(char const* column) const { return table_.place(row_, column); }
 
@@ -104,11 +105,22 @@ struct ShapeOrLack {
 
 ShapeOrLack shape_of(LogFacts const& facts) {
     ShapeOrLack found;
-    if (facts.ranks < 2) return {{}, "the number of ranks is not told", ""};
+    if (facts.ranks == 0) {
+        return {{}, "the number of ranks is not told (expected --ranks, or INDEX.csv)", ""};
+    }
+    if (facts.ranks == 1) return {{}, "1 rank, which sends nothing (expected 2 or more)", ""};
     auto domain = facts.nvlink_domain;
-    if (domain == 0 && facts.nodes == 1) domain = facts.ranks;
-    if (domain == 0) return {{}, "nvlink_domain is not told", ""};
     bool const of_rack = std::ranges::find(of_racks, facts.gpu) != of_racks.end();
+    bool const in_boxes = !of_rack && facts.ranks <= facts.nodes * box_gpus_max;
+    if (domain == 0 && facts.nodes == 1) domain = facts.ranks;
+    if (domain == 0 && in_boxes) domain = ceil_of(facts.ranks, facts.nodes);
+    if (domain == 0) {
+        return {
+            {},
+            "the GPUs of an NVLink domain are not told (expected --nvlink-domain, --cluster, or "
+            "INDEX.csv)",
+            ""};
+    }
     auto& shape = found.shape;
     shape.ranks = facts.ranks;
     shape.domains = ceil_of(facts.ranks, domain);
@@ -117,7 +129,12 @@ ShapeOrLack shape_of(LogFacts const& facts) {
     shape.planes = shape.planes_up = planes_assumed;
     if (shape.domains == 1) return found;
     if (facts.nodes == 0 || facts.nics_per_node == 0 || facts.nic_gbps == 0) {
-        found.defaulted = "NICs not told: nnodes, nics_per_node, nic_gbps";
+        std::vector<std::string> missing;
+        if (facts.nodes == 0) missing.emplace_back("--nodes");
+        if (facts.nics_per_node == 0) missing.emplace_back("--nics-per-node");
+        if (facts.nic_gbps == 0) missing.emplace_back("--nic-gbps");
+        found.defaulted =
+            fmt::format("NICs not told (expected {}, --cluster, or INDEX.csv)", join(missing));
         return found;
     }
     auto const ranks_per_node = static_cast<double>(facts.ranks) / static_cast<double>(facts.nodes);
@@ -132,7 +149,7 @@ std::string unknown_gpu(std::string const& gpu, std::span<std::string const> gpu
         if (name.starts_with(gpu + "-")) kinds.push_back(name);
     }
     if (kinds.empty()) return fmt::format("GPU '{}' is not among configs/gpus", gpu);
-    return fmt::format("GPU '{}' may be {} (expected which)", gpu, join(kinds, " or "));
+    return fmt::format("GPU '{}' may be {} (expected --gpu)", gpu, join(kinds, " or "));
 }
 
 void set_status(MeasuredCollective& row,
@@ -161,18 +178,70 @@ void set_status(MeasuredCollective& row,
     }
 }
 
+/// What neither the log, nor an index, nor an option tells.
+void fill_from_cluster(LogFacts& facts, GivenFacts const& given, std::string const& file) {
+    auto const& own = given.of_cluster;
+    if (facts.gpu.empty() || own.gpu.starts_with(facts.gpu + "-")) facts.gpu = own.gpu;
+    if (facts.gpu != own.gpu) {
+        fail({file, 0, ""}, fmt::format("GPUs {} on --cluster {}", facts.gpu, given.cluster),
+             "a cluster of that GPU");
+    }
+    if (facts.nodes == 0) facts.nodes = ceil_of(facts.ranks, given.gpus_per_node);
+    if (facts.nics_per_node == 0) facts.nics_per_node = own.nics_per_node;
+    if (facts.nic_gbps == 0) facts.nic_gbps = own.nic_gbps;
+    if (facts.nvlink_domain == 0) facts.nvlink_domain = own.nvlink_domain;
+    if (facts.fabric.empty()) facts.fabric = own.fabric;
+}
+
 std::optional<double> seconds_of(std::optional<NcclTime> const& time) {
     return time ? std::optional(time->time_us.value * 1e-6) : std::nullopt;
 }
 
 }  // namespace
 
+void fill_facts(LogFacts& facts,
+                GivenFacts const& given,
+                std::span<std::string const> gpus,
+                std::string const& file) {
+    auto const& told = given.told;
+    auto const fill = [&](auto& fact, auto const& own, char const* option, auto const& text) {
+        using Fact = std::decay_t<decltype(fact)>;
+        if (own == Fact{}) return;
+        if (fact != Fact{} && fact != own) {
+            fail({file, 0, ""}, fmt::format("{} {}", option, text(own)),
+                 text(fact) + ", as told here");
+        }
+        fact = own;
+    };
+    auto const number = [](auto value) { return fmt::format("{}", value); };
+    auto const word = [](std::string const& value) { return value; };
+    auto const launch = [](LaunchMode mode) { return std::string(name_of(mode)); };
+    fill(facts.op, told.op, "--op", word);
+    fill(facts.ranks, told.ranks, "--ranks", number);
+    fill(facts.nodes, told.nodes, "--nodes", number);
+    fill(facts.nics_per_node, told.nics_per_node, "--nics-per-node", number);
+    fill(facts.nic_gbps, told.nic_gbps, "--nic-gbps", number);
+    fill(facts.nvlink_domain, told.nvlink_domain, "--nvlink-domain", number);
+    fill(facts.fabric, told.fabric, "--fabric", word);
+    fill(facts.launch, told.launch, "--launch", launch);
+    bool const known = std::ranges::find(gpus, facts.gpu) != gpus.end();
+    if (!known && !told.gpu.empty()) facts.gpu = told.gpu;
+    if (!given.cluster.empty()) fill_from_cluster(facts, given, file);
+    bool const asked = told.nodes > 0 || told.ranks > 0;
+    if (asked && facts.nodes > 0 && facts.ranks % facts.nodes != 0) {
+        fail({file, 0, ""}, fmt::format("{} nodes of {} ranks", facts.nodes, facts.ranks),
+             "equal shares");
+    }
+}
+
 bool is_log_index(CsvTable const& table) {
     return table.has("file") && table.has("gpu") && table.has("ngpus") &&
            table.has("nvlink_domain");
 }
 
-LogFolder read_log_folder(std::string const& folder) {
+LogFolder read_log_folder(std::string const& folder,
+                          GivenFacts const& given,
+                          std::span<std::string const> gpus) {
     auto const table = CsvTable::load((fs::path(folder) / "INDEX.csv").string());
     if (!is_log_index(table)) {
         fail({table.file(), 1, ""}, join(table.header()),
@@ -192,6 +261,7 @@ LogFolder read_log_folder(std::string const& folder) {
         auto const& devices = indexed.log.devices;
         auto const device = devices.size() == 1 ? gpu_name(devices.front()) : "";
         if (device.starts_with(indexed.facts.gpu + "-")) indexed.facts.gpu = device;
+        fill_facts(indexed.facts, given, gpus, indexed.facts.told_by);
         auto const rows = row.whole("rows");
         if (rows > 0 && rows != static_cast<std::int64_t>(indexed.log.rows.size())) {
             result.notes.push_back(fmt::format("{}: {} rows (expected {}, as {} counts them)",
@@ -204,17 +274,29 @@ LogFolder read_log_folder(std::string const& folder) {
     return result;
 }
 
-LogFacts facts_of(NcclLog const& log, std::string const& op, std::string const& gpu) {
+LogFacts facts_of(NcclLog const& log) {
     LogFacts facts;
-    facts.op = op.empty() ? log.op : op;
-    facts.gpu = gpu;
-    if (gpu.empty() && log.devices.size() == 1) facts.gpu = gpu_name(log.devices.front());
+    facts.op = log.op;
+    if (log.devices.size() == 1) facts.gpu = gpu_name(log.devices.front());
     facts.ranks = log.ranks;
     facts.nodes = log.hosts;
-    if (facts.nodes == 1 && facts.ranks <= box_gpus_max) facts.nvlink_domain = facts.ranks;
     if (log.graph > 0) facts.launch = LaunchMode::graph;
     facts.told_by = log.file;
     return facts;
+}
+
+IndexedLog read_lone_log(std::string const& path,
+                         GivenFacts const& given,
+                         std::span<std::string const> gpus) {
+    auto log = read_nccl_log(path);
+    auto facts = facts_of(log);
+    fill_facts(facts, given, gpus, path);
+    // What was not told is needed to check the rows' bandwidths.
+    LogHints hints;
+    if (log.op.empty()) hints.op = facts.op;
+    if (log.ranks == 0) hints.ranks = facts.ranks;
+    if (!hints.op.empty() || hints.ranks > 0) log = read_nccl_log(path, hints);
+    return {facts, log};
 }
 
 std::vector<MeasuredCollective> measured_rows(IndexedLog const& indexed,
@@ -222,16 +304,19 @@ std::vector<MeasuredCollective> measured_rows(IndexedLog const& indexed,
     auto const& facts = indexed.facts;
     std::vector<MeasuredCollective> rows;
     for (auto const& own : indexed.log.rows) {
+        // A file may hold several tests, of several operations and numbers of ranks.
         LogFacts of_row = facts;
-        if (of_row.ranks == 0) of_row.ranks = own.ranks;
+        if (own.ranks > 0) of_row.ranks = own.ranks;
+        if (own.hosts > 0 && own.ranks != facts.ranks) of_row.nodes = own.hosts;
         auto const found = shape_of(of_row);
         MeasuredCollective row;
         row.source = indexed.log.file;
         row.line = own.line;
         row.gpu = facts.gpu;
-        row.op = facts.op.empty() ? own.op : facts.op;
+        row.op = own.op.empty() ? facts.op : own.op;
         row.query.op = collective_op(row.op).value_or(CollectiveOp::all_reduce);
         row.query.size = Bytes{own.bytes};
+        row.type = own.type;
         if (auto const* type = element_type(own.type)) row.query.bytes_per_element = type->bytes;
         row.query.shape = found.shape;
         row.launch = facts.launch;

@@ -24,6 +24,22 @@ struct LogFacts {
     std::string told_by;  ///< the place of the row of INDEX.csv; the log itself without one
 };
 
+/// What the user says of a log where neither it nor an index does: fact by fact, and the cluster
+/// that it ran on, for what is left.
+struct GivenFacts {
+    LogFacts told;
+    std::string cluster;  ///< its name; empty: none
+    LogFacts of_cluster;  ///< GPU, NICs, NVLink domain and fabric
+    std::int64_t gpus_per_node = 0;
+};
+
+/// Fills what `facts` lack. Throws ConfigError, naming `file` and the option, where both tell a
+/// fact and differ; of the GPU the facts win where `gpus` (configs/gpus) holds theirs.
+void fill_facts(LogFacts& facts,
+                GivenFacts const& given,
+                std::span<std::string const> gpus,
+                std::string const& file);
+
 /// A log, and what its row of the index adds.
 struct IndexedLog {
     LogFacts facts;
@@ -40,12 +56,18 @@ bool is_log_index(CsvTable const& table);
 
 /// Reads the logs that `folder`/INDEX.csv names, a row each: file, gpu, ngpus, nvlink_domain; where
 /// they are told also collective, nnodes, nics_per_node, nic_gbps, fabric, launch, quality, rows,
-/// notes. A file that is not there is an error.
-LogFolder read_log_folder(std::string const& folder);
+/// notes. A file that is not there is an error. `given` fills what the rows lack.
+LogFolder read_log_folder(std::string const& folder,
+                          GivenFacts const& given = {},
+                          std::span<std::string const> gpus = {});
 
-/// What a log tells by itself, of one box of at most 8 GPUs also its NVLink domain; `op` and `gpu`
-/// where it tells them not.
-LogFacts facts_of(NcclLog const& log, std::string const& op = "", std::string const& gpu = "");
+/// What a log tells by itself.
+LogFacts facts_of(NcclLog const& log);
+
+/// A log without an index, whose operation or ranks `given` may hold.
+IndexedLog read_lone_log(std::string const& path,
+                         GivenFacts const& given,
+                         std::span<std::string const> gpus);
 
 /// One row for every size, in the log's order. `gpus`: the names of configs/gpus; rows of others
 /// are skipped. The ranks span ceil(ranks / nvlink_domain) domains; of boxes, whose NVLink ends at

@@ -24,6 +24,7 @@ struct NcclRow {
     int line = 0;            ///< physical line where the row begins
     std::string op;          ///< "all_reduce"; empty where neither the log nor the reader knows
     std::int64_t ranks = 0;  ///< 0: likewise
+    std::int64_t hosts = 0;  ///< of its test; 0: not told
     std::int64_t bytes = 0, count = 0;
     std::string type, redop;
     /// Times with wrong results are left out: `dropped` says so.

@@ -180,6 +180,7 @@ private:
         for (auto& row : log_.rows) {
             row.op = op_;
             row.ranks = ranks;
+            row.hosts = log_.hosts;
         }
     }
 

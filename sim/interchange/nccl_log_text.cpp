@@ -1,4 +1,5 @@
 #include "sim/base/text.hpp"
+#include "sim/interchange/measured_collective.hpp"
 #include "sim/interchange/nccl_log_parts.hpp"
 
 #include <algorithm>
@@ -94,7 +95,6 @@ public:
             take(line);
         }
         end_pending();
-        log_.hosts = std::max(log_.hosts, static_cast<std::int64_t>(ranked_hosts_.size()));
     }
 
 private:
@@ -148,6 +148,7 @@ private:
             found.row.line = pending_line_;
             found.row.op = op_;
             found.row.ranks = ranks_;
+            found.row.hosts = static_cast<std::int64_t>(ranked_hosts_.size());
             log_.rows.push_back(std::move(found.row));
         } else {
             add_note(log_, pending_line_, found.damage);
@@ -181,6 +182,7 @@ private:
     void begin_test(std::string_view header) {
         in_table_ = false;
         ranks_ = 0;
+        ranked_hosts_.clear();
         constexpr std::string_view warmup = "warmup iters:";
         log_.warmup = number_behind(header, warmup);
         auto const at = header.find(warmup);
@@ -191,13 +193,13 @@ private:
 
     /// "#  Rank  0 Group  0 Pid  65515 on host device  0 [0x07] NVIDIA A100-SXM4-40GB"
     void take_rank(std::string_view header, std::vector<std::string_view> const& words) {
-        constexpr std::int64_t ranks_max = 1 << 24;
         auto const rank = whole_number(words[2]);
         if (!rank || *rank >= ranks_max) return;
         ranks_ = std::max(ranks_, *rank + 1);
         log_.ranks = std::max(log_.ranks, ranks_);
         auto const on = std::ranges::find(words, "on");
         if (on != words.end() && on + 1 != words.end()) ranked_hosts_.emplace(*(on + 1));
+        log_.hosts = std::max(log_.hosts, static_cast<std::int64_t>(ranked_hosts_.size()));
         auto const bracket = header.find(']');
         if (bracket != std::string_view::npos) add_device(log_, header.substr(bracket + 1));
     }

@@ -4,7 +4,6 @@
 #include "sim/base/text.hpp"
 #include "sim/cost/generation_cost.hpp"
 #include "sim/interchange/collective_table.hpp"
-#include "sim/interchange/log_folder.hpp"
 #include "sim/interchange/moe_table.hpp"
 #include "sim/study/machine_samples.hpp"
 #include "sim/study/measured_files.hpp"
@@ -12,6 +11,8 @@
 #include <algorithm>
 #include <filesystem>
 #include <fmt/format.h>
+#include <iterator>
+#include <map>
 #include <set>
 
 namespace nvl72 {
@@ -38,30 +39,42 @@ void append_name(std::string& names, std::string const& name) {
     names += (names.empty() ? "" : ", ") + name;
 }
 
-/// The collectives of a table, a log, or a folder of logs that are fit for a fit.
-std::vector<CollectiveSample> collectives_in(std::string const& path,
-                                             MeasuredFileKind kind,
-                                             std::string const& gpu,
-                                             Library const& library,
-                                             std::vector<std::string>& notes) {
-    if (kind == MeasuredFileKind::collectives) {
-        return samples_to_fit(read_collective_table(CsvTable::load(path), gpu));
+/// The collectives of a table, a log, or a folder of logs.
+std::vector<MeasuredCollective> collectives_in(MeasuredFile const& file,
+                                               GivenFacts const& given,
+                                               Library const& library,
+                                               std::vector<std::string>& notes) {
+    if (file.kind == MeasuredFileKind::collectives) {
+        return read_collective_table(CsvTable::load(file.path), given.told.gpu);
     }
+    auto const gpus = library.names("gpus");
     LogFolder folder;
-    if (kind == MeasuredFileKind::log_folder) {
-        folder = read_log_folder(path);
+    if (file.kind == MeasuredFileKind::log_folder) {
+        folder = read_log_folder(file.path, given, gpus);
     } else {
-        auto const log = read_nccl_log(path);
-        folder.logs.push_back({facts_of(log, "", gpu), log});
+        folder.logs.push_back(read_lone_log(file.path, given, gpus));
     }
     notes.insert(notes.end(), folder.notes.begin(), folder.notes.end());
-    std::vector<CollectiveSample> samples;
+    std::vector<MeasuredCollective> rows;
     for (auto const& log : folder.logs) {
         notes.insert(notes.end(), log.log.notes.begin(), log.log.notes.end());
-        auto const own = samples_to_fit(measured_rows(log, library.names("gpus")));
-        samples.insert(samples.end(), own.begin(), own.end());
+        auto const own = measured_rows(log, gpus);
+        rows.insert(rows.end(), own.begin(), own.end());
     }
-    return samples;
+    return rows;
+}
+
+/// "mine.log: 24 rows left aside: the GPU is not told ...", one line a reason.
+std::vector<std::string> left_aside(std::vector<MeasuredCollective> const& rows) {
+    std::map<std::pair<std::string, std::string>, std::size_t> counts;
+    for (auto const& row : rows) {
+        if (row.status != RowStatus::ok) ++counts[{row.source, row.reason}];
+    }
+    std::vector<std::string> lines;
+    for (auto const& [why, count] : counts) {
+        lines.push_back(fmt::format("{}: {} rows left aside: {}", why.first, count, why.second));
+    }
+    return lines;
 }
 
 /// Adds what nvl72-measure left of a machine to `data`; its kernels are a table like others.
@@ -98,8 +111,11 @@ std::vector<std::string> fitted_gpus(Library const& library) {
 
 MeasuredData read_measured_data(std::vector<std::string> const& paths,
                                 Library const& library,
-                                std::string const& gpu) {
+                                std::string const& gpu,
+                                GivenFacts given) {
     MeasuredData data;
+    given.told.gpu = gpu;
+    std::vector<std::string> aside;
     std::set<std::string> gpus;
     std::vector<std::pair<std::string, KernelTable>> tables;
     for (auto const& [path, kind] : measured_files(paths, data.notes)) {
@@ -118,7 +134,9 @@ MeasuredData read_measured_data(std::vector<std::string> const& paths,
             add_samples(data, tables, gpus, name,
                         machine_samples(read_samples(path), library, gpu));
         } else {
-            auto const samples = collectives_in(path, kind, gpu, library, data.notes);
+            auto const rows = collectives_in({path, kind}, given, library, data.notes);
+            auto const samples = samples_to_fit(rows);
+            std::ranges::copy(left_aside(rows), std::back_inserter(aside));
             for (auto const& sample : samples) gpus.insert(sample.gpu);
             append_name(data.collective_origin, name);
             data.collectives.insert(data.collectives.end(), samples.begin(), samples.end());
@@ -126,8 +144,10 @@ MeasuredData read_measured_data(std::vector<std::string> const& paths,
     }
     std::vector<std::string> const names(gpus.begin(), gpus.end());
     if (names.empty()) {
-        throw ConfigError("--from: no GEMM, attention, MoE or collective rows, and no samples");
+        throw ConfigError("--from: no GEMM, attention, MoE or collective rows, and no samples" +
+                          (aside.empty() ? "" : " (" + join(aside, "; ") + ")"));
     }
+    std::ranges::copy(aside, std::back_inserter(data.notes));
     if (gpu.empty() && names.size() > 1) {
         throw ConfigError(
             fmt::format("--from: rows of {} (expected one GPU, or --gpu NAME)", join(names)));

@@ -2,6 +2,7 @@
 
 #include "sim/config/library.hpp"
 #include "sim/interchange/kernel_table.hpp"
+#include "sim/interchange/log_folder.hpp"
 #include "sim/interchange/measured_collective.hpp"
 #include "sim/interchange/samples.hpp"
 
@@ -28,10 +29,12 @@ struct MeasuredData {
 
 /// Reads the tables and samples in files and folders, and notes the experiments there: YAML with
 /// `systems`, or with `experiments`, which names some of the library. `gpu` chooses where they hold
-/// several, and names the GPU of tables without the column.
+/// several, and names the GPU of tables without the column; `given` says of logs what they do not.
+/// Throws ConfigError when there is no row to fit, with the reasons.
 MeasuredData read_measured_data(std::vector<std::string> const& paths,
                                 Library const& library,
-                                std::string const& gpu);
+                                std::string const& gpu,
+                                GivenFacts given = {});
 
 /// GPUs with kernel tables of their own among the shipped measurements.
 std::vector<std::string> fitted_gpus(Library const& library);

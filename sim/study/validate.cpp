@@ -5,7 +5,6 @@
 #include "sim/cost/profile.hpp"
 #include "sim/interchange/collective_table.hpp"
 #include "sim/interchange/kernel_table.hpp"
-#include "sim/interchange/log_folder.hpp"
 #include "sim/interchange/moe_table.hpp"
 #include "sim/study/experiment.hpp"
 #include "sim/study/measured_files.hpp"
@@ -107,7 +106,8 @@ public:
 
     Validation run() {
         bool const shipped = request_.measurements.empty();
-        if (!request_.gpu.empty()) load_gpu(library_, request_.gpu, {"--gpu", 0, ""});
+        if (!request_.given.told.gpu.empty())
+            load_gpu(library_, request_.given.told.gpu, {"--gpu", 0, ""});
         auto const paths = shipped ? std::vector<std::string>{library_.folder() + "/measurements"}
                                    : request_.measurements;
         for (auto const& file : measured_files(paths, result_.notes)) add_file(file);
@@ -134,7 +134,8 @@ private:
                 break;
             case MeasuredFileKind::collectives:
                 if (wants(ValidationKind::collectives)) {
-                    add_collectives(read_collective_table(CsvTable::load(file.path), request_.gpu));
+                    add_collectives(
+                        read_collective_table(CsvTable::load(file.path), request_.given.told.gpu));
                 }
                 break;
             case MeasuredFileKind::log_folder:
@@ -160,19 +161,22 @@ private:
     }
 
     void add_kernels(std::string const& path) {
-        for (auto const& sample : read_kernel_table(CsvTable::load(path), request_.gpu).samples) {
+        for (auto const& sample :
+             read_kernel_table(CsvTable::load(path), request_.given.told.gpu).samples) {
             result_.rows.push_back(sample_row(ValidationKind::kernels, path, sample, sample.query));
         }
     }
 
     /// Exchanges of a table, over the NVLink of the profile that predicts them.
     void add_moe(std::string const& path) {
-        for (auto const& sample : read_moe_table(CsvTable::load(path), request_.gpu).samples) {
+        for (auto const& sample :
+             read_moe_table(CsvTable::load(path), request_.given.told.gpu).samples) {
             auto priced = std::get<MoeExchange>(sample.query);
             auto const& profile = profiles_.of(sample.gpu).profile;
             if (profile && profile->moe) priced.shape.in_domain = profile->moe->nvlink;
             result_.rows.push_back(sample_row(ValidationKind::collectives, path, sample, priced));
             result_.rows.back().gpus = priced.shape.ranks;
+            result_.rows.back().domains = priced.shape.domains;
         }
     }
 
@@ -207,14 +211,18 @@ private:
     }
 
     void add_log_folder(std::string const& path) {
-        auto const folder = read_log_folder(path);
+        auto const folder = read_log_folder(path, request_.given, library_.names("gpus"));
         for (auto const& note : folder.notes) result_.notes.push_back(note);
         for (auto const& log : folder.logs) add_log_rows(log);
     }
 
     void add_log(std::string const& path) {
-        auto const log = read_nccl_log(path, {request_.op, 0});
-        add_log_rows({facts_of(log, request_.op, request_.gpu), log});
+        auto const log = read_lone_log(path, request_.given, library_.names("gpus"));
+        auto const& asked = request_.given.told.gpu;
+        if (!asked.empty() && asked != log.facts.gpu) {
+            fail({path, 0, ""}, "--gpu " + asked, log.facts.gpu + ", as the log tells");
+        }
+        add_log_rows(log);
     }
 
     void add_log_rows(IndexedLog const& log) {
@@ -231,7 +239,9 @@ private:
         row.gpu = measured.gpu;
         row.gpus = measured.query.shape.ranks;
         row.subject = measured.op;
-        row.precision = fmt::format("{} bytes", measured.query.bytes_per_element);
+        row.precision = measured.type;
+        row.domains = measured.query.shape.domains;
+        row.fabric = measured.fabric;
         row.bytes = measured.query.size.count;
         if (measured.seconds > 0) row.measured = microseconds(measured.seconds);
         row.status = name_of(measured.status);
@@ -247,11 +257,13 @@ private:
             row.reason = fmt::format("launched by {} below 1 MiB; the calibration knows eager",
                                      name_of(measured.launch));
         }
-        if (!named.profile || !named.profile->collectives) {
+        if (!named.profile) {
+            skip(row, fmt::format("no calibration of {} (see nvl72sim list gpus)", measured.gpu));
+        } else if (!named.profile->collectives) {
             skip(row, "no collectives in the calibration of " + measured.gpu);
         } else if (measured.query.shape.domains > 1 &&
                    measured.query.shape.per_gpu_nic.count <= 0) {
-            skip(row, "NIC rate not told");
+            skip(row, measured.reason.empty() ? "NICs not told" : measured.reason);
         } else {
             predict_collective(row, *named.profile, measured.query);
         }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "sim/config/library.hpp"
+#include "sim/interchange/log_folder.hpp"
 #include "sim/study/validation_row.hpp"
 
 #include <string>
@@ -14,8 +15,7 @@ struct ValidationRequest {
     /// experiments (YAML). Empty: the shipped measurements and experiments.
     std::vector<std::string> measurements;
     std::vector<std::string> calibrations;  ///< profiles that replace the shipped ones, by GPU
-    std::string gpu;                        ///< of tables and logs that do not say
-    std::string op;                         ///< of logs that do not say
+    GivenFacts given;                       ///< of tables and logs that do not say
 };
 
 /// Every row of every table with its prediction, in input order, and what was left aside.

@@ -3,7 +3,10 @@
 #include "sim/base/error.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <fmt/format.h>
+#include <limits>
 #include <map>
 
 namespace nvl72 {
@@ -17,6 +20,46 @@ Cell percent(std::optional<double> const& share) { return share ? Cell{100 * *sh
 /// The value below which a share of the sorted values lies.
 double quantile(std::vector<double> const& sorted, double share) {
     return sorted[static_cast<std::size_t>(share * static_cast<double>(sorted.size() - 1))];
+}
+
+/// Where rows of one NVLink domain, and rows across domains, are parted by size.
+struct SizeClass {
+    std::int64_t below;  ///< bytes, exclusive
+    std::string_view words;
+};
+constexpr std::int64_t mebibyte = 1 << 20;
+constexpr std::int64_t any_size = std::numeric_limits<std::int64_t>::max();
+constexpr std::array inside_classes{SizeClass{512, "< 512 B"},
+                                    SizeClass{512 * mebibyte + 1, "512 B-512 MiB"},
+                                    SizeClass{any_size, "> 512 MiB"}};
+constexpr std::array across_classes{SizeClass{mebibyte, "< 1 MiB"},
+                                    SizeClass{256 * mebibyte, "1-256 MiB"},
+                                    SizeClass{any_size, ">= 256 MiB"}};
+constexpr std::int64_t box_gpus_max = 8;  // of a box; a tray of a rack has 4
+
+template <std::size_t N>
+std::string_view size_words(std::int64_t bytes, std::array<SizeClass, N> const& classes) {
+    return std::ranges::find_if(classes, [&](SizeClass const& c) { return bytes < c.below; })
+        ->words;
+}
+
+/// Rows of collectives that say what was sent.
+bool has_class(ValidationRow const& row) {
+    return row.domains > 0 && (row.bytes > 0 || row.status != "skipped");
+}
+
+std::string class_of(ValidationRow const& row) {
+    bool const across = row.domains > 1;
+    bool const in_box = !across && row.gpus <= box_gpus_max;
+    std::string const place = across ? "across" : in_box ? "in box or tray" : "in rack";
+    // H100's all-to-all has two times at these sizes, one run or the other.
+    bool const bimodal = in_box && row.gpu == "h100" && row.subject == "alltoall" &&
+                         row.bytes >= 1024 && row.bytes <= 128 * 1024;
+    if (bimodal) return place + " alltoall 1-128 KiB, bimodal";
+    if (row.bytes == 0) return place + " " + row.subject;
+    if (!across) return fmt::format("{} {}", place, size_words(row.bytes, inside_classes));
+    return fmt::format("{} {}, {}", place, size_words(row.bytes, across_classes),
+                       row.fabric.empty() ? "fabric not told" : row.fabric);
 }
 
 /// Groups in order of first appearance.
@@ -117,7 +160,9 @@ Table validation_table(std::vector<ValidationRow> const& rows) {
                  {"bound_by", "bound by"},
                  {"profile", "profile"},
                  {"recipe", "recipe"},
-                 {"part", "part"}});
+                 {"part", "part"},
+                 {"domains", "domains"},
+                 {"fabric", "fabric"}});
     for (auto const& row : rows) {
         bool const interval = row.predicted && row.spread.known();
         auto const bound = [&](double factor) {
@@ -146,24 +191,34 @@ Table validation_table(std::vector<ValidationRow> const& rows) {
                    row.bound_by,
                    row.profile,
                    row.recipe,
-                   row.part});
+                   row.part,
+                   count(row.domains),
+                   row.fabric});
     }
     return table;
 }
 
 std::vector<ValidationSummary> summarise(std::vector<ValidationRow> const& rows, GroupBy by) {
-    Groups groups, tables;
+    Groups groups;
     for (auto const& row : rows) {
         if (by == GroupBy::source) {
             groups.add(row, row.source, row.gpu);
-        } else if (!row.part.empty()) {
+        } else if (by == GroupBy::all) {
+            groups.add(row, "all", "");
+        } else if (by == GroupBy::part && !row.part.empty()) {
             groups.add(row, row.part, row.gpu);
+        } else if (by == GroupBy::size_class && has_class(row)) {
+            bool const in_box = row.domains == 1 && row.gpus <= box_gpus_max;
+            groups.add(row, class_of(row), in_box ? row.gpu : "");
         }
-        tables.add(row, "all", "");
     }
-    auto all = groups.summaries();
-    for (auto& summary : tables.summaries()) all.push_back(std::move(summary));
-    return all;
+    auto summaries = groups.summaries();
+    if (by == GroupBy::size_class) {
+        std::ranges::stable_sort(summaries, {}, [](ValidationSummary const& summary) {
+            return std::pair(summary.group, summary.gpu);
+        });
+    }
+    return summaries;
 }
 
 Table summary_table(std::vector<ValidationSummary> const& summaries) {

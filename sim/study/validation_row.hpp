@@ -38,7 +38,9 @@ struct ValidationRow {
     std::string status = "ok";  ///< ok | defaulted | set_aside | skipped | does_not_fit
     std::string reason;
     std::string bound_by, profile, recipe;
-    std::string part;  ///< the fitted part that prices it: "gemm fp8"
+    std::string part;          ///< the fitted part that prices it: "gemm fp8"
+    std::int64_t domains = 0;  ///< NVLink domains that the ranks of a collective span; 0: none
+    std::string fabric;        ///< "infiniband", "roce" ... as the source says; may be empty
 
     /// predicted / measured - 1, where both are known.
     [[nodiscard]] std::optional<double> error() const;
@@ -59,9 +61,11 @@ struct ValidationSummary {
     std::optional<double> width;    ///< median width over the predicted figure
 };
 
-enum class GroupBy { part, source };
+/// all: the rows of a table together. size_class: collectives by where they run (a box or tray of
+/// up to 8 GPUs, by GPU; a rack; across NVLink domains, by fabric) and how large they are.
+enum class GroupBy { part, source, size_class, all };
 
-/// One summary a group, in order of first appearance; all rows of a table together come last.
+/// One summary a group, in order of first appearance.
 std::vector<ValidationSummary> summarise(std::vector<ValidationRow> const& rows, GroupBy by);
 Table summary_table(std::vector<ValidationSummary> const& summaries);
 

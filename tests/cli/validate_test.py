@@ -2,6 +2,7 @@
 mistakes in one line, and predictions that names and measured cells do not move."""
 
 import csv
+import gzip
 import io
 import json
 import os
@@ -56,13 +57,24 @@ class Validate(unittest.TestCase):
         self.assertIn("in 80 % interval", result.stderr)
         with open(os.path.join(self.folder, "s.json"), encoding="utf-8") as file:
             summary = json.load(file)
-        self.assertEqual(summary["by_source"][-1]["scored"], 3)
+        self.assertEqual(summary["by_part"][-1]["scored"], 3)
+        self.assertEqual(sum(row["scored"] for row in summary["by_source"]), 3)
+        self.assertEqual({row["group"] for row in summary["by_size"]},
+                         {"in box or tray 512 B-512 MiB"})
+        self.assertEqual(summary["fitted"][-1]["file"], "all")
+        self.assertGreater(summary["fitted"][-1]["fitted"], summary["fitted"][-1]["not_determined"])
+
+    def test_each_group_is_printed_once(self):
+        self.write("t.csv", TABLE)
+        lines = self.start("--measurements", "t.csv").stdout.splitlines()
+        self.assertEqual(len([line for line in lines if line.split()[:2] == ["collectives", "all"]]), 1)
 
     def test_a_log_of_ones_own_is_predicted_line_by_line(self):
         self.write("mine.log", LOG)
         rows = self.rows("--measurements", "mine.log", "--op", "all_reduce")
         self.assertEqual([row["line"] for row in rows], ["7", "8"])
         self.assertEqual({row["gpu"] for row in rows}, {"h100"})
+        self.assertEqual({row["precision"] for row in rows}, {"float"})
         for row in rows:
             self.assertLess(float(row["p10"]), float(row["predicted"]))
 
@@ -73,6 +85,108 @@ class Validate(unittest.TestCase):
         other = self.rows("--measurements", "renamed.csv")
         for column in ("predicted", "p10", "p90", "basis", "part"):
             self.assertEqual([row[column] for row in one], [row[column] for row in other])
+
+    def test_what_a_log_does_not_tell_is_asked_for_fact_by_fact(self):
+        self.write("bare.log", "".join(LOG.splitlines(True)[4:]).replace("150.27  150.27", "150.27  281.75"))
+        words = ["--measurements", "bare.log"]
+        for option, missing in ((["--op", "all_reduce"], "expected --op"),
+                                (["--gpu", "h100"], "expected --gpu"),
+                                (["--ranks", "16"], "expected --ranks"),
+                                (["--nodes", "2"], "expected --nvlink-domain"),
+                                (["--nics-per-node", "8"], "--nics-per-node, --nic-gbps"),
+                                (["--nic-gbps", "400"], "expected --nic-gbps")):
+            result = self.start(*words, "--quiet", "--format", "csv")
+            self.assertEqual(result.returncode, 2, words)
+            self.assertEqual(len(result.stderr.splitlines()), 1, result.stderr)
+            self.assertIn("none of 2 rows could be scored (2 skipped: ", result.stderr)
+            self.assertIn(missing, result.stderr)
+            self.assertEqual(len(result.stdout.splitlines()), 3)  # the rows stand there all the same
+            words += option
+        told = self.rows(*words)
+        cluster = self.rows("--measurements", "bare.log", "--op", "all_reduce", "--ranks", "16",
+                            "--cluster", "hgx-h100-superpod")
+        self.assertEqual([row["predicted"] for row in told], [row["predicted"] for row in cluster])
+        self.assertEqual({row["domains"] for row in cluster}, {"2"})
+        self.assertEqual({row["fabric"] for row in cluster}, {"infiniband"})
+
+    def test_a_folder_of_logs_needs_no_index(self):
+        os.mkdir(os.path.join(self.folder, "logs"))
+        self.write("logs/mine.log", LOG)
+        self.write("logs/README.md", LOG)  # quotes it
+        self.assertEqual(len(self.rows("--measurements", "logs", "--op", "all_reduce")), 2)
+
+    def test_options_that_contradict_a_log_are_refused(self):
+        self.write("mine.log", LOG)
+        for words, said in (
+                (["--ranks", "4"], "mine.log: --ranks 4 (expected 2, as told here)"),
+                (["--nodes", "2"], "mine.log: --nodes 2 (expected 1, as told here)"),
+                (["--gpu", "h200"], "mine.log: --gpu h200 (expected h100, as the log tells)"),
+                (["--cluster", "gb200-nvl72"], "mine.log: GPUs h100 on --cluster gb200-nvl72"),
+                (["--cluster", "localhost"], "--cluster: localhost has no NVLink"),
+                (["--ranks", "1"], "--ranks: 1 (expected 2 to"),
+                (["--nic-gbps", "nan"], "--nic-gbps: nan (expected a number above 0)"),
+                (["--launch", "quick"], "--launch: 'quick' (expected unknown | eager")):
+            result = self.start("--measurements", "mine.log", "--op", "all_reduce", *words)
+            self.assertEqual((result.returncode, result.stdout), (2, ""), words)
+            self.assertEqual(len(result.stderr.splitlines()), 1, result.stderr)
+            self.assertIn(said, result.stderr)
+
+    def test_a_calibration_without_a_row_says_why(self):
+        self.write("bare.log", "".join(LOG.splitlines(True)[4:]))
+        for words, said in (([], "bare.log: 2 rows left aside: the operation is not told (expected --op"),
+                            (["--op", "all_reduce", "--ranks", "16", "--cluster", "hgx-h100"],
+                             "all across NVLink domains and too small to fit to")):
+            result = subprocess.run([PROGRAM, "calibrate", "--from", "bare.log", "-o", "x.yaml",
+                                     "--quiet", *words], cwd=self.folder, capture_output=True,
+                                    text=True, timeout=300, check=False)
+            self.assertEqual(result.returncode, 2, result.stderr)
+            self.assertEqual(len(result.stderr.splitlines()), 1, result.stderr)
+            self.assertIn(said, result.stderr)
+            self.assertFalse(os.path.exists(os.path.join(self.folder, "x.yaml")))
+
+    def test_files_of_another_kind_are_one_line(self):
+        table = "gpu,collective,type,gpus,bytes,time_us\n"
+        row = table + "h100,all_reduce,float,8,1048576,40\n"
+        files = (
+            ("empty.log", "", "empty.log: empty (expected"),
+            ("mine.log.gz", gzip.compress(LOG.encode()), "compressed by gzip (expected the file unpacked"),
+            ("logs.zip", b"PK\3\4rest", "a zip file"),
+            ("wide.log", LOG.encode("utf-16"), "text in UTF-16 (expected UTF-8: iconv"),
+            ("program", b"\x7fELF\0\0\1", "a binary file"),
+            ("page.html", "<html>404</html>", "page.html:1: no measurements that we read"),
+            ("semicolon.csv", row.replace(",", ";"), "columns parted by commas"),
+            ("column.csv", "gpu,collective,gpus,time_us\nh100,all_reduce,8,4\n",
+             "of collectives the columns gpu, collective, gpus, type, bytes, time_us"),
+            ("index.csv", "file,gpu,ngpus\na.log,h100,8\n", "of an INDEX.csv the columns"),
+            ("short.csv", row + "h100,all_reduce\n", "short.csv:3: 2 fields (expected 6"),
+            ("percent.csv", row.replace(",40", ",40%"), "percent.csv:2: time_us: '40%'"),
+            ("negative.csv", row.replace("1048576", "-1048576"), "bytes: '-1048576'"),
+            ("tiny.csv", row.replace(",40", ",1e-300"), "(expected a number from 1e-6 to 1e15)"),
+            ("unit.csv", row.replace("1048576", "1M"), "bytes: '1M' (expected a whole number"),
+            ("vast.csv", row.replace("1048576", "9" * 18), "bytes: 999999999999999999 (expected at most"),
+            ("ranks.csv", row.replace(",8,", ",99999999,"), "gpus: 99999999 (expected at most"),
+            ("op.csv", row.replace("all_reduce", "allreduce"), "collective: 'allreduce' (expected"),
+            ("type.csv", row.replace("float", "real"), "type: 'real' (expected"),
+            ("gpu.csv", row.replace("h100", "v100"), "no calibration of v100"),
+            ("header.log", "".join(LOG.splitlines(True)[:6]), "without a row of measurements"),
+            ("amd.log", LOG.replace("NVIDIA H100 80GB HBM3", "AMD Instinct MI300X"),
+             "GPU 'amd instinct mi300x' is not among configs/gpus"),
+        )
+        for name, text, said in files:
+            with open(os.path.join(self.folder, name), "wb") as file:
+                file.write(text if isinstance(text, bytes) else text.encode())
+            result = self.start("--measurements", name, "--op", "all_reduce", "--quiet", "--format", "csv")
+            self.assertEqual(result.returncode, 2, name)
+            self.assertEqual(len(result.stderr.splitlines()), 1, result.stderr)
+            self.assertIn(said, result.stderr)
+
+    def test_windows_line_ends_are_read(self):
+        self.write("unix.log", LOG)
+        with open(os.path.join(self.folder, "windows.log"), "wb") as file:
+            file.write(LOG.replace("\n", "\r\n").encode())
+        one, other = (self.rows("--measurements", name, "--op", "all_reduce")
+                      for name in ("unix.log", "windows.log"))
+        self.assertEqual([row["predicted"] for row in one], [row["predicted"] for row in other])
 
     def test_mistakes_are_one_line(self):
         self.write("empty.csv", "gpu,collective,type,gpus,bytes,time_us\n")

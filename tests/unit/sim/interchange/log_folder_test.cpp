@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <fmt/format.h>
 #include <fstream>
 #include <gtest/gtest.h>
 
@@ -113,11 +114,14 @@ TEST_F(LogFolderTest, SaysWhyARowIsNoYardstick) {
     expect("a.txt,all_reduce,MI300X,8,1,,,none,8,eager,ok,,", RowStatus::skipped,
            "GPU 'mi300x' is not among configs/gpus");
     expect("a.txt,all_reduce,A100,8,1,,,none,8,eager,ok,,", RowStatus::skipped,
-           "GPU 'a100' may be a100-40gb or a100-80gb (expected which)");
-    expect("a.txt,all_reduce,H100,8,2,,,none,,eager,ok,,", RowStatus::skipped,
-           "nvlink_domain is not told");
+           "GPU 'a100' may be a100-40gb or a100-80gb (expected --gpu)");
+    expect("a.txt,all_reduce,GB200,8,2,,,none,,eager,ok,,", RowStatus::skipped,
+           "the GPUs of an NVLink domain are not told (expected --nvlink-domain, --cluster, or "
+           "INDEX.csv)");
     expect("a.txt,all_reduce,GB200,128,32,,,roce,64,eager,ok,,", RowStatus::defaulted,
-           "NICs not told: nnodes, nics_per_node, nic_gbps");
+           "NICs not told (expected --nics-per-node, --nic-gbps, --cluster, or INDEX.csv)");
+    expect("a.txt,all_reduce,H100,16,2,8,,roce,,eager,ok,,", RowStatus::defaulted,
+           "NICs not told (expected --nic-gbps, --cluster, or INDEX.csv)");
 }
 
 TEST_F(LogFolderTest, SkipsSizesThatMoveNothingAndTimesWithoutAFigure) {
@@ -177,19 +181,106 @@ TEST_F(LogFolderTest, NamesTheLineOfAMistakeInTheIndex) {
               "nvlink_domain)");
 }
 
-/// Without an index: one box tells its domain, several do not.
+std::string rank_line(int rank, std::string const& host) {
+    return fmt::format("#  Rank  {} Group  0 Pid 7 on {} device  0 [0x07] NVIDIA B200\n", rank,
+                       host);
+}
+
 TEST(LogFacts, AreWhatALogTellsByItself) {
-    std::string const rank = "#  Rank  0 Group  0 Pid 7 on n1 device  0 [0x07] NVIDIA B200\n";
-    std::string const other = "#  Rank  1 Group  0 Pid 8 on n2 device  0 [0x07] NVIDIA B200\n";
-    auto const one = facts_of(parse_nccl_log(rank + table, "x.txt"), "broadcast");
-    EXPECT_EQ(one.op, "broadcast");
-    EXPECT_EQ(one.gpu, "b200");
-    EXPECT_EQ(one.nvlink_domain, 1);
-    auto const two = facts_of(parse_nccl_log(rank + other + table, "x.txt"), "", "h100");
-    EXPECT_EQ(two.gpu, "h100");
-    EXPECT_EQ(two.ranks, 2);
-    EXPECT_EQ(two.nodes, 2);
-    EXPECT_EQ(two.nvlink_domain, 0);
+    auto const facts =
+        facts_of(parse_nccl_log(rank_line(0, "n1") + rank_line(1, "n2") + table, "x.txt"));
+    EXPECT_EQ(facts.op, "");
+    EXPECT_EQ(facts.gpu, "b200");
+    EXPECT_EQ(facts.ranks, 2);
+    EXPECT_EQ(facts.nodes, 2);
+}
+
+/// NVLink of a B200 ends at the wall of its box, so nodes tell the domains; that of a GB200 does
+/// not.
+TEST(LogFacts, BoxesTellTheirDomains) {
+    IndexedLog log{{}, parse_nccl_log(rank_line(0, "n1") + rank_line(1, "n2") + table, "x.txt")};
+    log.facts = facts_of(log.log);
+    log.facts.op = "all_reduce";
+    EXPECT_EQ(measured_rows(log, our_gpus).at(0).query.shape.domains, 2);
+    log.facts.gpu = "gb200";
+    EXPECT_EQ(measured_rows(log, our_gpus).at(0).status, RowStatus::skipped);
+}
+
+class GivenFactsTest : public testing::Test {
+protected:
+    GivenFactsTest() {
+        given.cluster = "mine";
+        given.gpus_per_node = 8;
+        given.of_cluster.gpu = "h100";
+        given.of_cluster.nics_per_node = 8;
+        given.of_cluster.nic_gbps = 400;
+        given.of_cluster.nvlink_domain = 8;
+    }
+    [[nodiscard]] std::string error(LogFacts facts) const {
+        try {
+            fill_facts(facts, given, our_gpus, "x.log");
+            return "no error";
+        } catch (ConfigError const& error) {
+            return error.what();
+        }
+    }
+    GivenFacts given;
+};
+
+TEST_F(GivenFactsTest, FillWhatIsLackingTheOptionsBeforeTheCluster) {
+    LogFacts facts;
+    facts.ranks = 16;
+    given.told.nic_gbps = 200;
+    fill_facts(facts, given, our_gpus, "x.log");
+    EXPECT_EQ(facts.gpu, "h100");
+    EXPECT_EQ(facts.nodes, 2);  // 16 / 8
+    EXPECT_EQ(facts.nics_per_node, 8);
+    EXPECT_EQ(facts.nic_gbps, 200);
+    EXPECT_EQ(facts.nvlink_domain, 8);
+}
+
+TEST_F(GivenFactsTest, NeverReplaceWhatIsTold) {
+    LogFacts facts;
+    facts.gpu = "h100";
+    facts.ranks = 8;
+    facts.nodes = 4;
+    facts.nic_gbps = 100;
+    fill_facts(facts, given, our_gpus, "x.log");
+    EXPECT_EQ(facts.nodes, 4);
+    EXPECT_EQ(facts.nic_gbps, 100);
+    given.told.ranks = 16;
+    EXPECT_EQ(error(facts), "x.log: --ranks 16 (expected 8, as told here)");
+    given.told.ranks = 8;
+    given.told.launch = LaunchMode::graph;
+    facts.launch = LaunchMode::eager;
+    EXPECT_EQ(error(facts), "x.log: --launch graph (expected eager, as told here)");
+}
+
+TEST_F(GivenFactsTest, RefuseAClusterOfAnotherGpuAndUnequalNodes) {
+    LogFacts facts;
+    facts.gpu = "b200";
+    EXPECT_EQ(error(facts), "x.log: GPUs b200 on --cluster mine (expected a cluster of that GPU)");
+    facts.gpu = "";
+    given.told.ranks = 16;
+    given.told.nodes = 3;
+    EXPECT_EQ(error(facts), "x.log: 3 nodes of 16 ranks (expected equal shares)");
+}
+
+/// Two tests in one file, as a script that runs several programs leaves them.
+TEST(LoneLog, EachRowBelongsToItsOwnTest) {
+    std::string const begin = "# nThread 1 nGpus 1 minBytes 1 maxBytes 2 step: 2(factor)\n";
+    auto const path = fs::path(testing::TempDir()) / "two-tests.log";
+    std::ofstream(path) << "./all_reduce_perf -b 1M\n"
+                        << begin << rank_line(0, "n1") << rank_line(1, "n1") << table
+                        << "# Avg bus bandwidth    : 1\n./sendrecv_perf -b 1M\n"
+                        << begin << rank_line(0, "n1") << rank_line(1, "n1") << rank_line(2, "n1")
+                        << rank_line(3, "n1") << table;
+    auto const rows = measured_rows(read_lone_log(path.string(), {}, our_gpus), our_gpus);
+    ASSERT_EQ(rows.size(), 4U);
+    EXPECT_EQ(rows[0].op, "all_reduce");
+    EXPECT_EQ(rows[0].query.shape.ranks, 2);
+    EXPECT_EQ(rows[2].op, "sendrecv");
+    EXPECT_EQ(rows[2].query.shape.ranks, 4);
 }
 
 }  // namespace

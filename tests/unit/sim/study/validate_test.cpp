@@ -20,7 +20,9 @@ std::string written(std::string const& name, std::string const& text) {
 std::vector<ValidationRow> rows_of(std::string const& path,
                                    ValidationKind kind,
                                    std::string const& gpu = "") {
-    return validate({{kind}, {path}, {}, gpu, ""}, library()).rows;
+    GivenFacts given;
+    given.told.gpu = gpu;
+    return validate({{kind}, {path}, {}, given}, library()).rows;
 }
 
 TEST(Validate, PricesEveryRowInInputOrderWithItsPhysicalLine) {
@@ -101,7 +103,7 @@ TEST(ValidationSummary, CountsErrorsAndWhatLiesInTheInterval) {
     skipped.status = "set_aside";
     auto const all = summarise(
         {row(1, 1.1, spread), row(1, 0.8, spread), row(1, 1, spread), skipped}, GroupBy::part);
-    ASSERT_EQ(all.size(), 2U);  // the part, then the table
+    ASSERT_EQ(all.size(), 1U);
     auto const& part = all[0];
     EXPECT_EQ(part.rows, 4U);
     EXPECT_EQ(part.scored, 3U);
@@ -111,6 +113,42 @@ TEST(ValidationSummary, CountsErrorsAndWhatLiesInTheInterval) {
     EXPECT_NEAR(part.bias, 0, 1e-12);
     EXPECT_NEAR(*part.covered, 2.0 / 3, 1e-12);
     EXPECT_NEAR(*part.width, 0.2, 1e-12);
+}
+
+ValidationRow collective(std::int64_t domains, std::int64_t gpus, std::int64_t bytes) {
+    auto made = row(1, 1.1, {0.9, 1.1});
+    made.table = "collectives";
+    made.gpu = "b200";
+    made.gpus = gpus;
+    made.domains = domains;
+    made.bytes = bytes;
+    made.fabric = "roce";
+    return made;
+}
+
+TEST(ValidationSummary, PartsCollectivesByWhereTheyRunAndBySize) {
+    auto const group_of = [](ValidationRow const& one) {
+        auto const groups = summarise({one}, GroupBy::size_class);
+        return groups.empty() ? "none" : groups[0].group + (groups[0].gpu.empty() ? "" : " of one");
+    };
+    std::int64_t const mib = 1 << 20;
+    EXPECT_EQ(group_of(collective(1, 8, 511)), "in box or tray < 512 B of one");
+    EXPECT_EQ(group_of(collective(1, 8, 512)), "in box or tray 512 B-512 MiB of one");
+    EXPECT_EQ(group_of(collective(1, 72, 512 * mib)), "in rack 512 B-512 MiB");
+    EXPECT_EQ(group_of(collective(1, 72, 512 * mib + 1)), "in rack > 512 MiB");
+    EXPECT_EQ(group_of(collective(2, 16, mib - 1)), "across < 1 MiB, roce");
+    EXPECT_EQ(group_of(collective(2, 16, mib)), "across 1-256 MiB, roce");
+    EXPECT_EQ(group_of(collective(2, 16, 256 * mib)), "across >= 256 MiB, roce");
+    EXPECT_EQ(group_of(row(1, 1, {})), "none");  // a kernel
+}
+
+TEST(Validate, TheElementTypeIsAsTheTableSays) {
+    auto const rows = rows_of(written("half.csv",
+                                      "gpu,collective,type,gpus,bytes,time_us\n"
+                                      "h100,all_reduce,half,8,1048576,40\n"),
+                              ValidationKind::collectives);
+    ASSERT_EQ(rows.size(), 1U);
+    EXPECT_EQ(rows[0].precision, "half");
 }
 
 TEST(ValidationTable, ItsColumnsAreThoseThatScriptsDependOn) {
