@@ -142,7 +142,9 @@ void mark_largest(std::vector<Row<Kernel>>& rows, WorkOf const& work_of) {
 template <class Kernel>
 void add_unseen(SectionFit& fit, Row<Kernel> const& row, double inside, double outside) {
     if (inside > 0) fit.inside.push_back({row.seconds, inside, row.shape % folds});
-    if (outside > 0) fit.outside.push_back({row.seconds, outside, row.shape % folds});
+    if (outside > 0) {
+        fit.outside.push_back({row.seconds, outside, row.shape % folds, row.edge});
+    }
 }
 
 /// The errors of what was left out once.

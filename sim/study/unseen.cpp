@@ -6,6 +6,7 @@
 #include <cmath>
 #include <map>
 #include <optional>
+#include <set>
 
 namespace nvl72 {
 
@@ -18,31 +19,49 @@ double median(std::vector<double> values) {
 
 constexpr std::size_t rows_least = 19;  // two of them lie beyond each end
 
-Spread few_rows_spread(std::vector<UnseenRow> const& rows) {
+/// Of a new one of n alike: Student's 90th percentile, by Cornish and Fisher's expansion around the
+/// normal's, with the error of the mean of n.
+double student_90(std::size_t count) {
+    auto const n = static_cast<double>(count);
+    constexpr double z = 1.2816;
+    return (z + (z * z * z + z) / (4 * n)) * std::sqrt(1 + 1 / n);
+}
+
+/// Student's interval around 1, of `looks` independent looks at the rows' root mean square.
+Spread few_looks_spread(std::vector<UnseenRow> const& rows, std::size_t looks) {
     double squares = 0;
     for (auto const& row : rows) {
         double const log = std::log(row.measured / row.predicted);
         squares += log * log;
     }
-    auto const n = static_cast<double>(rows.size());
-    // Cornish and Fisher's expansion of Student's 90th percentile around the normal's.
-    constexpr double z = 1.2816;
-    double const t = z + (z * z * z + z) / (4 * n);
-    double const side = t * std::sqrt(squares / n * (1 + 1 / n));
+    double const side = student_90(looks) * std::sqrt(squares / static_cast<double>(rows.size()));
     return {std::exp(-side), std::exp(side)};
 }
 
-}  // namespace
-
-Spread spread_of(std::vector<UnseenRow> const& rows) {
-    NVL72_EXPECT(!rows.empty(), "rows to take a spread of");
-    if (rows.size() < rows_least) return few_rows_spread(rows);
+Spread of_rows(std::vector<UnseenRow> const& rows) {
+    if (rows.size() < rows_least) return few_looks_spread(rows, rows.size());
     std::vector<double> ratios;
     for (auto const& row : rows) ratios.push_back(row.measured / row.predicted);
     std::ranges::sort(ratios);
     // A new row falls below the k-th of n with probability k / (n + 1).
     auto const below = (ratios.size() + 1) / 10;
     return {ratios[below - 1], ratios[ratios.size() - below]};
+}
+
+/// Numbers of the groups; none where all rows are of one.
+std::set<std::size_t> groups_of(std::vector<UnseenRow> const& rows) {
+    std::set<std::size_t> groups;
+    for (auto const& row : rows) groups.insert(row.group);
+    if (groups.size() == 1) groups.clear();
+    return groups;
+}
+
+}  // namespace
+
+Spread spread_of(std::vector<UnseenRow> const& rows) {
+    NVL72_EXPECT(!rows.empty(), "rows to take a spread of");
+    auto const groups = groups_of(rows).size();
+    return groups == 0 ? of_rows(rows) : few_looks_spread(rows, groups);
 }
 
 void Coverage::add(Coverage const& other) {
@@ -68,18 +87,20 @@ double Coverage::width_over_error() const {
 }
 
 Coverage coverage_of(std::vector<UnseenRow> const& rows) {
+    bool const grouped = !groups_of(rows).empty();
+    auto const fold_of = [&](UnseenRow const& row) { return grouped ? row.group : row.fold; };
     std::map<std::size_t, std::optional<Spread>> by_fold;
-    for (auto const& row : rows) by_fold[row.fold];
+    for (auto const& row : rows) by_fold[fold_of(row)];
     for (auto& fold : by_fold) {
         std::vector<UnseenRow> others;
         for (auto const& row : rows) {
-            if (row.fold != fold.first) others.push_back(row);
+            if (fold_of(row) != fold.first) others.push_back(row);
         }
         if (!others.empty()) fold.second = spread_of(others);
     }
     Coverage coverage;
     for (auto const& row : rows) {
-        auto const& spread = by_fold[row.fold];
+        auto const& spread = by_fold[fold_of(row)];
         if (!spread) continue;
         double const ratio = row.measured / row.predicted;
         coverage.covered += spread->low <= ratio && ratio <= spread->high ? 1 : 0;

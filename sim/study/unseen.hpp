@@ -11,13 +11,16 @@ namespace nvl72 {
 struct UnseenRow {
     double measured = 0, predicted = 0;  ///< seconds
     std::size_t fold = 0;                ///< rows of one fold were left out together
+    std::size_t group = 0;               ///< more than 0: of one number of ranks, which err alike
 };
 
 /// Measured over predicted, 10th and 90th percentile. Fewer than 19 rows do not show their tails:
-/// theirs is Student's interval around 1 with the rows' root mean square.
+/// theirs is Student's interval around 1 with the rows' root mean square. So is that of rows in
+/// groups, which are worth as many looks as there are groups.
 Spread spread_of(std::vector<UnseenRow> const& rows);
 
-/// How honest such a spread is: each fold's rows against the spread of the other folds.
+/// How honest such a spread is: each fold's rows against the spread of the other folds; each
+/// group's against that of the other groups, where there are several.
 struct Coverage {
     std::size_t judged = 0;      ///< rows; 0: all of one fold
     std::size_t covered = 0;     ///< of them inside; 80 % is meant

@@ -3,6 +3,7 @@
 #include "sim/collective/collective.hpp"
 #include "sim/config/write.hpp"
 #include "sim/cost/profile.hpp"
+#include "sim/interchange/collective_table.hpp"
 
 #include <algorithm>
 #include <cmath>

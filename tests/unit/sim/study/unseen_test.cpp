@@ -31,6 +31,24 @@ TEST(SpreadOfUnseen, OfFewRowsIsStudents) {
     EXPECT_NEAR(spread.low * spread.high, 1, 1e-12);
 }
 
+TEST(SpreadOfUnseen, OfGroupsLooksAsOftenAsThereAreGroups) {
+    // 200 rows of two numbers of ranks, 5 % low and 5 % high: two looks, not two hundred.
+    std::vector<UnseenRow> rows;
+    for (std::size_t i = 0; i < 200; ++i)
+        rows.push_back({i % 2 ? 1.05 : 1 / 1.05, 1, i, i % 2 + 1});
+    double const t = 1.2816 + (1.2816 * 1.2816 * 1.2816 + 1.2816) / 8;
+    EXPECT_NEAR(std::log(spread_of(rows).high), t * std::log(1.05) * std::sqrt(1.5), 1e-12);
+}
+
+TEST(CoverageOfUnseen, JudgesAGroupByTheOthers) {
+    // Ten rows 20 % high against ten that are right: outside. The right ones lie inside the wide.
+    std::vector<UnseenRow> rows;
+    for (std::size_t i = 0; i < 20; ++i) rows.push_back({i < 10 ? 1.2 : 1.001, 1, i, i / 10 + 1});
+    auto const coverage = coverage_of(rows);
+    EXPECT_EQ(coverage.judged, 20U);
+    EXPECT_EQ(coverage.covered, 10U);
+}
+
 TEST(CoverageOfUnseen, CountsRowsAgainstTheSpreadOfOtherFolds) {
     // Without itself a row of the ladder has 98 others, whose 9th ends are dropped: rows 1 to 9 and
     // 91 to 99 lie outside, and so do 10 and 90 where their own absence moves the end past them.

@@ -1,0 +1,64 @@
+#include "sim/study/interval.hpp"
+
+#include "sim/study/point.hpp"
+#include "tests/support/small_experiment.hpp"
+
+#include <cmath>
+#include <gtest/gtest.h>
+
+namespace nvl72 {
+namespace {
+
+using support::shipped_library;
+using support::small_experiment;
+
+StepSpec spec_of(LoadedPoint const& point, Profile const& profile) {
+    return {point.model, point.parallel, point.fabric, profile, point.recipe, point.precision};
+}
+
+/// The small step, simulated once and replayed with another profile.
+Picoseconds replayed(LoadedPoint const& point, Profile const& profile) {
+    auto const done = simulate_step(spec_of(point, point.profile));
+    std::vector const sets{reprice_step(spec_of(point, profile), done)};
+    return replay(done.replay, sets).front();
+}
+
+}  // namespace
+
+TEST(StepReplay, AtItsOwnPricesIsTheStep) {
+    auto const point = load_point(small_experiment().points.at(0), shipped_library(), {});
+    EXPECT_EQ(replayed(point, point.profile), simulate_step(spec_of(point, point.profile)).step);
+}
+
+// Sharing may stretch otherwise at other prices, and hides at most part of what moves.
+TEST(StepReplay, FollowsADrawAsASimulationDoes) {
+    auto const point = load_point(small_experiment().points.at(0), shipped_library(), {});
+    for (auto const& drawn : drawn_profiles(shipped_library(), "h100", 5, 6)) {
+        double const simulated = to_seconds(simulate_step(spec_of(point, drawn)).step);
+        EXPECT_NEAR(to_seconds(replayed(point, drawn)) / simulated, 1, 2e-3);
+    }
+}
+
+TEST(StepInterval, HoldsTheDrawsAndWhatRunsLeaveUnexplained) {
+    auto point = load_point(small_experiment().points.at(0), shipped_library(), {});
+    auto const without = simulate_point(point, 0).row;
+    EXPECT_TRUE(std::isnan(without.drawn_p10_s));
+    auto const library = shipped_library();
+    point.draws = DrawnProfiles(library, 1).of("h100");
+    auto const row = simulate_point(point, 0).row;
+    EXPECT_EQ(row.step_s, without.step_s);
+    EXPECT_LT(row.drawn_p10_s, row.step_s);
+    EXPECT_GT(row.drawn_p90_s, row.step_s);
+    // Independent causes: distances add as squares, in logarithms.
+    double const drawn = std::log(row.drawn_p90_s / row.step_s);
+    double const rest = std::log(without.step_p90_s / row.step_s);
+    EXPECT_NEAR(std::log(row.step_p90_s / row.step_s), std::hypot(drawn, rest), 1e-9);
+}
+
+TEST(DrawnProfiles, AreMadeOnceForAllPointsOfAGpu) {
+    auto const library = shipped_library();
+    DrawnProfiles drawn(library, 1);
+    EXPECT_EQ(drawn.of("h100"), drawn.of("h100"));
+}
+
+}  // namespace nvl72
