@@ -19,33 +19,47 @@ double median(std::vector<double> values) {
 
 constexpr std::size_t rows_least = 19;  // two of them lie beyond each end
 
+constexpr double normal_90 = 1.2816;  // the normal's 90th percentile
+
 /// Of a new one of n alike: Student's 90th percentile, by Cornish and Fisher's expansion around the
 /// normal's, with the error of the mean of n.
 double student_90(std::size_t count) {
     auto const n = static_cast<double>(count);
-    constexpr double z = 1.2816;
+    constexpr double z = normal_90;
     return (z + (z * z * z + z) / (4 * n)) * std::sqrt(1 + 1 / n);
 }
 
-/// Student's interval around 1, of `looks` independent looks at the rows' root mean square.
-Spread few_looks_spread(std::vector<UnseenRow> const& rows, std::size_t looks) {
+/// Student's interval around 1, with the rows' root mean square.
+Spread few_rows_spread(std::vector<UnseenRow> const& rows) {
     double squares = 0;
     for (auto const& row : rows) {
         double const log = std::log(row.measured / row.predicted);
         squares += log * log;
     }
-    double const side = student_90(looks) * std::sqrt(squares / static_cast<double>(rows.size()));
+    double const side =
+        student_90(rows.size()) * std::sqrt(squares / static_cast<double>(rows.size()));
     return {std::exp(-side), std::exp(side)};
 }
 
 Spread of_rows(std::vector<UnseenRow> const& rows) {
-    if (rows.size() < rows_least) return few_looks_spread(rows, rows.size());
+    if (rows.size() < rows_least) return few_rows_spread(rows);
     std::vector<double> ratios;
     for (auto const& row : rows) ratios.push_back(row.measured / row.predicted);
     std::ranges::sort(ratios);
     // A new row falls below the k-th of n with probability k / (n + 1).
     auto const below = (ratios.size() + 1) / 10;
     return {ratios[below - 1], ratios[ratios.size() - below]};
+}
+
+/// Around 1, as far as the rows' 80th percentile of distances, wider as Student's interval of so
+/// many groups is than the normal's: rows of a group err alike, and their sign tells nothing.
+Spread of_groups(std::vector<UnseenRow> const& rows, std::size_t groups) {
+    std::vector<double> distances;
+    for (auto const& row : rows)
+        distances.push_back(std::abs(std::log(row.measured / row.predicted)));
+    std::ranges::sort(distances);
+    double const side = distances[distances.size() * 4 / 5] * student_90(groups) / normal_90;
+    return {std::exp(-side), std::exp(side)};
 }
 
 /// Numbers of the groups; none where all rows are of one.
@@ -61,7 +75,7 @@ std::set<std::size_t> groups_of(std::vector<UnseenRow> const& rows) {
 Spread spread_of(std::vector<UnseenRow> const& rows) {
     NVL72_EXPECT(!rows.empty(), "rows to take a spread of");
     auto const groups = groups_of(rows).size();
-    return groups == 0 ? of_rows(rows) : few_looks_spread(rows, groups);
+    return groups == 0 ? of_rows(rows) : of_groups(rows, groups);
 }
 
 void Coverage::add(Coverage const& other) {

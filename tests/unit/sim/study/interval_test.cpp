@@ -19,7 +19,7 @@ StepSpec spec_of(LoadedPoint const& point, Profile const& profile) {
 /// The small step, simulated once and replayed with another profile.
 Picoseconds replayed(LoadedPoint const& point, Profile const& profile) {
     auto const done = simulate_step(spec_of(point, point.profile));
-    std::vector const sets{reprice_step(spec_of(point, profile), done)};
+    std::vector<std::vector<TaskTime>> const sets{reprice_step(spec_of(point, profile), done)};
     return replay(done.replay, sets).front();
 }
 
