@@ -3,6 +3,7 @@
 #include "kernels/measure/errors.hpp"
 
 #include <algorithm>
+#include <boost/crc.hpp>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
@@ -10,7 +11,9 @@
 #include <filesystem>
 #include <fmt/chrono.h>
 #include <fmt/format.h>
+#include <fstream>
 #include <hdf5.h>
+#include <iterator>
 #include <unistd.h>
 #include <utility>
 
@@ -20,9 +23,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::int64_t format_version = 1;
-constexpr hsize_t chunk_rows = 16384;  // 128 KiB of numbers: small files stay one chunk
-constexpr unsigned deflate_level = 6;  // zlib's own default
+constexpr std::int64_t format_version = 2;
+constexpr std::size_t seal_size = 512;  // HDF5's smallest user block
+constexpr hsize_t chunk_rows = 16384;   // 128 KiB of numbers: small files stay one chunk
+constexpr unsigned deflate_level = 6;   // zlib's own default
 
 /// An HDF5 object that closes itself.
 class Handle {
@@ -211,6 +215,7 @@ void write_about(hid_t file, Samples const& samples) {
 void write_file(std::string const& path, Samples const& samples) {
     H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);  // our one line says what matters
     auto const creation = creation_list(H5P_FILE_CREATE);
+    expect(H5Pset_userblock(creation, seal_size));
     Handle const file(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, creation, H5P_DEFAULT), H5Fclose);
     write_about(file, samples);
     write_cases<CollectiveRow>(file, samples.cases);
@@ -222,6 +227,23 @@ void write_file(std::string const& path, Samples const& samples) {
     write_plain(file, samples.clocks);
     write_plain(file, samples.skipped);
     expect(H5Fflush(file, H5F_SCOPE_LOCAL));
+}
+
+/// Writes the checksum of what stands behind it to the front of a closed file (kernels/SAMPLES.md):
+/// readers compare it before libhdf5, which damage can crash, parses anything.
+void seal(std::string const& path) {
+    std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekg(seal_size);
+    std::string const rest{std::istreambuf_iterator<char>(file), {}};
+    boost::crc_32_type crc;
+    crc.process_bytes(rest.data(), rest.size());
+    auto block = fmt::format("nvl72 samples {} crc32 {:08x} {}\n", format_version, crc.checksum(),
+                             rest.size());
+    block.resize(seal_size, '\n');
+    file.clear();
+    file.seekp(0);
+    file.write(block.data(), static_cast<std::streamsize>(block.size()));
+    if (rest.empty() || !file.flush()) throw std::runtime_error("its checksum was not written");
 }
 
 fs::path folder_of(fs::path const& file) {
@@ -258,6 +280,7 @@ void write_samples(std::string const& path, Samples const& samples) {
     std::error_code error;
     try {
         write_file(temporary, samples);
+        seal(temporary);
         if (!synced(temporary)) throw std::runtime_error(std::strerror(errno));
         fs::rename(temporary, path);
     } catch (std::exception const& why) {

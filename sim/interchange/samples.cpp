@@ -1,17 +1,17 @@
 #include "sim/interchange/samples.hpp"
 
 #include "sim/base/error.hpp"
-#include "sim/trace/hdf5_handle.hpp"
+#include "sim/trace/atomic_file.hpp"
+#include "sim/trace/hdf5_read.hpp"
+#include "sim/trace/seal.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <fmt/format.h>
 #include <fstream>
 #include <map>
-#include <optional>
 #include <stdexcept>
-#include <tuple>
+#include <type_traits>
 #include <utility>
 #include <variant>
 
@@ -20,58 +20,9 @@ namespace nvl72 {
 namespace {
 
 constexpr std::string_view format_name = "nvl72-samples";
-constexpr std::int64_t format_version = 1;
-constexpr hsize_t rows_max = 10'000'000;  // guards memory against a file that only claims them
-constexpr std::size_t text_max = 65536;
-
-/// The text follows "damaged or truncated: ".
-[[noreturn]] void damaged(std::string const& what) { throw std::runtime_error(what); }
-
-std::size_t rows_in(hid_t space, std::string const& name) {
-    hsize_t rows = 1;
-    int const rank = H5Sget_simple_extent_ndims(space);
-    if (rank < 0 || rank > 1) damaged(name + " is not one-dimensional");
-    if (rank == 1) hdf5_expect(H5Sget_simple_extent_dims(space, &rows, nullptr) >= 0, name);
-    if (rows > rows_max) damaged(name + " has too many rows");
-    return static_cast<std::size_t>(rows);
-}
-
-std::size_t text_width(hid_t type, std::string const& name) {
-    if (H5Tget_class(type) != H5T_STRING || H5Tis_variable_str(type) != 0) {
-        damaged(name + " is not text of fixed length");
-    }
-    auto const width = H5Tget_size(type);
-    if (width < 1 || width > text_max) damaged(name + " holds texts of an impossible length");
-    return width;
-}
-
-std::string unpadded(char const* text, std::size_t width) {
-    return {text, std::find(text, text + width, '\0')};
-}
-
-std::string text_attribute(hid_t file, std::string const& name) {
-    Hdf5Handle const attribute(H5Aopen(file, name.c_str(), H5P_DEFAULT), H5Aclose,
-                               "no attribute " + name);
-    Hdf5Handle const type(H5Aget_type(attribute), H5Tclose, name);
-    Hdf5Handle const space(H5Aget_space(attribute), H5Sclose, name);
-    auto const width = text_width(type, "attribute " + name);
-    if (rows_in(space, name) != 1) damaged("attribute " + name + " is not one text");
-    std::vector<char> text(width);
-    hdf5_expect(H5Aread(attribute, type, text.data()) >= 0, "unreadable attribute " + name);
-    return unpadded(text.data(), width);
-}
-
-std::int64_t number_attribute(hid_t file, std::string const& name) {
-    Hdf5Handle const attribute(H5Aopen(file, name.c_str(), H5P_DEFAULT), H5Aclose,
-                               "no attribute " + name);
-    Hdf5Handle const type(H5Aget_type(attribute), H5Tclose, name);
-    Hdf5Handle const space(H5Aget_space(attribute), H5Sclose, name);
-    std::int64_t number = 0;
-    hdf5_expect(H5Tget_class(type) == H5T_INTEGER && rows_in(space, name) == 1 &&
-                    H5Aread(attribute, H5T_NATIVE_INT64, &number) >= 0,
-                "attribute " + name + " is not a whole number");
-    return number;
-}
+constexpr int format_version = 2;
+constexpr SealKind samples_seal{"nvl72 samples", format_version, "a samples file of nvl72-measure",
+                                "nvl72-measure", "measure again: nvl72-measure -o FILE.h5"};
 
 /// A column of the file and where a row holds it.
 template <class Row>
@@ -86,52 +37,14 @@ struct Block {
     double time_s = 0;
 };
 
-/// A dataset of a table, open.
-struct OpenColumn {
-    std::string place;
-    Hdf5Handle dataset, type;
-    std::size_t rows = 0;
-
-    OpenColumn(hid_t group, std::string const& table, std::string const& name)
-        : place("/" + table + "/" + name),
-          dataset(H5Dopen2(group, name.c_str(), H5P_DEFAULT), H5Dclose, "no column " + place),
-          type(H5Dget_type(dataset), H5Tclose, place) {
-        Hdf5Handle const space(H5Dget_space(dataset), H5Sclose, place);
-        rows = rows_in(space, place);
-        // The stored bytes must be as many as the rows claim, within deflate's 1032 to 1.
-        if (rows * H5Tget_size(type) / 1100 > H5Dget_storage_size(dataset) + 1) {
-            damaged(place + " holds too few bytes");
-        }
-    }
-    void read(hid_t as, void* into) const {
-        if (H5Dread(dataset, as, H5S_ALL, H5S_ALL, H5P_DEFAULT, into) < 0) {
-            damaged("unreadable data in " + place);
-        }
-    }
-};
-
-template <class Row>
-void fill(std::vector<Row>& rows, OpenColumn const& column, std::int64_t Row::* member) {
-    if (H5Tget_class(column.type) != H5T_INTEGER) damaged(column.place + " holds no whole numbers");
-    std::vector<std::int64_t> values(rows.size());
-    column.read(H5T_NATIVE_INT64, values.data());
-    for (std::size_t i = 0; i < rows.size(); ++i) rows[i].*member = values[i];
-}
-template <class Row>
-void fill(std::vector<Row>& rows, OpenColumn const& column, double Row::* member) {
-    if (H5Tget_class(column.type) != H5T_FLOAT) damaged(column.place + " holds no real numbers");
-    std::vector<double> values(rows.size());
-    column.read(H5T_NATIVE_DOUBLE, values.data());
-    for (std::size_t i = 0; i < rows.size(); ++i) rows[i].*member = values[i];
-}
-template <class Row>
-void fill(std::vector<Row>& rows, OpenColumn const& column, std::string Row::* member) {
-    auto const width = text_width(column.type, column.place);
-    std::vector<char> values(width * rows.size());
-    column.read(column.type, values.data());
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-        rows[i].*member = unpadded(values.data() + i * width, width);
-    }
+template <class Row, class Member>
+void fill(std::vector<Row>& rows, Hdf5Column const& column, Member Row::* member) {
+    auto const put = [&](auto const& values) {
+        for (std::size_t i = 0; i < rows.size(); ++i) rows[i].*member = values[i];
+    };
+    if constexpr (std::is_same_v<Member, std::int64_t>) put(column.whole_numbers());
+    if constexpr (std::is_same_v<Member, double>) put(column.real_numbers());
+    if constexpr (std::is_same_v<Member, std::string>) put(column.texts());
 }
 
 template <class Row>
@@ -141,10 +54,12 @@ std::vector<Row> read_rows(hid_t group,
     std::vector<Row> rows;
     bool first = true;
     for (auto const& column : columns) {
-        OpenColumn const open(group, table, column.name);
+        Hdf5Column const open(group, column.name, "/" + table + "/" + column.name);
         if (first) rows.resize(open.rows);
         first = false;
-        if (open.rows != rows.size()) damaged(open.place + " has another length than its table");
+        if (open.rows != rows.size()) {
+            hdf5_damaged(open.place + " has another length than its table");
+        }
         std::visit([&](auto member) { fill(rows, open, member); }, column.member);
     }
     return rows;
@@ -179,14 +94,14 @@ std::vector<Row> read_cases(hid_t file,
     auto const rows = read_rows<Row>(group, table, columns);
     auto const blocks =
         read_rows<Block>(group, table, {{"outlier", &Block::outlier}, {"time_s", &Block::time_s}});
-    if (rows.size() != blocks.size()) damaged("/" + table + " has columns of unequal lengths");
+    if (rows.size() != blocks.size()) hdf5_damaged("/" + table + " has columns of unequal lengths");
     using Key = std::vector<std::variant<std::string, std::int64_t, double>>;
     std::map<Key, std::size_t> places;
     std::vector<Row> cases;
     std::vector<std::vector<Block>> times;
     for (std::size_t i = 0; i < rows.size(); ++i) {
         if (!std::isfinite(blocks[i].time_s) || blocks[i].time_s <= 0) {
-            damaged(fmt::format("/{} row {} has a time of {} s", table, i, blocks[i].time_s));
+            hdf5_damaged(fmt::format("/{} row {} has a time of {} s", table, i, blocks[i].time_s));
         }
         Key key;
         for (auto const& column : columns) {
@@ -200,7 +115,10 @@ std::vector<Row> read_cases(hid_t file,
         times[place->second].push_back(blocks[i]);
     }
     for (std::size_t i = 0; i < cases.size(); ++i) {
+        auto const [quickest, slowest] = std::ranges::minmax(times[i], {}, &Block::time_s);
         cases[i].seconds = representative(times[i], host);
+        cases[i].quickest = quickest.time_s;
+        cases[i].slowest = slowest.time_s;
         cases[i].blocks = static_cast<std::int64_t>(times[i].size());
     }
     return cases;
@@ -233,44 +151,53 @@ std::vector<Column<SampledCopy>> copy_columns() {
     return {{"from", &R::from}, {"to", &R::to}, {"engine", &R::engine}, {"bytes", &R::bytes}};
 }
 
-void expect_ours(hid_t file, std::string const& path) {
-    std::string format;
-    try {
-        format = text_attribute(file, "format");
-    } catch (std::runtime_error const&) {
-        throw ConfigError(
-            fmt::format("{}: an HDF5 file of another program (expected the attribute format = {}, "
-                        "as nvl72-measure -o leaves it)",
-                        path, format_name));
-    }
-    if (format != format_name) {
-        throw ConfigError(
-            fmt::format("{}: format '{}' (expected {}, as nvl72-measure -o leaves "
-                        "it)",
-                        path, format, format_name));
+std::vector<Column<SampledOverlap>> overlap_columns() {
+    using R = SampledOverlap;
+    return {{"what", &R::what},
+            {"precision", &R::precision},
+            {"m", &R::m},
+            {"n", &R::n},
+            {"k", &R::k},
+            {"op", &R::op},
+            {"algorithm", &R::algorithm},
+            {"protocol", &R::protocol},
+            {"ranks", &R::ranks},
+            {"bytes", &R::bytes},
+            {"sms", &R::sms}};
+}
+
+/// The seal says it already; who seals another file by hand is told here.
+void expect_ours(hid_t file) {
+    if (auto const format = text_attribute(file, "format"); format != format_name) {
+        hdf5_damaged(fmt::format("format '{}' (expected {})", format, format_name));
     }
     if (auto const version = number_attribute(file, "version"); version != format_version) {
-        throw ConfigError(
-            fmt::format("{}: samples of format version {} (this program reads "
-                        "version {}; measure again)",
-                        path, version, format_version));
+        hdf5_damaged(fmt::format("version {} in a seal of {}", version, format_version));
     }
 }
 
 /// Counts that later arithmetic relies on.
 void expect_sane(Samples const& samples) {
     if (samples.device_kind != "host" && samples.device_kind != "cuda") {
-        damaged("device_kind is '" + samples.device_kind + "' (cuda or host)");
+        hdf5_damaged("device_kind is '" + samples.device_kind + "' (cuda or host)");
     }
     for (auto const& row : samples.collectives) {
-        if (row.ranks < 1 || row.nodes < 1 || row.bytes < 1) {
-            damaged(fmt::format("/collectives has a case of {} ranks, {} nodes, {} bytes",
-                                row.ranks, row.nodes, row.bytes));
+        if (row.ranks < 1 || row.nodes < 1 || row.bytes < 1 || row.tokens < 0 || row.top_k < 0) {
+            hdf5_damaged(fmt::format("/collectives has a case of {} ranks, {} nodes, {} bytes",
+                                     row.ranks, row.nodes, row.bytes));
         }
+    }
+    for (auto const& row : samples.memory) {
+        if (row.traffic_bytes < 1) {
+            hdf5_damaged(fmt::format("/memory has a case of {} bytes", row.traffic_bytes));
+        }
+    }
+    for (auto const& row : samples.copies) {
+        if (row.bytes < 1) hdf5_damaged(fmt::format("/copy has a case of {} bytes", row.bytes));
     }
     for (auto const& row : samples.gemms) {
         if (row.m < 1 || row.n < 1 || row.k < 1) {
-            damaged(fmt::format("/gemm has a case of {} x {} x {}", row.m, row.n, row.k));
+            hdf5_damaged(fmt::format("/gemm has a case of {} x {} x {}", row.m, row.n, row.k));
         }
     }
 }
@@ -283,11 +210,15 @@ Samples read_all(hid_t file, std::string const& path) {
     samples.device_name = text_attribute(file, "device_name");
     samples.command = text_attribute(file, "command");
     samples.nccl_version = text_attribute(file, "nccl_version");
-    samples.device_count = number_attribute(file, "device_count");
-    samples.nodes = number_attribute(file, "nodes");
-    samples.cpu_cores = number_attribute(file, "cpu_cores");
-    samples.multicast = number_attribute(file, "multicast");
-    samples.peer_access = number_attribute(file, "peer_access");
+    for (auto const& [name, member] :
+         std::initializer_list<std::pair<char const*, std::int64_t Samples::*>>{
+             {"device_count", &Samples::device_count},
+             {"nodes", &Samples::nodes},
+             {"cpu_cores", &Samples::cpu_cores},
+             {"multicast", &Samples::multicast},
+             {"peer_access", &Samples::peer_access}}) {
+        samples.*member = static_cast<std::int64_t>(number_attribute(file, name));
+    }
     bool const host = samples.host();
     samples.collectives =
         read_cases<SampledCollective>(file, "collectives", collective_columns(), host);
@@ -296,51 +227,45 @@ Samples read_all(hid_t file, std::string const& path) {
     samples.copies = read_cases<SampledCopy>(file, "copy", copy_columns(), host);
     samples.launches =
         read_cases<SampledLaunch>(file, "launch", {{"kind", &SampledLaunch::kind}}, host);
+    samples.overlaps = read_cases<SampledOverlap>(file, "overlap", overlap_columns(), host);
     expect_sane(samples);
     return samples;
 }
 
 bool has_rows(Samples const& samples) {
     return !samples.collectives.empty() || !samples.gemms.empty() || !samples.memory.empty() ||
-           !samples.copies.empty() || !samples.launches.empty();
+           !samples.copies.empty() || !samples.launches.empty() || !samples.overlaps.empty();
 }
-
-constexpr std::string_view signature = "\x89HDF\r\n\x1a\n";
 
 }  // namespace
 
 bool is_samples_file(std::string const& path) {
     std::ifstream in(path, std::ios::binary);
-    std::string first(signature.size(), '\0');
+    std::string first(samples_seal.words.size() + 1, '\0');
     in.read(first.data(), static_cast<std::streamsize>(first.size()));
-    return in && first == signature;
+    return in && begins_like(first, samples_seal);
 }
 
 Samples read_samples(std::string const& path) {
-    if (!std::ifstream(path, std::ios::binary)) {
-        throw ConfigError(path + ": cannot be read (expected a samples file of nvl72-measure)");
-    }
-    if (!is_samples_file(path)) {
-        throw ConfigError(path + ": not an HDF5 file (expected a samples file of nvl72-measure)");
-    }
+    auto const bytes = read_whole(path);
+    check_seal(bytes, path, samples_seal);
     Hdf5Session const session;
     try {
-        Hdf5Handle const file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose,
-                              "its header does not open");
-        expect_ours(file, path);
+        auto const file = hdf5_open_image(bytes);
+        expect_ours(file);
         auto samples = read_all(file, path);
         if (!has_rows(samples)) {
             throw ConfigError(path +
                               ": no times in it (expected rows in /collectives, /gemm, "
-                              "/memory, /copy or /launch; measure again)");
+                              "/memory, /copy, /launch or /overlap; measure again)");
         }
         return samples;
     } catch (Error const&) {
         throw;
     } catch (std::exception const& failed) {
         throw ConfigError(
-            fmt::format("{}: damaged or truncated: {} (expected a whole samples file "
-                        "of nvl72-measure; measure again)",
+            fmt::format("{}: damaged: {} (expected a whole samples file of nvl72-measure; measure "
+                        "again)",
                         path, failed.what()));
     }
 }

@@ -12,6 +12,7 @@ namespace nvl72 {
 ///   device_kind cuda  the median of the blocks that the file does not flag as outliers
 struct SampledCase {
     double seconds = 0;
+    double quickest = 0, slowest = 0;  ///< seconds, of all blocks
     std::int64_t blocks = 0;
 };
 
@@ -38,6 +39,13 @@ struct SampledCopy : SampledCase {
 struct SampledLaunch : SampledCase {
     std::string kind;
 };
+/// A GEMM beside a collective that may hold `sms`; `what` says whose time, and alone or with.
+struct SampledOverlap : SampledCase {
+    std::string what, precision;
+    std::int64_t m = 0, n = 0, k = 0;
+    std::string op, algorithm, protocol;
+    std::int64_t ranks = 0, bytes = 0, sms = 0;
+};
 
 struct Samples {
     std::string path;
@@ -50,16 +58,18 @@ struct Samples {
     std::vector<SampledMemory> memory;
     std::vector<SampledCopy> copies;
     std::vector<SampledLaunch> launches;
+    std::vector<SampledOverlap> overlaps;
 
     [[nodiscard]] bool host() const { return device_kind == "host"; }
 };
 
-/// True for a file that begins as HDF5 files do: by content, whatever its name.
+/// True for a file that begins as samples do, or as any HDF5 file: by content, whatever its name.
 bool is_samples_file(std::string const& path);
 
-/// Reads the whole file. A foreign file, another version, a missing column, damage, an impossible
-/// value and a file without a time are a ConfigError of one line that names the file and what was
-/// expected. Columns and tables unknown here are ignored, as the contract says.
+/// Reads the whole file, after its checksum. A foreign file, another version (1 had no checksum), a
+/// missing column, damage, an impossible value and a file without a time are a ConfigError of one
+/// line that names the file and what was expected. Columns and tables unknown here are ignored, as
+/// the contract says.
 Samples read_samples(std::string const& path);
 
 }  // namespace nvl72

@@ -138,7 +138,7 @@ void check_result_path(std::string const& path) {
     std::ifstream there(path, std::ios::binary);
     std::string first(16, '\0');
     there.read(first.data(), static_cast<std::streamsize>(first.size()));
-    if (there.gcount() > 0 && !begins_like_a_result(first)) {
+    if (there.gcount() > 0 && !begins_like(first)) {
         throw ConfigError(path + ": holds something else than a result" +
                           " (expected a new name, or a result file to replace)");
     }

@@ -1,6 +1,8 @@
 #pragma once
 
+#include "sim/trace/atomic_file.hpp"
 #include "sim/trace/hdf5_handle.hpp"
+#include "sim/trace/seal.hpp"
 
 #include <cstdint>
 #include <string>
@@ -9,6 +11,8 @@
 #include <vector>
 
 namespace nvl72 {
+
+inline constexpr SealKind draft_seal{"nvl72 samples", 2, "samples", "nvl72-measure", ""};
 
 /// A samples file as kernels/SAMPLES.md lays it out, for tests to fill, bend and write.
 struct SamplesFileDraft {
@@ -33,7 +37,7 @@ struct SamplesFileDraft {
     std::vector<std::pair<std::string, std::string>> texts{
         {"format", "nvl72-samples"}, {"date", "2026-11-24"}, {"device_kind", "host"},
         {"device_name", "a CPU"},    {"command", "x"},       {"nccl_version", ""}};
-    std::vector<std::pair<std::string, std::int64_t>> numbers{{"version", 1},   {"device_count", 2},
+    std::vector<std::pair<std::string, std::int64_t>> numbers{{"version", 2},   {"device_count", 2},
                                                               {"nodes", 1},     {"cpu_cores", 2},
                                                               {"multicast", 0}, {"peer_access", 0}};
     std::vector<Table> tables;
@@ -61,7 +65,7 @@ struct SamplesFileDraft {
                     launch = "host-threads", wiring = "host";
         std::int64_t ranks = 2, nodes = 1, bytes = 4096;
         std::string dtype = "float32";
-        std::int64_t in_place = 0;
+        std::int64_t in_place = 0, tokens = 0, top_k = 0;
     };
     void add(Collective const& row, double time_s, std::int64_t outlier = 0) {
         auto& rows = table("collectives");
@@ -75,8 +79,8 @@ struct SamplesFileDraft {
         append<Whole>(rows.at("nodes"), row.nodes);
         append<Whole>(rows.at("channels"), std::int64_t{0});
         append<Whole>(rows.at("bytes"), row.bytes);
-        append<Whole>(rows.at("tokens"), std::int64_t{0});
-        append<Whole>(rows.at("top_k"), std::int64_t{0});
+        append<Whole>(rows.at("tokens"), row.tokens);
+        append<Whole>(rows.at("top_k"), row.top_k);
         append<Text>(rows.at("dtype"), row.dtype);
         append<Whole>(rows.at("in_place"), row.in_place);
         add_time(rows, time_s, outlier);
@@ -95,9 +99,56 @@ struct SamplesFileDraft {
         append<Text>(rows.at("launch"), launch);
         add_time(rows, time_s, 0);
     }
+    void add_memory(std::string const& kind, std::int64_t traffic_bytes, double time_s) {
+        auto& rows = table("memory");
+        append<Text>(rows.at("kind"), kind);
+        append<Whole>(rows.at("bytes"), kind == "copy" ? traffic_bytes / 2 : traffic_bytes);
+        append<Whole>(rows.at("traffic_bytes"), traffic_bytes);
+        add_time(rows, time_s, 0);
+    }
+    void add_launch(std::string const& kind, double time_s) {
+        auto& rows = table("launch");
+        append<Text>(rows.at("kind"), kind);
+        add_time(rows, time_s, 0);
+    }
+    void add_copy(std::string const& from,
+                  std::string const& to,
+                  std::string const& engine,
+                  std::int64_t bytes,
+                  double time_s) {
+        auto& rows = table("copy");
+        append<Text>(rows.at("from"), from);
+        append<Text>(rows.at("to"), to);
+        append<Text>(rows.at("engine"), engine);
+        append<Whole>(rows.at("bytes"), bytes);
+        add_time(rows, time_s, 0);
+    }
+    /// A GEMM of 8192 cubed beside an all-reduce that may hold `sms`.
+    void add_overlap(std::string const& what, std::int64_t sms, double time_s) {
+        auto& rows = table("overlap");
+        append<Text>(rows.at("what"), what);
+        append<Text>(rows.at("precision"), std::string("bf16"));
+        for (auto const* side : {"m", "n", "k"}) append<Whole>(rows.at(side), std::int64_t{8192});
+        append<Text>(rows.at("op"), std::string("all_reduce"));
+        append<Text>(rows.at("algorithm"), std::string("ring"));
+        append<Text>(rows.at("protocol"), std::string("simple"));
+        append<Whole>(rows.at("ranks"), std::int64_t{8});
+        append<Whole>(rows.at("bytes"), std::int64_t{256} << 20);
+        append<Whole>(rows.at("sms"), sms);
+        add_time(rows, time_s, 0);
+    }
     void write(std::string const& path) const {
+        write_unsealed(path);
+        auto bytes = read_whole(path);
+        seal(bytes, draft_seal);
+        write_whole(path, bytes);
+    }
+
+    void write_unsealed(std::string const& path) const {
         Hdf5Session const session;
-        Hdf5Handle const file(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT),
+        Hdf5Handle const creation(H5Pcreate(H5P_FILE_CREATE), H5Pclose, path);
+        hdf5_expect(H5Pset_userblock(creation, seal_size) >= 0, path);
+        Hdf5Handle const file(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, creation, H5P_DEFAULT),
                               H5Fclose, path);
         Hdf5Handle const one(H5Screate(H5S_SCALAR), H5Sclose, "a scalar");
         for (auto const& [name, text] : texts) {

@@ -125,7 +125,7 @@ TEST(SamplesFile, GivesBackEveryBlockOfEveryCase) {
     write_samples(folder.file("s.h5"), two_cases());
     Reader const file(folder.file("s.h5"));
     EXPECT_EQ(file.attribute("/", "format"), "nvl72-samples");
-    EXPECT_EQ(file.number("version"), 1);
+    EXPECT_EQ(file.number("version"), 2);
     EXPECT_EQ(file.attribute("/", "device_kind"), "host");
     EXPECT_EQ(file.attribute("/", "device_name"), "a CPU");
     EXPECT_EQ(file.number("seed"), 1);
