@@ -7,8 +7,7 @@ namespace nvl72 {
 Cost memory_cost(MemorySection const& section, MemoryTraffic const& memory) {
     NVL72_EXPECT(memory.traffic.count > 0 && memory.kernels > 0, "a memory kernel has work");
     Basis basis{BasisKind::interpolated, ""};
-    if (!section.borrowed.empty())
-        basis = {BasisKind::extrapolated, "memory rate of " + section.borrowed};
+    if (section.borrowed) basis = {BasisKind::extrapolated, "memory rate of " + *section.borrowed};
     if (!section.scaled.empty())
         basis = {BasisKind::datasheet, "memory scaled from " + section.scaled};
     return section::rounded({static_cast<double>(memory.kernels) * section.launch.count,

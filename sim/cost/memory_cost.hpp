@@ -3,6 +3,7 @@
 #include "sim/config/fields.hpp"
 #include "sim/cost/section.hpp"
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,10 +12,10 @@ namespace nvl72 {
 /// Elementwise and copy kernels of one GPU.
 struct MemorySection {
     Place place;
-    BytesPerSecond rate;   ///< read plus written
-    Seconds launch;        ///< of one kernel
-    std::string borrowed;  ///< "" when such kernels were measured, else whose rate stands in
-    std::string scaled;    ///< "" or what it was scaled from
+    BytesPerSecond rate;                  ///< read plus written
+    Seconds launch;                       ///< of one kernel
+    std::optional<std::string> borrowed;  ///< whose rate stands in, where none was measured
+    std::string scaled;                   ///< "" or what it was scaled from
 };
 
 std::vector<Field<MemorySection>> const& fields_of(MemorySection const*);
