@@ -66,6 +66,13 @@ int compare(Context const& context, MeasuredData const& data, std::string const&
 /// A fit of good rows stays below half of this; above it the form is wrong, or the rows are mixed.
 constexpr double unexplained = 0.1;
 
+/// What was measured beside what no prediction uses yet, for a person.
+void print_times(Context const& context, MeasuredData const& data, ReckonedTimes const& reckoned) {
+    auto const times = table_of(data.times, reckoned);
+    if (context.quiet || times.rows() == 0) return;
+    fmt::print(stderr, "measured, not used by a prediction yet:\n{}", times.text());
+}
+
 int fit(Context const& context, MeasuredData const& data, std::string const& output) {
     auto const calibration = calibrate_profile(data, context.library);
     write_whole(output, {calibration.text.begin(), calibration.text.end()});
@@ -74,8 +81,11 @@ int fit(Context const& context, MeasuredData const& data, std::string const& out
         if (context.quiet) break;
         fmt::print(stderr, "collectives: too few rows of {}, which stays as shipped\n", branch);
     }
-    fmt::print("{}", fit_table(calibration.fits).print(context.format));
-    for (auto const& fit : calibration.fits) {
+    print_times(context, data, calibration.reckoned);
+    auto all = calibration.fits;
+    all.insert(all.end(), calibration.unpriced.begin(), calibration.unpriced.end());
+    fmt::print("{}", fit_table(all).print(context.format));
+    for (auto const& fit : all) {
         if (fit.rows == 0 || fit.in_sample.median < unexplained) continue;
         fmt::print(
             stderr,

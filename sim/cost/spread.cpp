@@ -35,6 +35,7 @@ SpreadRow const* find_row(SpreadTable const& table, std::string_view part) {
 /// The row of a part, else the widest of its section (its first word).
 SpreadRow const* row_for(SpreadTable const& table, std::string_view part) {
     if (auto const* row = find_row(table, part)) return row;
+    if (part == "memory") return row_for(table, "gemm bf16");  // whose constants it borrows
     auto const section = part.substr(0, part.find(' ') + 1);
     auto const width = [](SpreadRow const& row) { return row.inside.at(1) / row.inside.at(0); };
     SpreadRow const* widest = nullptr;
@@ -100,7 +101,7 @@ std::string part_of(Query const& query) {
             return (is_generation(attention) ? "generation " : "attention ") +
                    attention_name(attention);
         }
-        std::string operator()(MemoryTraffic const&) const { return "gemm bf16"; }
+        std::string operator()(MemoryTraffic const&) const { return "memory"; }
         std::string operator()(Collective const& collective) const {
             auto const algorithm = algorithm_of(collective);
             if (is_microkernel(algorithm)) {

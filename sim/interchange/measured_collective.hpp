@@ -52,6 +52,7 @@ struct CollectiveSample {
     std::string gpu;
     Collective query;
     double seconds = 0;
+    std::string forced = {};  ///< the row of collective_algorithms that ran; "": NCCL's choice
 };
 
 /// The rows of status ok as a fit takes them. An all-reduce counts both of its times, one sample

@@ -4,6 +4,7 @@
 #include "sim/base/text.hpp"
 #include "sim/config/write.hpp"
 #include "sim/study/fit_collectives.hpp"
+#include "sim/study/fit_memory.hpp"
 #include "sim/study/fit_microkernels.hpp"
 #include "sim/study/fit_training.hpp"
 #include "sim/study/given.hpp"
@@ -14,6 +15,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fmt/format.h>
+#include <iterator>
 #include <optional>
 #include <set>
 #include <unistd.h>
@@ -149,8 +151,35 @@ Value memory_of(Value const& gemm, std::string const& origin) {
     return memory;
 }
 
-/// A CPU's profile: what its threads did, and nothing of kernels.
-Calibration calibrate_host(MeasuredData const& data, FittedMicrokernels const& microkernels) {
+/// Text of a fitted section's leaf; "" where it has none.
+std::string text_of(Value const* leaf) { return leaf == nullptr ? std::string() : leaf->scalar; }
+
+/// What the simulator reckons with beside the machine's own times.
+ReckonedTimes reckoned_times(GpuSpec const& gpu, Value const& gemm, Value const* memory) {
+    ReckonedTimes reckoned{gpu.sms, "", ""};
+    if (gemm.is_map()) {
+        reckoned.gemm_launch =
+            text_of(gemm.find("precisions")->entries.front().value.find("launch"));
+    }
+    if (memory != nullptr) reckoned.memory_launch = text_of(memory->find("launch"));
+    return reckoned;
+}
+
+/// Notes memory rows that were not enough.
+void note_memory(std::vector<std::string>& notes,
+                 MeasuredData const& data,
+                 FittedSection const& memory) {
+    if (data.memory.empty() || !memory.fits.empty()) return;
+    notes.push_back(
+        fmt::format("memory: {} rows of {} left aside: too few to tell a rate from a launch "
+                    "(expected 6, of several sizes)",
+                    data.memory.size(), data.memory_origin));
+}
+
+/// A CPU's profile: its memory and what its threads did, and nothing of kernels.
+Calibration calibrate_host(MeasuredData const& data,
+                           FittedSection const& memory,
+                           FittedMicrokernels const& microkernels) {
     if (!microkernels.section.yaml.is_map()) {
         throw ConfigError(
             fmt::format("{}: no microkernels of at least two sizes, out of place (expected "
@@ -160,10 +189,14 @@ Calibration calibrate_host(MeasuredData const& data, FittedMicrokernels const& m
     Value root;
     put(root, "gpu", leaf(data.gpu));
     put_measurement(root, data);
-    put(root, "microkernels", microkernels.section.yaml);
     Calibration result;
-    result.fits = microkernels.section.fits;
+    if (memory.yaml.is_map()) put(root, "memory", memory.yaml);
+    put(root, "microkernels", microkernels.section.yaml);
+    result.fits = memory.fits;
+    std::ranges::copy(microkernels.section.fits, std::back_inserter(result.fits));
+    result.unpriced = microkernels.unpriced;
     result.notes = microkernels.notes;
+    note_memory(result.notes, data, memory);
     Value spread;
     for (auto const& fit : result.fits) section_fit::put_spread(spread, fit);
     if (spread.is_map()) put(root, "spread", spread);
@@ -213,8 +246,9 @@ Calibration calibrate_profile(MeasuredData const& data, Library const& library) 
     setting.gpu = load_gpu(library, data.gpu, {"--gpu", 0, ""});
     auto const microkernels =
         fit_microkernels(data.microkernels, {data.microkernel_origin, data.nvlink});
+    auto const memory = fit_memory(data.memory, data.memory_origin);
     if (setting.gpu.architecture == GpuArchitecture::cpu) {
-        return calibrate_host(data, microkernels);
+        return calibrate_host(data, memory, microkernels);
     }
     setting.given = load_yaml(library.folder() + "/measurements/kernels/given.yaml");
     setting.own = given_through_sisters(setting.given, setting.gpu, library);
@@ -232,7 +266,9 @@ Calibration calibrate_profile(MeasuredData const& data, Library const& library) 
     Draft draft;
     put_fitted(draft.first, "gemm", gemm);
     put_fitted(draft.first, "attention", attention);
-    if (gemm.yaml.is_map()) put(draft.first, "memory", memory_of(gemm.yaml, data.gemm_origin));
+    bool const borrowed = !memory.yaml.is_map() && gemm.yaml.is_map();
+    if (borrowed) put(draft.first, "memory", memory_of(gemm.yaml, data.gemm_origin));
+    put_fitted(draft.first, "memory", memory);
     put_fitted(draft.first, "generation", generation);
     put_fitted(draft.last, "collectives", collectives.section);
     put_fitted(draft.last, "moe", moe);
@@ -242,14 +278,17 @@ Calibration calibrate_profile(MeasuredData const& data, Library const& library) 
     Calibration result;
     result.kept = collectives.kept;
     result.notes = microkernels.notes;
-    for (auto const* section :
-         {&gemm, &attention, &generation, &moe, &collectives.section, &microkernels.section}) {
+    note_memory(result.notes, data, memory);
+    result.unpriced = microkernels.unpriced;
+    result.reckoned = reckoned_times(setting.gpu, gemm.yaml, draft.first.find("memory"));
+    for (auto const* section : {&gemm, &attention, &memory, &generation, &moe, &collectives.section,
+                                &microkernels.section}) {
         result.fits.insert(result.fits.end(), section->fits.begin(), section->fits.end());
     }
     for (auto const* section : {&gemm, &attention, &generation, &moe, &collectives.section}) {
         append_entries(draft.draws, section->draws);
     }
-    add_memory_draws(draft.draws);
+    if (borrowed) add_memory_draws(draft.draws);
     auto const put_text = [&](Value const& sustained) {
         bool const complete = draft.has("gemm") && draft.has("attention");
         Value head = head_of(setting.gpu, own, sustained, complete);

@@ -12,12 +12,14 @@ namespace nvl72 {
 struct Calibration {
     std::string text;
     std::vector<SectionFit> fits;
-    std::vector<std::string> kept;   ///< collective branches with too few rows: as shipped
-    std::vector<std::string> notes;  ///< published runs left aside, for stderr
+    std::vector<SectionFit> unpriced;  ///< of rows that no query asks for yet: MoE microkernels
+    ReckonedTimes reckoned;            ///< beside the data's `times`
+    std::vector<std::string> kept;     ///< collective branches with too few rows: as shipped
+    std::vector<std::string> notes;    ///< published runs left aside, for stderr
 };
 
 /// Fits a GPU's profile. Sections without rows stay as the shipped profile of that GPU has them;
-/// where it has none, its sister's fill them. A CPU's has one section, `microkernels`.
+/// where it has none, its sister's fill them. A CPU's has the sections `memory` and `microkernels`.
 Calibration calibrate_profile(MeasuredData const& data, Library const& library);
 
 }  // namespace nvl72

@@ -110,9 +110,15 @@ void add_kernels(Parts& parts, MeasuredData const& data, Profile const& profile)
     }
 }
 
-void add_collectives(Parts& parts, MeasuredData const& data, Profile const& profile) {
+/// Returns the rows of algorithms that the profile has not.
+std::size_t add_collectives(Parts& parts, MeasuredData const& data, Profile const& profile) {
+    std::size_t unpriced = 0;
     for (auto const& sample : data.collectives) {
         if (sample.gpu != data.gpu) continue;
+        if (sample.forced == "nvls" && profile.collectives && !profile.collectives->nvls) {
+            ++unpriced;
+            continue;
+        }
         auto shape = sample.query.shape;
         if (profile.collectives) shape.in_domain = profile.collectives->nvlink;
         auto const plan = [&](std::string_view forced) {
@@ -120,16 +126,29 @@ void add_collectives(Parts& parts, MeasuredData const& data, Profile const& prof
                                    sample.query.bytes_per_element, forced)
                 .query;
         };
-        auto const query = plan("");
+        auto const query = plan(sample.forced);
         PartKey const key{part_of(query), name_of(query.op), range_of(query.size)};
         auto& judged = parts[key];
         judged.ratios.push_back(sample.seconds /
                                 to_seconds(cost(profile, query, Load::burst).time));
         judged.expected = spread_of(profile, query, BasisKind::interpolated);
-        if (query.op == CollectiveOp::all_reduce) {
+        if (query.op == CollectiveOp::all_reduce && sample.forced.empty()) {
             judged.over_ring.push_back(
                 sample.seconds / to_seconds(cost(profile, plan("ring-simple"), Load::burst).time));
         }
+    }
+    return unpriced;
+}
+
+/// Thrust's copy, fill and reduction.
+void add_memory(Parts& parts, MeasuredData const& data, Profile const& profile) {
+    if (!profile.memory) return;
+    for (auto const& sample : data.memory) {
+        MemoryTraffic const query{Bytes{sample.traffic_bytes}, 1};
+        auto& judged = parts[{"memory", "", SizeRange::none}];
+        judged.ratios.push_back(sample.seconds /
+                                to_seconds(cost(profile, query, Load::burst).time));
+        judged.expected = spread_of(profile, query, BasisKind::interpolated);
     }
 }
 
@@ -204,12 +223,13 @@ ProfileComparison compare_profile(MeasuredData const& data,
     }
     Parts parts;
     add_kernels(parts, data, profile);
-    add_collectives(parts, data, profile);
+    add_memory(parts, data, profile);
+    std::size_t const unpriced = add_collectives(parts, data, profile);
     add_microkernels(parts, data, profile);
     if (parts.empty()) {
         throw ConfigError(
             fmt::format("--compare: the measurements hold nothing that {} prices "
-                        "(expected kernels, or collectives of NCCL's choice)",
+                        "(expected kernels, or collectives)",
                         name));
     }
     ProfileComparison comparison{name, {}, 0, 0, {}};
@@ -221,6 +241,10 @@ ProfileComparison compare_profile(MeasuredData const& data,
     comparison.rows = differences.size();
     comparison.difference = median(differences);
     comparison.findings = constant_shares(comparison.parts);
+    if (unpriced > 0) {
+        comparison.findings.push_back(
+            fmt::format("{} rows by NVLS left aside: {} has none", unpriced, name));
+    }
     auto const differing = std::ranges::count_if(comparison.parts, &ComparedPart::differs);
     comparison.findings.push_back(fmt::format(
         "{} of {} parts differ from {} by more than its spread; median difference of "

@@ -118,7 +118,8 @@ double seconds_of(CollectiveSection const& section, Collective const& query) {
     return std::min(on(Algorithm::alltoall_ll), on(Algorithm::alltoall_simple));
 }
 
-/// Each row on the branch that NCCL's tuner takes; those that are fitted, or the others.
+/// Each row on the branch that ran, by its forced algorithm or by NCCL's tuner; those that are
+/// fitted, or the others.
 std::vector<CollectiveRow> rows_on_branches(std::vector<CollectiveSample> const& samples,
                                             CollectiveSection const& section,
                                             bool to_fit) {
@@ -131,7 +132,8 @@ std::vector<CollectiveRow> rows_on_branches(std::vector<CollectiveSample> const&
         Collective query = sample.query;
         if (fitted_to(query) != to_fit) continue;
         query.shape.in_domain = section.nvlink;
-        query = plan_collective(profile, query.op, query.size, query.shape, query.bytes_per_element)
+        query = plan_collective(profile, query.op, query.size, query.shape, query.bytes_per_element,
+                                sample.forced)
                     .query;
         auto const place = std::distance(sizes.begin(), sizes.find(query.size.count));
         rows.push_back({query, sample.seconds, static_cast<std::size_t>(place),

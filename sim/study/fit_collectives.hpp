@@ -26,8 +26,9 @@ struct FittedCollectives {
     std::vector<std::string> kept;
 };
 
-/// Fits the branches that the tuner chooses for the rows, in two steps: all of one NVLink domain
-/// together, then what domains add. A branch is fitted where it has three rows a constant.
+/// Fits the branches that ran (forced, or the tuner's choice for the rows), in two steps: all of
+/// one NVLink domain together, then what domains add. A branch is fitted where it has three rows a
+/// constant.
 FittedCollectives fit_collectives(std::vector<CollectiveSample> const& samples,
                                   CollectiveSetting const& setting);
 

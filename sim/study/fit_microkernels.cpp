@@ -5,6 +5,7 @@
 #include "sim/study/section_fit.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <set>
 #include <tuple>
@@ -16,9 +17,17 @@ namespace {
 using Branch = MicrokernelBranch;
 using Knob = section_fit::Knob<Branch>;
 using Row = section_fit::Row<Collective>;
-using BranchKey = std::pair<CollectiveOp, CollectiveAlgorithm>;
+
+/// A branch's rows. `part` names it: "all_reduce one-shot-ll".
+struct BranchRows {
+    std::string part;
+    CollectiveOp op{};
+    CollectiveAlgorithm algorithm{};
+    std::vector<Row> rows;
+};
 
 constexpr std::size_t rows_per_constant = 3;
+constexpr double step_least = 1e-10;  // seconds: no message is as quick
 
 double seconds_of(Branch const& branch, Collective const& query) {
     auto const terms =
@@ -36,6 +45,13 @@ std::size_t distinct(std::vector<Row> const& rows, Of of) {
 std::int64_t ranks_of(Collective const& query) { return query.shape.ranks; }
 std::int64_t size_of(Collective const& query) { return query.size.count; }
 
+/// In place and out of place are one point.
+std::size_t distinct_points(std::vector<Row> const& rows) {
+    std::set<std::pair<std::int64_t, std::int64_t>> points;
+    for (auto const& row : rows) points.emplace(ranks_of(row.kernel), size_of(row.kernel));
+    return points.size();
+}
+
 /// The constants that these rows determine, starting at what the smallest and the largest say.
 std::vector<Knob> knobs_of(Branch const& branch, std::vector<Row> const& rows) {
     auto const by_size = [](Row const& a, Row const& b) { return a.kernel.size < b.kernel.size; };
@@ -46,12 +62,13 @@ std::vector<Knob> knobs_of(Branch const& branch, std::vector<Row> const& rows) {
     double const step = ends.min->seconds / static_cast<double>(steps(ends.min->kernel));
     double const bandwidth = microkernel_wire(branch.algorithm, ends.max->kernel.shape.ranks) *
                              static_cast<double>(ends.max->kernel.size.count) / ends.max->seconds;
-    std::vector<Knob> knobs{{"step", Dimension::seconds, step, 1e-10, 1,
+    std::vector<Knob> knobs{{"step", Dimension::seconds, step, step_least, 1,
                              [](Branch& b) -> double& { return b.step.count; }},
                             {"bandwidth", Dimension::bytes_per_second, bandwidth, 1e6, 1e14,
                              [](Branch& b) -> double& { return b.bandwidth.count; }}};
+    auto const points = distinct_points(rows);
     auto const room = [&](std::size_t more) {
-        return rows.size() >= rows_per_constant * (knobs.size() + more);
+        return points >= rows_per_constant * (knobs.size() + more);
     };
     if (distinct(rows, steps) > 1 && room(1)) {
         knobs.push_back({"base", Dimension::seconds, step / 2, 1e-10, 1,
@@ -95,25 +112,23 @@ Value regions(std::vector<Row> const& rows) {
     return list;
 }
 
-std::string part_name(BranchKey const& key) { return branch_name(key.first, key.second); }
-
 /// One branch, fitted and judged.
 struct FittedBranch {
+    Branch branch;
     Value yaml;
     SectionFit fit;
 };
 
-FittedBranch fit_branch(BranchKey const& key,
-                        std::vector<Row> const& rows,
-                        MicrokernelSetting const& setting) {
+FittedBranch fit_branch(BranchRows const& measured, MicrokernelSetting const& setting) {
+    auto const& rows = measured.rows;
     Branch branch;
-    branch.op = key.first;
-    branch.algorithm = key.second;
+    branch.op = measured.op;
+    branch.algorithm = measured.algorithm;
     branch.knee = BufferSize{1e6};
     auto const knobs = knobs_of(branch, rows);
     if (has(knobs, "small_bandwidth")) branch.small_bandwidth = BytesPerSecond{};
     section_fit::SecondsOf<Branch, Collective> const seconds = seconds_of;
-    SectionFit fit{"microkernels", part_name(key), rows.size(), knobs.size(), {}, "", {}, {}, {},
+    SectionFit fit{"microkernels", measured.part, rows.size(), knobs.size(), {}, "", {}, {}, {},
                    setting.origin};
     auto const unseen = section_fit::predict_unseen(branch, knobs, rows, seconds);
     for (std::size_t i = 0; i < rows.size(); ++i) {
@@ -125,37 +140,101 @@ FittedBranch fit_branch(BranchKey const& key,
         errors_of(section_fit::measured(rows), section_fit::predict(branch, rows, seconds));
     auto const& worst = rows[fit.in_sample.worst_row].kernel;
     fit.worst_at =
-        fmt::format("{} of {}, {} bytes", name_of(worst.op), worst.shape.ranks, worst.size.count);
+        fmt::format("{} of {}, {} bytes", measured.part.substr(0, measured.part.find(' ')),
+                    worst.shape.ranks, worst.size.count);
     FittedBranch done;
     section_fit::put_knobs(done.yaml, branch, knobs, section_fit::source_text(fit));
     put(done.yaml, "measured", regions(rows));
     done.fit = std::move(fit);
+    done.branch = std::move(branch);
     return done;
 }
 
-/// The rows that can be fitted, by branch; the sizes of a branch numbered in ascending order.
-std::map<BranchKey, std::vector<Row>> rows_by_branch(std::vector<SampledCollective> const& samples,
-                                                     std::vector<std::string>& notes) {
-    std::map<BranchKey, std::vector<Row>> branches;
+/// Numbers the sizes in ascending order, and makes the largest an edge.
+void number_sizes(std::vector<Row>& rows) {
+    std::set<std::int64_t> sizes;
+    for (auto const& row : rows) sizes.insert(size_of(row.kernel));
+    for (auto& row : rows) {
+        row.shape =
+            static_cast<std::size_t>(std::distance(sizes.begin(), sizes.find(size_of(row.kernel))));
+    }
+    section_fit::mark_largest(rows,
+                              [](Collective const& q) { return static_cast<double>(size_of(q)); });
+}
+
+/// The rows that can be fitted, by branch, in the order of operations and algorithms.
+std::vector<BranchRows> rows_by_branch(std::vector<SampledCollective> const& samples,
+                                       std::vector<std::string>& notes) {
+    std::map<std::pair<CollectiveOp, CollectiveAlgorithm>, std::vector<Row>> found;
     std::map<std::string, std::size_t> aside;
     for (auto const& [query, seconds] : microkernel_rows(samples, &aside)) {
-        branches[{query.op, algorithm_of(query)}].push_back({query, seconds, 0, 0});
+        found[{query.op, algorithm_of(query)}].push_back({query, seconds, 0, 0});
     }
     for (auto const& entry : aside) {
         notes.push_back(fmt::format("microkernels: {} rows of {} left aside: no branch prices them",
                                     entry.second, entry.first));
     }
-    for (auto& entry : branches) {
-        std::set<std::int64_t> sizes;
-        for (auto const& row : entry.second) sizes.insert(size_of(row.kernel));
-        for (auto& row : entry.second) {
-            row.shape = static_cast<std::size_t>(
-                std::distance(sizes.begin(), sizes.find(size_of(row.kernel))));
-        }
-        section_fit::mark_largest(
-            entry.second, [](Collective const& q) { return static_cast<double>(size_of(q)); });
+    std::vector<BranchRows> branches;
+    for (auto& [key, rows] : found) {
+        number_sizes(rows);
+        branches.push_back(
+            {branch_name(key.first, key.second), key.first, key.second, std::move(rows)});
     }
     return branches;
+}
+
+bool is_moe(SampledCollective const& sample) {
+    return sample.op == "moe_dispatch" || sample.op == "moe_combine";
+}
+
+/// Ranks that hold one of a token's experts, on average: nvl72-measure draws `top_k` different ones
+/// of 32 a rank, evenly. A rank is missed with (E - 32 over k) / (E over k).
+double ranks_hit(std::int64_t ranks, std::int64_t top_k) {
+    constexpr std::int64_t experts_per_rank = 32;  // kernels/SAMPLES.md
+    auto const experts = static_cast<double>(ranks * experts_per_rank);
+    double missed = 1;
+    for (std::int64_t i = 0; i < top_k; ++i) {
+        double const drawn = static_cast<double>(i);
+        missed *= std::max(0.0, experts - experts_per_rank - drawn) / (experts - drawn);
+    }
+    return static_cast<double>(ranks) * (1 - missed);
+}
+
+/// Dispatch and combine by operation and protocol, as an all-to-all of the bytes that travel: a
+/// token goes once to each of `ranks_hit`, so that (n-1)/n of tokens x ranks_hit x its row leave a
+/// rank, in a message or more to each peer.
+std::vector<BranchRows> moe_by_branch(std::vector<SampledCollective> const& samples) {
+    std::map<std::pair<std::string, CollectiveAlgorithm>, std::vector<Row>> found;
+    for (auto const& sample : samples) {
+        if (sample.suite != "microkernel" || !is_moe(sample)) continue;
+        auto const algorithm = microkernel_named(sample.algorithm, sample.protocol);
+        if (!algorithm || !microkernel_does(*algorithm, CollectiveOp::alltoall)) continue;
+        if (sample.ranks < 2 || sample.top_k < 1) continue;
+        double const bytes =
+            static_cast<double>(sample.bytes) * ranks_hit(sample.ranks, sample.top_k);
+        Collective query;
+        query.op = CollectiveOp::alltoall;
+        query.algorithm = static_cast<std::uint8_t>(*algorithm);
+        query.size = Bytes{std::llround(bytes)};
+        query.shape.ranks = query.shape.ranks_per_domain = sample.ranks;
+        found[{sample.op, *algorithm}].push_back({query, sample.seconds, 0, 0});
+    }
+    std::vector<BranchRows> branches;
+    for (auto& [key, rows] : found) {
+        number_sizes(rows);
+        branches.push_back({key.first + " " + name_of(key.second), CollectiveOp::alltoall,
+                            key.second, std::move(rows)});
+    }
+    return branches;
+}
+
+/// "moe_dispatch direct-ll: 12 us a message, 3.1 GB/s"
+std::string constants_text(std::string const& part, Branch const& branch) {
+    std::string const step = branch.step.count > step_least * 1.001
+                                 ? ValueType<Seconds>::write(branch.step) + " a message"
+                                 : "a message too quick to tell";
+    return fmt::format("microkernels: {}: {}, {} (no query asks for it yet)", part, step,
+                       ValueType<BytesPerSecond>::write(branch.bandwidth));
 }
 
 std::string wiring_of(std::vector<SampledCollective> const& samples, std::string const& origin) {
@@ -180,13 +259,17 @@ std::vector<std::pair<Collective, double>> microkernel_rows(
     std::vector<SampledCollective> const& samples, std::map<std::string, std::size_t>* aside) {
     std::vector<std::pair<Collective, double>> rows;
     for (auto const& sample : samples) {
-        if (sample.suite != "microkernel" || sample.in_place != 0) continue;
+        if (sample.suite != "microkernel" || is_moe(sample)) continue;
         auto const op = collective_op(sample.op);
         auto const algorithm = microkernel_named(sample.algorithm, sample.protocol);
         if (!op || !algorithm || !microkernel_does(*algorithm, *op) || sample.ranks < 2) {
             if (aside != nullptr) {
                 ++(*aside)[fmt::format("{} {} {}", sample.op, sample.algorithm, sample.protocol)];
             }
+            continue;
+        }
+        if (sample.in_place != 0 && *op != CollectiveOp::all_reduce) {
+            if (aside != nullptr) ++(*aside)["operations in place other than all_reduce"];
             continue;
         }
         Collective query;
@@ -215,20 +298,27 @@ std::optional<CollectiveAlgorithm> microkernel_named(std::string const& algorith
 FittedMicrokernels fit_microkernels(std::vector<SampledCollective> const& samples,
                                     MicrokernelSetting const& setting) {
     FittedMicrokernels result;
-    auto const branches = rows_by_branch(samples, result.notes);
-    Value branch_map;
-    for (auto const& entry : branches) {
-        if (distinct(entry.second, size_of) < 2) {
-            result.notes.push_back(
-                fmt::format("microkernels: {} has one size, which tells no "
-                            "bandwidth: left aside",
-                            part_name(entry.first)));
-            continue;
+    auto const fit_all = [&](std::vector<BranchRows> const& branches, auto const& take) {
+        for (auto const& branch : branches) {
+            if (distinct(branch.rows, size_of) < 2) {
+                result.notes.push_back(
+                    fmt::format("microkernels: {} has one size, which tells no bandwidth: left "
+                                "aside",
+                                branch.part));
+                continue;
+            }
+            take(branch.part, fit_branch(branch, setting));
         }
-        auto fitted = fit_branch(entry.first, entry.second, setting);
-        put(branch_map, part_name(entry.first), std::move(fitted.yaml));
-        result.section.fits.push_back(std::move(fitted.fit));
-    }
+    };
+    Value branch_map;
+    fit_all(rows_by_branch(samples, result.notes), [&](std::string const& part, FittedBranch done) {
+        put(branch_map, part, std::move(done.yaml));
+        result.section.fits.push_back(std::move(done.fit));
+    });
+    fit_all(moe_by_branch(samples), [&](std::string const& part, FittedBranch done) {
+        result.notes.push_back(constants_text(part, done.branch));
+        result.unpriced.push_back(std::move(done.fit));
+    });
     if (!branch_map.is_map()) return result;
     auto& yaml = result.section.yaml;
     put(yaml, "wiring",

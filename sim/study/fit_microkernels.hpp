@@ -21,13 +21,16 @@ struct MicrokernelSetting {
 /// A fitted section, and what was left aside, for stderr.
 struct FittedMicrokernels {
     FittedSection section;
-    std::vector<std::string> notes;
+    std::vector<SectionFit> unpriced;  ///< MoE dispatch and combine: no query asks for them yet
+    std::vector<std::string> notes;    ///< with the constants of those
 };
 
-/// Fits each operation by each algorithm and protocol apart, to its out-of-place rows of suite
-/// `microkernel`; null YAML where there are none. A branch with fewer than two sizes is left aside.
-/// The second bandwidth takes 12 rows (three a constant); base and copies several rank counts.
-/// Throws ConfigError when rows come from several wirings.
+/// Fits each operation by each algorithm and protocol apart, to its rows of suite `microkernel`;
+/// null YAML where there are none. An all-reduce counts both of its times, in place and out of
+/// place, one row each; other operations the one out of place, as in place they lack the copy
+/// inside the rank. A branch with fewer than two sizes is left aside. The second bandwidth takes 12
+/// points (three a constant); base and copies several rank counts. Throws ConfigError when rows
+/// come from several wirings.
 FittedMicrokernels fit_microkernels(std::vector<SampledCollective> const& samples,
                                     MicrokernelSetting const& setting);
 

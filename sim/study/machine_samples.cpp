@@ -1,6 +1,8 @@
 #include "sim/study/machine_samples.hpp"
 
 #include "sim/base/error.hpp"
+#include "sim/base/text.hpp"
+#include "sim/collective/algorithms.hpp"
 #include "sim/config/quantity.hpp"
 #include "topology/cluster.hpp"
 
@@ -110,8 +112,23 @@ std::optional<GroupShape> shape_of(SampledCollective const& row,
 
 /// An all-reduce counts both of its times, other operations the one out of place (samples_to_fit).
 bool counts(SampledCollective const& row) {
-    return row.suite == "nccl" && row.algorithm == "auto" &&
-           (row.in_place == 0 || row.op == "all_reduce");
+    return row.suite == "nccl" && (row.in_place == 0 || row.op == "all_reduce");
+}
+
+/// The row of collective_algorithms that `row` was told to take ("ring", "ll" -> ring-ll; "nvls",
+/// "simple" -> nvls), "" where NCCL chose; none when there is no such row or it cannot run here.
+std::optional<std::string> forced_row(SampledCollective const& row, Collective const& query) {
+    if (row.algorithm == "auto") return "";
+    Profile profile;  // that has every branch
+    profile.collectives.emplace().nvls.emplace();
+    Choice const choice{profile, query.op, query.size, query.shape, query.bytes_per_element};
+    for (auto const& known : collective_algorithms()) {
+        if (is_microkernel(known.branch)) continue;
+        if (known.name != row.algorithm && known.name != row.algorithm + "-" + row.protocol)
+            continue;
+        if (known.obstacle(choice).empty()) return std::string(known.name);
+    }
+    return std::nullopt;
 }
 
 void add_nccl(MachineSamples& machine,
@@ -120,9 +137,11 @@ void add_nccl(MachineSamples& machine,
     std::vector<SampledCollective> rows;
     std::ranges::copy_if(samples.collectives, std::back_inserter(rows), counts);
     auto const key = [](SampledCollective const& row) {
-        return std::tuple(row.op, row.ranks, row.nodes, row.bytes, row.dtype, row.in_place);
+        return std::tuple(row.op, row.ranks, row.nodes, row.bytes, row.dtype, row.in_place,
+                          row.algorithm, row.protocol);
     };
     std::size_t aside = 0;
+    std::map<std::string, std::size_t> unknown;
     for (auto const& row : one_launch(rows, key, "eager")) {
         auto const op = collective_op(row.op);
         auto const* type = element_type(row.dtype);
@@ -136,13 +155,28 @@ void add_nccl(MachineSamples& machine,
         query.size = Bytes{row.bytes};
         query.bytes_per_element = type->bytes;
         query.shape = *shape;
-        machine.collectives.push_back({machine.gpu, query, row.seconds});
+        auto const forced = forced_row(row, query);
+        if (!forced) {
+            ++unknown[fmt::format("{} {}", row.algorithm, row.protocol)];
+            continue;
+        }
+        machine.collectives.push_back({machine.gpu, query, row.seconds, *forced});
     }
     if (aside > 0) {
         machine.notes.push_back(
             fmt::format("{}: {} NCCL cases left aside: an operation, a type or "
                         "a placement unknown here",
                         samples.path, aside));
+    }
+    std::size_t cases = 0;
+    std::vector<std::string> names;
+    for (auto const& entry : unknown) {
+        cases += entry.second;
+        names.push_back(entry.first);
+    }
+    if (cases > 0) {
+        machine.notes.push_back(fmt::format("{}: {} NCCL cases by {} left aside: no branch of ours",
+                                            samples.path, cases, join(names)));
     }
 }
 
@@ -157,6 +191,8 @@ MachineSamples machine_samples(Samples const& samples,
     machine.date = samples.date;
     std::ranges::copy_if(samples.collectives, std::back_inserter(machine.microkernels),
                          [](auto const& row) { return row.suite == "microkernel"; });
+    machine.memory = samples.memory;
+    machine.times = {samples.launches, samples.copies, samples.overlaps};
     if (samples.host()) return machine;
     auto const cluster = cluster_of(library, machine.gpu);
     if (cluster) machine.nvlink = ValueType<BytesPerSecond>::write(nvlink_of(*cluster));

@@ -90,9 +90,12 @@ void add_samples(MeasuredData& data,
     if (!machine.kernels.empty()) tables.emplace_back(name, KernelTable{machine.kernels});
     if (!machine.collectives.empty()) append_name(data.collective_origin, name);
     if (!machine.microkernels.empty()) append_name(data.microkernel_origin, name);
+    if (!machine.memory.empty()) append_name(data.memory_origin, name);
     data.nvlink = machine.nvlink;
     std::ranges::copy(machine.collectives, std::back_inserter(data.collectives));
     std::ranges::copy(machine.microkernels, std::back_inserter(data.microkernels));
+    std::ranges::copy(machine.memory, std::back_inserter(data.memory));
+    data.times.add(machine.times);
 }
 
 }  // namespace

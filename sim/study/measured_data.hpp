@@ -5,6 +5,7 @@
 #include "sim/interchange/log_folder.hpp"
 #include "sim/interchange/measured_collective.hpp"
 #include "sim/interchange/samples.hpp"
+#include "sim/study/machine_times.hpp"
 
 #include <string>
 #include <vector>
@@ -21,6 +22,9 @@ struct MeasuredData {
     std::string collective_origin;
     std::vector<SampledCollective> microkernels;  ///< of our own program, on this machine
     std::string microkernel_origin;
+    std::vector<SampledMemory> memory;
+    std::string memory_origin;
+    MachineTimes times;        ///< what no prediction uses
     std::string nvlink;        ///< of one GPU of the machine; "" on a CPU
     std::string device, date;  ///< of the last samples file: "NVIDIA GB200", "2026-11-24"
     std::vector<std::string> experiments;  ///< files whose published runs `sustained` is fitted to

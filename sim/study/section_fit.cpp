@@ -65,7 +65,8 @@ void put_spread(Value& spread, SectionFit const& fit) {
         put(record, "worst", leaf(fmt::format("{:.4f}", fit.in_sample.worst), source));
         put(row, "fit", std::move(record));
     }
-    put(spread, fmt::format("{} {}", fit.section, fit.precision), std::move(row));
+    auto const part = fit.precision.empty() ? "" : " " + fit.precision;
+    put(spread, fit.section + part, std::move(row));
 }
 
 void expect_enough(std::string const& section,

@@ -3,6 +3,7 @@
 import csv
 import io
 import os
+import random
 import signal
 import subprocess
 import tempfile
@@ -15,12 +16,17 @@ ROOT = os.environ.get("NVL72_SOURCE_DIR") or os.path.abspath(
 MEASURE = os.environ.get("NVL72_MEASURE") or os.path.join(os.path.dirname(PROGRAM),
                                                            "nvl72-measure")
 HAVE_MEASURE = os.access(MEASURE, os.X_OK)
-QUICK = "--quick --only collectives --ranks 2 -b 4K -e 64K -f 4 --blocks 2 --warmup 2 --iterations 3"
+QUICK = "--quick --only collectives --ranks 2 -b 4K -e 256K -f 4 --blocks 2 --warmup 2 --iterations 3"
 
 
 def simulate(*arguments, folder=ROOT, **environment):
     return subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, check=False,
                           cwd=folder, env={**os.environ, **environment}, timeout=300)
+
+
+def children_of(parent):
+    with open(f"/proc/{parent}/task/{parent}/children", encoding="ascii") as children:
+        return [int(word) for word in children.read().split()]
 
 
 class HostCalibration(unittest.TestCase):
@@ -44,6 +50,7 @@ class HostCalibration(unittest.TestCase):
         self.assertEqual(sorted(os.listdir(self.folder)), ["host.samples.h5", "host.yaml"])
         parts = [row["part"] for row in csv.DictReader(io.StringIO(done.stdout))]
         self.assertIn("all_reduce one-shot-ll", parts)
+        self.assertIn("moe_dispatch direct-ll", parts)
 
         done = simulate("collective", "--cluster", "localhost", "--calibration", "host.yaml",
                         "--op", "all_reduce", "--gpus", "2", "-b", "4K", "-e", "64K", "-f", "4",
@@ -79,6 +86,28 @@ class HostCalibration(unittest.TestCase):
         self.assertIn("host.yaml is written for localhost (expected a profile of h100, or "
                       "--allow-mismatch)", other.stderr)
 
+    @unittest.skipUnless(HAVE_MEASURE, "nvl72-measure is not built")
+    def test_damaged_samples_are_refused_in_a_line(self):
+        source = os.path.join(self.folder, "s.h5")
+        subprocess.run([MEASURE, "--device", "host", "--quick", "--only", "launch", "-o", source],
+                       capture_output=True, check=True, timeout=300)
+        with open(source, "rb") as file:
+            whole = file.read()
+        os.remove(source)
+        draw = random.Random(72)
+        with tempfile.TemporaryDirectory() as elsewhere:
+            path = os.path.join(elsewhere, "s.h5")
+            for number in range(12):
+                damaged = bytearray(whole)
+                if number % 2:
+                    del damaged[draw.randrange(1, len(whole)):]
+                else:
+                    for _ in range(100):
+                        damaged[draw.randrange(len(whole))] ^= draw.randrange(1, 256)
+                with open(path, "wb") as file:
+                    file.write(damaged)
+                self.assertIn(path, self.refused("calibrate", "--from", path, "-o", "x.yaml"))
+
     def test_localhost_without_a_profile_names_the_command(self):
         line = self.refused("collective", "--cluster", "localhost", "--op", "all_reduce",
                             "--gpus", "2")
@@ -97,17 +126,28 @@ class HostCalibration(unittest.TestCase):
                 self.refused("calibrate", *arguments)
 
     @unittest.skipUnless(HAVE_MEASURE, "nvl72-measure is not built")
-    def test_exit_codes_and_interrupts_pass_through(self):
+    def test_exit_codes_pass_through(self):
         done = simulate("calibrate", "--device", "host", "--measure", "--blocks 0", "-o", "x.yaml",
                         folder=self.folder)
         self.assertEqual(done.returncode, 2)
         self.assertIn("--blocks: 0", done.stderr)
-        with subprocess.Popen([PROGRAM, "calibrate", "--device", "host", "-o", "x.yaml"],
-                              cwd=self.folder, stderr=subprocess.PIPE) as running:
-            time.sleep(2)
-            running.send_signal(signal.SIGTERM)
-            running.communicate(timeout=120)
-            self.assertEqual(running.returncode, 130)
+
+    @unittest.skipUnless(HAVE_MEASURE, "nvl72-measure is not built")
+    def test_a_signal_to_the_parent_alone_ends_both_and_leaves_nothing(self):
+        # In sessions of their own, so that no signal reaches the child but through its parent.
+        running = {number: subprocess.Popen(
+            [PROGRAM, "calibrate", "--device", "host", "-o", "x.yaml"], cwd=self.folder,
+            stderr=subprocess.PIPE, start_new_session=True) for number in
+            (signal.SIGINT, signal.SIGTERM)}
+        time.sleep(2)
+        children = {number: children_of(parent.pid) for number, parent in running.items()}
+        for number, parent in running.items():
+            with self.subTest(number.name):
+                self.assertEqual(len(children[number]), 1)
+                parent.send_signal(number)
+                parent.communicate(timeout=120)
+                self.assertEqual(parent.returncode, 130)
+                self.assertFalse(os.path.exists(f"/proc/{children[number][0]}"))
         self.assertEqual(os.listdir(self.folder), [])
 
     def test_topo_says_what_localhost_is(self):

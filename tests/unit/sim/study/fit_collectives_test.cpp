@@ -45,6 +45,33 @@ double constant(Value const& section, char const* branch, char const* key, Dimen
     return value.value_or(0);
 }
 
+TEST(FitCollectives, PutsAForcedRowOnItsBranchWhateverTheTunerTakes) {
+    auto const truth = shipped_section();
+    auto const profile = shipped_h100();
+    std::vector<CollectiveSample> samples;
+    for (std::int64_t bytes = 8 << 20; bytes <= (std::int64_t{1} << 30); bytes *= 2) {
+        for (std::int64_t const ranks : {2, 4, 8}) {
+            CollectiveSample sample{"h100", {}, 0, "ring-simple"};  // the tuner takes NVLS on 8
+            sample.query.size = Bytes{bytes};
+            sample.query.shape.ranks = sample.query.shape.ranks_per_domain = ranks;
+            sample.query.shape.planes = sample.query.shape.planes_up = planes_assumed;
+            GroupShape shape = sample.query.shape;
+            shape.in_domain = profile.collectives->nvlink;
+            auto const plan = plan_collective(profile, CollectiveOp::all_reduce, sample.query.size,
+                                              shape, 2, sample.forced);
+            sample.seconds = to_seconds(cost(profile, plan.query, Load::burst).time);
+            samples.push_back(sample);
+        }
+    }
+    auto setting = setting_with(truth);
+    setting.shipped = truth;
+    auto const fitted = fit_collectives(samples, setting);
+    ASSERT_EQ(fitted.section.fits.size(), 1U);
+    EXPECT_EQ(fitted.section.fits[0].precision, "ring-simple");
+    EXPECT_EQ(fitted.section.fits[0].rows, samples.size());
+    EXPECT_LT(fitted.section.fits[0].in_sample.worst, 0.02);
+}
+
 TEST(FitCollectives, FindsTheConstantsThatMadeTheRows) {
     auto const truth = shipped_section();
     auto const fitted = fit_collectives(predicted_samples(), setting_with(truth)).section.yaml;

@@ -9,6 +9,8 @@
 #include <filesystem>
 #include <fstream>
 #include <gtest/gtest.h>
+#include <map>
+#include <string_view>
 
 namespace nvl72 {
 namespace {
@@ -63,8 +65,6 @@ SamplesFileDraft gpu_draft(std::string const& device) {
     draft.add(block, 25e-6);
     block.in_place = 0;
     draft.add(block, 26e-6);
-    block.algorithm = "ring";
-    draft.add(block, 99e-6);
     return draft;
 }
 
@@ -87,6 +87,152 @@ TEST(MachineSamples, OfAGpuBecomeKernelsAndNcclsOwnChoices) {
     std::ranges::sort(times);
     // all_gather out of place; all_reduce out of place and in place, launched eagerly.
     EXPECT_EQ(times, (std::vector{26e-6, 40e-6, 41e-6}));
+}
+
+/// Eight H100 that all-reduce 1 MiB as NCCL was told to.
+SamplesFileDraft forced_draft() {
+    SamplesFileDraft draft;
+    draft.set("device_kind", "cuda");
+    draft.set("device_name", "NVIDIA H100 80GB HBM3");
+    double time = 30e-6;
+    for (auto const& [algorithm, protocol] :
+         std::vector<std::pair<char const*, char const*>>{{"auto", "auto"},
+                                                          {"ring", "ll"},
+                                                          {"ring", "ll128"},
+                                                          {"ring", "simple"},
+                                                          {"nvls", "simple"},
+                                                          {"tree", "ll"},
+                                                          {"tree", "simple"}}) {
+        Block block{"nccl", "all_reduce", algorithm, protocol, "eager", "peer", 8, 1, 1 << 20};
+        draft.add(block, time);
+        time += 1e-6;
+    }
+    return draft;
+}
+
+TEST(MachineSamples, KeepTheAlgorithmThatNcclWasToldToTake) {
+    auto draft = forced_draft();
+    Block spanning{"nccl", "all_reduce", "nvls", "simple", "eager", "peer", 16, 2, 1 << 20};
+    draft.add(spanning, 1e-3);  // NVLS stays in one box
+    auto const machine = machine_of(draft);
+    std::map<std::string, double> times;
+    for (auto const& sample : machine.collectives) times[sample.forced] = sample.seconds;
+    ASSERT_EQ(machine.collectives.size(), 5U);
+    EXPECT_DOUBLE_EQ(times.at(""), 30e-6);
+    EXPECT_DOUBLE_EQ(times.at("ring-ll"), 31e-6);
+    EXPECT_DOUBLE_EQ(times.at("ring-ll128"), 32e-6);
+    EXPECT_DOUBLE_EQ(times.at("ring-simple"), 33e-6);
+    EXPECT_DOUBLE_EQ(times.at("nvls"), 34e-6);
+    ASSERT_EQ(machine.notes.size(), 1U);
+    EXPECT_NE(machine.notes[0].find("3 NCCL cases by nvls simple, tree ll, tree simple left aside"),
+              std::string::npos)
+        << machine.notes[0];
+}
+
+TEST(CompareProfile, JudgesAForcedBranchByItself) {
+    auto const library = shipped();
+    auto const data = read_measured_data({written(forced_draft(), "forced.h5")}, library, "");
+    std::vector<std::string> parts;
+    for (auto const& part : compare_profile(data, library, "h100").parts) {
+        if (std::ranges::find(parts, part.part) == parts.end()) parts.push_back(part.part);
+    }
+    EXPECT_EQ(parts,
+              (std::vector<std::string>{"collectives nvls", "collectives ring-ll",
+                                        "collectives ring-ll128", "collectives ring-simple"}));
+    auto const without = compare_profile(
+        [&] {
+            auto of_a100 = data;
+            of_a100.gpu = "a100-40gb";
+            for (auto& sample : of_a100.collectives) sample.gpu = "a100-40gb";
+            return of_a100;
+        }(),
+        library, "a100-40gb");
+    EXPECT_NE(without.findings.at(0).find("1 rows by NVLS left aside: a100-40gb has none"),
+              std::string::npos)
+        << without.findings[0];
+}
+
+/// An H100 whose memory kernels take 3 us and 2.5 TB/s, whose GEMM loses a tenth to 16 SMs.
+SamplesFileDraft times_draft() {
+    auto draft = gpu_draft("NVIDIA H100 80GB HBM3");
+    for (std::int64_t bytes = 1 << 20; bytes <= (std::int64_t{1} << 30); bytes *= 4) {
+        for (auto const* kind : {"copy", "fill", "reduce"}) {
+            std::int64_t const traffic = std::string_view(kind) == "copy" ? 2 * bytes : bytes;
+            draft.add_memory(kind, traffic, 3e-6 + static_cast<double>(traffic) / 2.5e12);
+        }
+    }
+    draft.add_launch("kernel", 2.2e-6);
+    draft.add_copy("gpu0", "gpu1", "ce", 1 << 20, 1e-3);  // the largest size counts
+    draft.add_copy("gpu0", "gpu1", "ce", 1 << 30, 4e-3);
+    draft.add_copy("gpu1", "gpu0", "ce", 1 << 30, 8e-3);
+    draft.add_overlap("gemm_alone", 16, 1e-3);
+    draft.add_overlap("gemm_with", 16, 1.1e-3);
+    draft.add_overlap("collective_alone", 16, 1e-3);
+    draft.add_overlap("collective_with", 16, 1.2e-3);
+    return draft;
+}
+
+TEST(CalibrateSamples, FitsMemoryToItsOwnRowsAndNamesItsSpread) {
+    auto const library = shipped();
+    auto data = read_measured_data({written(times_draft(), "times.h5")}, library, "");
+    data.samples.clear();  // one GEMM and three collectives make no section
+    data.collectives.clear();
+    auto const calibration = calibrate_profile(data, library);
+    auto const path = temporary("times.yaml");
+    std::ofstream(path) << calibration.text;
+    auto const profile = load_profile(library, path);
+    ASSERT_TRUE(profile.memory);
+    EXPECT_NEAR(profile.memory->rate.count, 2.5e12, 0.01e12);
+    EXPECT_NEAR(profile.memory->launch.count, 3e-6, 0.05e-6);
+    EXPECT_FALSE(profile.memory->borrowed);
+    MemoryTraffic const query{Bytes{1 << 24}, 1};
+    EXPECT_EQ(cost(profile, query, Load::burst).basis.kind, BasisKind::interpolated);
+    auto const spread = spread_of(profile, query, BasisKind::interpolated);
+    EXPECT_LT(spread.high - spread.low, 0.02);  // the rows lie on the line
+    EXPECT_NE(calibration.text.find("\n  memory:\n    inside"), std::string::npos)
+        << calibration.text;
+
+    Profile const h100 = load_profile(library, "h100");  // whose memory is its GEMMs'
+    auto const borrowed = spread_of(h100, query, BasisKind::interpolated);
+    auto const of_gemms = spread_of(h100, Gemm{}, BasisKind::interpolated);
+    EXPECT_EQ(borrowed.low, of_gemms.low);
+    EXPECT_EQ(borrowed.high, of_gemms.high);
+}
+
+TEST(CalibrateSamples, TooFewMemoryRowsLeaveWhatIsShipped) {
+    auto const library = shipped();
+    SamplesFileDraft draft = forced_draft();
+    for (int i = 0; i < 8; ++i) draft.add_memory("copy", 1 << 20, 4e-6 + i * 1e-8);  // one size
+    auto data = read_measured_data({written(draft, "few.h5")}, library, "");
+    data.collectives.clear();
+    auto const path = temporary("few.yaml");
+    std::ofstream(path) << calibrate_profile(data, library).text;
+    EXPECT_EQ(load_profile(library, path).memory->rate, load_profile(library, "h100").memory->rate);
+}
+
+TEST(MachineTimes, StandBesideWhatTheSimulatorReckonsWith) {
+    auto const data = read_measured_data({written(times_draft(), "times.h5")}, shipped(), "");
+    auto const table = table_of(data.times, {132, "2.5 us", "3 us"});
+    auto const line = [&](std::size_t row) {
+        std::vector<std::string> words;
+        for (std::size_t i = 0; i < 6; ++i) {
+            auto const* text = std::get_if<std::string>(&table.at(row, i));
+            words.push_back(text == nullptr ? "" : *text);
+        }
+        return words;
+    };
+    using Words = std::vector<std::string>;
+    ASSERT_EQ(table.rows(), 4U);
+    EXPECT_EQ(line(0), (Words{"launch kernel", "", "2.20 us", "2.20 us", "2.20 us",
+                              "GEMM 2.5 us, memory kernel 3 us"}));
+    // 2^30 bytes in 8 ms and in 4 ms.
+    EXPECT_EQ(line(1), (Words{"copy gpu to gpu by ce, 1073741824 bytes", "", "268.4 GB/s",
+                              "134.2 GB/s", "268.4 GB/s", ""}));
+    // 1 + 16/132 = 1.121
+    EXPECT_EQ(line(2), (Words{"GEMM beside all_reduce, 16 SMs", "", "1.100 x", "1.100 x", "1.100 x",
+                              "1.121 x"}));
+    EXPECT_EQ(line(3), (Words{"all_reduce beside GEMM, 16 SMs", "", "1.200 x", "1.200 x", "1.200 x",
+                              "1.000 x"}));
 }
 
 TEST(MachineSamples, NodesStandInTheDomainsOfTheGpusCluster) {
