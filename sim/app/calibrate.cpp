@@ -87,11 +87,10 @@ int fit(Context const& context, MeasuredData const& data, std::string const& out
     fmt::print("{}", fit_table(all).print(context.format));
     for (auto const& fit : all) {
         if (fit.rows == 0 || fit.in_sample.median < unexplained) continue;
-        fmt::print(
-            stderr,
-            "{} {}: a median error of {:.0f} %: its form does not explain these {} rows; they "
-            "may mix launch modes or links, or be of another kind of machine\n",
-            fit.section, fit.precision, 100 * fit.in_sample.median, fit.rows);
+        fmt::print(stderr,
+                   "{}: a median error of {:.0f} %: its form does not explain these {} rows; they "
+                   "may mix launch modes or links, or be of another kind of machine\n",
+                   fit.part(), 100 * fit.in_sample.median, fit.rows);
     }
     if (!context.quiet) fmt::print(stderr, "wrote {}\n", output);
     return 0;

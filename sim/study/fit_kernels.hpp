@@ -27,6 +27,11 @@ struct SectionFit {
     /// The largest fifth of the shapes, or each number of ranks, predicted from the rest.
     std::vector<UnseenRow> outside;
     std::string origin;  ///< names of the tables
+
+    /// Its row of a profile's `spread`: "gemm bf16", "memory".
+    [[nodiscard]] std::string part() const {
+        return precision.empty() ? section : section + " " + precision;
+    }
 };
 
 /// What a precision's kernels look like before any fit: a row of `precisions` in given.yaml.

@@ -194,7 +194,7 @@ double ranks_hit(std::int64_t ranks, std::int64_t top_k) {
     auto const experts = static_cast<double>(ranks * experts_per_rank);
     double missed = 1;
     for (std::int64_t i = 0; i < top_k; ++i) {
-        double const drawn = static_cast<double>(i);
+        auto const drawn = static_cast<double>(i);
         missed *= std::max(0.0, experts - experts_per_rank - drawn) / (experts - drawn);
     }
     return static_cast<double>(ranks) * (1 - missed);

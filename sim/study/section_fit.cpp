@@ -65,8 +65,7 @@ void put_spread(Value& spread, SectionFit const& fit) {
         put(record, "worst", leaf(fmt::format("{:.4f}", fit.in_sample.worst), source));
         put(row, "fit", std::move(record));
     }
-    auto const part = fit.precision.empty() ? "" : " " + fit.precision;
-    put(spread, fit.section + part, std::move(row));
+    put(spread, fit.part(), std::move(row));
 }
 
 void expect_enough(std::string const& section,
@@ -88,8 +87,8 @@ std::string bound_note(double value, double low, double high) {
 
 std::string source_text(SectionFit const& fit) {
     return fmt::format("fitted: {} {} rows of {}, median error {:.1f} %, worst {:.0f} % at {}",
-                       fit.rows, fit.precision, fit.origin, 100 * fit.in_sample.median,
-                       100 * fit.in_sample.worst, fit.worst_at);
+                       fit.rows, fit.precision.empty() ? fit.section : fit.precision, fit.origin,
+                       100 * fit.in_sample.median, 100 * fit.in_sample.worst, fit.worst_at);
 }
 
 }  // namespace nvl72::section_fit
