@@ -230,7 +230,6 @@ private:
         auto found = trees_.find(path);
         if (found == trees_.end()) {
             found = trees_.emplace(path, load_yaml(path)).first;
-            check_draws(found->second);
         }
         if (!draw) return read_spec<ProfileFile>(found->second, trail);
         Value moved = found->second;
@@ -247,7 +246,8 @@ Profile ProfileFiles::load(std::string const& name,
                            Trail* trail,
                            std::optional<Draw> const& draw,
                            int depth) {
-    auto const file = read(library_.path("calibration", name, asked), trail, draw);
+    auto const path = library_.path("calibration", name, asked);
+    auto const file = read(path, trail, draw);
     Place place = file.place;
     place.key = "scaled_from";
     if (depth == 0) fail(place, "a chain of scaled profiles", "a profile with sections of its own");
@@ -295,7 +295,10 @@ Profile ProfileFiles::load(std::string const& name,
             same->second = row.second;
         }
     }
-    if (!draw) check(profile, file.place);  // a drawn efficiency may pass 1
+    if (!draw) {  // a drawn efficiency may pass 1
+        check(profile, file.place);
+        check_draws(trees_.at(path));
+    }
     return profile;
 }
 

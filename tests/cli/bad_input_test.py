@@ -216,7 +216,7 @@ MISTAKES = [
     (["calibrate"], 2, "--from: missing"),
     (["calibrate", "--from", "other.csv"], 2, "-o: missing"),
     (["calibrate", "--from", "other.csv", "-o", "p.yaml"], 2, "other.csv:1: no measurements that we read"),
-    (["calibrate", "--from", "empty.csv", "-o", "p.yaml"], 2, "empty.csv:1: no header line"),
+    (["calibrate", "--from", "empty.csv", "-o", "p.yaml"], 2, "empty.csv: empty (expected a table"),
     (["calibrate", "--from", "no.csv", "-o", "p.yaml"], 2, "no.csv: no such file"),
     (["calibrate", "--from", "folder", "-o", "p.yaml"], 2, "folder: nothing measured in this folder"),
     (["calibrate", "--from", KERNELS, "-o", "p.yaml"], 2, "--from: rows of b200, gb200, h100"),
