@@ -45,11 +45,14 @@ struct Scene {
     }
 };
 
-/// Latencies of a ring: `hop` inside a domain, `network_hop` between two.
+/// Latencies of a ring: `hop` inside a domain, `network_hop` between two. A chunk crosses each
+/// network link once, but every link passes a message a step, and no faster than its proxy works.
 double ring_latency(Scene const& scene, double base, double hop, double network_hop) {
     auto const steps = ring_steps(scene.query.op, scene.shape.ranks);
     auto const crossings = ring_network_steps(scene.query.op, scene.shape.domains);
-    return base + number(steps - crossings) * hop + number(crossings) * network_hop;
+    double const way = number(steps - crossings) * hop + number(crossings) * network_hop;
+    double const gap = scene.shape.domains > 1 ? scene.section.network.message_gap.count : 0;
+    return base + std::max(way, number(steps) * gap);
 }
 
 /// The NICs a ring uses, or its default channels, in seconds. `payload` is the protocol's share.
@@ -77,8 +80,10 @@ CollectiveTerms ring_ll128_terms(Scene const& scene) {
     auto const& ring = scene.section.ring_ll128;
     double const latency = ring_latency(scene, scene.section.ring_ll.base.count, ring.step.count,
                                         scene.section.network.hop_ll128.count);
-    double const inside =
-        ring_factor(scene.query.op, scene.shape.ranks) * scene.size / ring.bandwidth.count;
+    auto const& simple = scene.section.ring_simple;
+    double const inside = ring_factor(scene.query.op, scene.shape.ranks) *
+                          ramped(scene.size, simple.ramp, simple.ramp_bytes.count) /
+                          ring.bandwidth.count;
     return {latency, latency,
             std::max(inside * scene.nvlink_stretch(), ring_network_seconds(scene, 120.0 / 128))};
 }
@@ -99,6 +104,69 @@ CollectiveTerms ring_simple_terms(Scene const& scene) {
             std::max(inside * scene.nvlink_stretch(), ring_network_seconds(scene, 1))};
 }
 
+/// Up the chains and the tree, and back: L - 1 steps of the ring inside a domain, then one network
+/// hop a level.
+CollectiveTerms tree_terms(Scene const& scene) {
+    struct Protocol {
+        double base, hop_empty, hop, network_hop, bandwidth, payload;
+    };
+    auto const& section = scene.section;
+    auto const& ll = section.ring_ll;
+    auto const& network = section.network;
+    double const units = scene.size / section.tree.step_bytes.count;
+    auto const protocol = [&]() -> Protocol {
+        switch (algorithm_of(scene.query)) {
+            case Algorithm::tree_ll:
+                return {ll.base.count,
+                        ll.hop.count,
+                        ll.hop.count + ll.hop_data.count * units / (1 + units),
+                        network.hop_ll.count,
+                        section.tree.ll.count,
+                        0.5};
+            case Algorithm::tree_ll128:
+                return {ll.base.count,
+                        section.tree.step_ll128.count,
+                        section.tree.step_ll128.count,
+                        network.hop_ll128.count,
+                        section.tree.ll128.count,
+                        120.0 / 128};
+            default:
+                return {section.ring_simple.base.count, section.ring_simple.step.count,
+                        section.ring_simple.step.count, network.hop_simple.count,
+                        section.tree.simple.count,      1};
+        }
+    }();
+    double const chain = 2 * number(scene.shape.ranks_per_domain - 1);
+    double const climb = 2 * number(tree_levels(scene.shape.domains)) * protocol.network_hop;
+    return {protocol.base + chain * protocol.hop_empty + climb,
+            protocol.base + chain * protocol.hop + climb,
+            std::max(scene.load.nvlink * scene.nvlink_stretch() / protocol.bandwidth,
+                     scene.nic_seconds(network.ring_efficiency * protocol.payload))};
+}
+
+/// One rank a domain: a tree of sends that doubles its reach each level.
+CollectiveTerms pat_terms(Scene const& scene) {
+    auto const& network = scene.section.network;
+    double const latency = scene.section.ring_simple.base.count +
+                           number(tree_levels(scene.shape.domains)) * network.hop_simple.count;
+    return {latency, latency, scene.nic_seconds(network.ring_efficiency)};
+}
+
+CollectiveTerms symmetric_terms(Scene const& scene) {
+    if (!scene.section.symmetric) {
+        throw ConfigError(
+            "this GPU's profile has no symmetric branch (expected another algorithm)");
+    }
+    auto const& branch = *scene.section.symmetric;
+    double const sent = (scene.n - 1) * scene.size;
+    if (scene.size <= branch.ll_bytes.count) {
+        return {branch.ll_base.count, branch.ll_base.count,
+                sent * scene.nvlink_stretch() / branch.ll_bandwidth.count};
+    }
+    return {branch.base.count, branch.base.count,
+            scene.load.nvlink * scene.nvlink_stretch() / branch.bandwidth.count};
+}
+
 /// NVLS among `ranks` GPUs of one domain.
 CollectiveTerms nvls_terms(Scene const& scene, std::int64_t ranks) {
     if (!scene.section.nvls) {
@@ -112,17 +180,35 @@ CollectiveTerms nvls_terms(Scene const& scene, std::int64_t ranks) {
             bytes * crowd * scene.nvlink_stretch() / nvls.bandwidth.count};
 }
 
-CollectiveTerms hierarchical_terms(Scene const& scene) {
+/// NVLS in each domain, chunk by chunk: `way` seconds of the chunks outside, then the slower of
+/// NVLS and NICs.
+CollectiveTerms switched_terms(Scene const& scene, double way) {
     auto const& network = scene.section.network;
     CollectiveTerms terms = nvls_terms(scene, scene.shape.ranks_per_domain);
-    double levels = 0;
-    for (std::int64_t reached = 2; reached <= scene.shape.domains; reached *= 2) ++levels;
-    double const tree = 2 * levels * network.tree_step.count;
-    terms.latency_empty += tree;
-    terms.latency += tree;
-    terms.transfer = std::max(terms.transfer * (1 + network.tree_loss),
-                              scene.nic_seconds(network.ring_efficiency));
+    auto const& nvls = *scene.section.nvls;
+    double const crowd =
+        1 + nvls.rank_loss * number(std::max<std::int64_t>(0, scene.shape.ranks_per_domain - 8));
+    double const knee =
+        network.tree_ramp_bytes_per_rank.count * number(scene.shape.ranks_per_domain);
+    double const bytes =
+        scene.load.nvlink / scene.size * ramped(scene.size, network.tree_ramp, knee);
+    terms.latency_empty += way;
+    terms.latency += way;
+    terms.transfer = std::max(
+        bytes * crowd * scene.nvlink_stretch() / nvls.bandwidth.count * (1 + network.tree_loss),
+        scene.nic_seconds(network.ring_efficiency));
     return terms;
+}
+
+CollectiveTerms hierarchical_terms(Scene const& scene) {
+    auto const& network = scene.section.network;
+    double const level = network.tree_step.count + network.hop_simple.count;
+    return switched_terms(scene, 2 * number(tree_levels(scene.shape.domains)) * level);
+}
+
+CollectiveTerms collnet_terms(Scene const& scene) {
+    auto const& network = scene.section.network;
+    return switched_terms(scene, 2 * (network.tree_step.count + network.hop_simple.count));
 }
 
 double alltoall_start(Scene const& scene, double base) {
@@ -151,12 +237,28 @@ CollectiveTerms alltoall_simple_terms(Scene const& scene) {
                      scene.nic_seconds(scene.section.network.alltoall_efficiency))};
 }
 
+/// Channels of one send.
+///   source  NCCL 2.30.7, src/enqueue.cc: halved until those of all ranks fit, then doubled while a
+///           channel's part is large
+int send_channels(SendrecvBranch const& branch, std::int64_t ranks, double size) {
+    int channels = branch.channels_max;
+    while (channels > 1 && channels * ranks > branch.channels_max) channels /= 2;
+    while (channels * 2 <= branch.channels_max && size / channels > branch.part_bytes.count) {
+        channels *= 2;
+    }
+    return channels;
+}
+
 CollectiveTerms sendrecv_terms(Scene const& scene) {
     auto const& branch = scene.section.sendrecv;
     auto const& network = scene.section.network;
     bool const inside = scene.shape.domains == 1;
     double const latency = inside ? branch.base.count : network.sendrecv_base.count;
-    double const transfer = scene.size / branch.bandwidth.count * scene.nvlink_stretch();
+    double const channels = send_channels(branch, scene.shape.ranks, scene.size);
+    double const rate =
+        inside ? std::min(branch.bandwidth.count, channels * branch.channel_bandwidth.count)
+               : branch.bandwidth.count;
+    double const transfer = scene.size / rate * scene.nvlink_stretch();
     return {latency, latency, std::max(transfer, scene.nic_seconds(network.sendrecv_efficiency))};
 }
 
@@ -209,10 +311,16 @@ Basis basis_of(CollectiveSection const& section, Collective const& query) {
         return {BasisKind::datasheet, fmt::format("collectives scaled from {}", section.scaled)};
     }
     if (shape.domains > 1) {
-        if (query.size < network_fitted_from) {
-            return {BasisKind::extrapolated, "network: bytes below 256 MB"};
+        auto const& network = section.network;
+        if (network.calibrated) {
+            return {BasisKind::extrapolated,
+                    fmt::format("network: {} as other sites calibrated it", network.fabric)};
         }
-        return {BasisKind::extrapolated, "network: another site's fabric"};
+        return {
+            BasisKind::extrapolated,
+            fmt::format(
+                "network: only NIC count and line rate known{}",
+                query.size < line_rate_decides_from ? ", and software decides below 256 MB" : "")};
     }
     if (section.borrowed) {
         return {BasisKind::datasheet, fmt::format("collectives from {}", *section.borrowed)};
@@ -232,9 +340,7 @@ Basis basis_of(CollectiveSection const& section, Collective const& query) {
                         query.size.count);
 }
 
-}  // namespace
-
-CollectiveTerms collective_terms(CollectiveSection const& section, Collective const& query) {
+CollectiveTerms branch_terms(CollectiveSection const& section, Collective const& query) {
     NVL72_EXPECT(query.shape.ranks >= 2, "a collective has at least two ranks");
     NVL72_EXPECT(query.size.count > 0, "a collective moves bytes");
     NVL72_EXPECT(query.shape.ranks_per_domain == 1 || query.shape.in_domain.count > 0,
@@ -249,29 +355,57 @@ CollectiveTerms collective_terms(CollectiveSection const& section, Collective co
         case Algorithm::alltoall_ll: return alltoall_ll_terms(scene);
         case Algorithm::alltoall_simple: return alltoall_simple_terms(scene);
         case Algorithm::sendrecv: return sendrecv_terms(scene);
+        case Algorithm::tree_ll:
+        case Algorithm::tree_ll128:
+        case Algorithm::tree_simple: return tree_terms(scene);
+        case Algorithm::pat: return pat_terms(scene);
+        case Algorithm::collnet: return collnet_terms(scene);
+        case Algorithm::symmetric: return symmetric_terms(scene);
         default: break;  // microkernels have a section of their own
     }
     NVL72_EXPECT(false, "every algorithm has its branch");
     return {};
 }
 
+/// (a^p + b^p)^(1/p), scaled by the larger term, so that powers of microseconds do not underflow.
+double norm_of(double a, double b, double p) {
+    double const larger = std::max(a, b);
+    if (!(std::min(a, b) > 0)) return larger;
+    return larger * std::pow(std::pow(a / larger, p) + std::pow(b / larger, p), 1 / p);
+}
+
+/// What one host thread needs to launch for all its GPUs, where it launches for several.
+double launching_seconds(LaunchBranch const& branch, Collective const& query) {
+    auto const& launch = query.launch;
+    if (launch.gpus < 2) return 0;
+    double const once = launch.mode != LaunchMode::eager ? branch.graph.count
+                        : reduces(query.op)              ? branch.eager_reducing.count
+                                                         : branch.eager_copying.count;
+    return once * launch.gpus;
+}
+
+}  // namespace
+
+CollectiveTerms collective_terms(CollectiveSection const& section, Collective const& query) {
+    CollectiveTerms terms = branch_terms(section, query);
+    terms.launching = launching_seconds(section.launch, query);
+    return terms;
+}
+
 double collective_seconds(CollectiveSection const& section, CollectiveTerms const& terms) {
-    double const p = section.overlap_norm;
-    // Scaled by the larger term, so that powers of microseconds do not underflow.
-    double const larger = std::max(terms.latency, terms.transfer);
-    return larger *
-           std::pow(std::pow(terms.latency / larger, p) + std::pow(terms.transfer / larger, p),
-                    1 / p);
+    return norm_of(norm_of(terms.latency, terms.transfer, section.overlap_norm), terms.launching,
+                   section.launch.norm);
 }
 
 Cost collective_cost(CollectiveSection const& section, Collective const& query) {
     CollectiveTerms const terms = collective_terms(section, query);
     double const time = collective_seconds(section, terms);
-    NVL72_EXPECT(std::isfinite(time) && time > 0 && time >= terms.latency_empty * (1 - 1e-12),
+    double const empty = norm_of(terms.latency_empty, terms.launching, section.launch.norm);
+    NVL72_EXPECT(std::isfinite(time) && time > 0 && time >= empty * (1 - 1e-12),
                  "a collective takes a positive, finite time");
     Picoseconds const whole = from_seconds(time);
     Picoseconds const moving =
-        std::max(from_seconds(std::max(0.0, time - terms.latency_empty)), full_rate_time(query));
+        std::max(from_seconds(std::max(0.0, time - empty)), full_rate_time(query));
     NVL72_EXPECT(moving <= whole, "no link carries more than its capacity");
     return {whole, moving, basis_of(section, query)};
 }
@@ -286,6 +420,12 @@ int collective_sms(CollectiveSection const& section, CollectiveAlgorithm algorit
         case Algorithm::alltoall_ll: return section.alltoall_ll.sms;
         case Algorithm::alltoall_simple: return section.alltoall_simple.sms;
         case Algorithm::sendrecv: return section.sendrecv.sms;
+        case Algorithm::tree_ll:
+        case Algorithm::tree_ll128:
+        case Algorithm::tree_simple: return section.tree.sms;
+        case Algorithm::pat: return section.ring_simple.sms;
+        case Algorithm::collnet: return section.nvls ? section.nvls->sms : 0;
+        case Algorithm::symmetric: return section.symmetric ? section.symmetric->sms : 0;
         default: break;  // microkernels have a section of their own
     }
     NVL72_EXPECT(false, "every algorithm holds SMs");

@@ -2,6 +2,7 @@
 
 #include "sim/base/error.hpp"
 #include "sim/collective/collective.hpp"
+#include "sim/cost/fabric_profile.hpp"
 #include "sim/cost/profile.hpp"
 #include "sim/interchange/collective_table.hpp"
 #include "sim/interchange/kernel_table.hpp"
@@ -27,9 +28,6 @@ namespace nvl72 {
 namespace {
 
 namespace fs = std::filesystem;
-
-/// Below it the way of launching decides the time, which the branches know eagerly launched only.
-constexpr std::int64_t launch_decides_below = 1 << 20;
 
 /// Profiles by GPU, each loaded once; none where there is no calibration of a GPU.
 class Profiles {
@@ -58,9 +56,27 @@ public:
         return loaded_.emplace(gpu, std::move(named)).first->second;
     }
 
+    FabricProfile const& fabric(std::string const& word) {
+        auto const name = fabric_name(library_, word);
+        auto const found = fabrics_.find(name);
+        if (found != fabrics_.end()) return found->second;
+        return fabrics_.emplace(name, load_fabric_profile(library_, name)).first->second;
+    }
+
+    /// The profile of a GPU that there is, over a fabric.
+    Profile const& over(std::string const& gpu, std::string const& word) {
+        auto const& own = fabric(word);
+        auto const key = std::pair(gpu, own.name);
+        auto const found = over_.find(key);
+        if (found != over_.end()) return found->second;
+        return over_.emplace(key, with_fabric(*of(gpu).profile, own)).first->second;
+    }
+
 private:
     Library const& library_;
     std::map<std::string, Named> loaded_;
+    std::map<std::string, FabricProfile> fabrics_;
+    std::map<std::pair<std::string, std::string>, Profile> over_;
 };
 
 /// What the shipped fits have seen: a measured time of a query on a GPU.
@@ -153,7 +169,8 @@ private:
                     seen_.add(sample.gpu, sample.query, sample.seconds);
             } else if (file.kind == MeasuredFileKind::collectives) {
                 for (auto const& row : read_collective_table(CsvTable::load(file.path), "")) {
-                    if (fitted_to(row.query)) seen_.add(row.gpu, row.query, row.seconds);
+                    if (fitted_to(row.query, row.fabric))
+                        seen_.add(row.gpu, row.query, row.seconds);
                 }
             } else if (file.kind == MeasuredFileKind::experiments) {
                 for (auto const& path : experiments_named_in(file.path, library_)) {
@@ -281,29 +298,39 @@ private:
         auto const& named = profiles_.of(measured.gpu);
         row.profile = named.name;
         if (measured.status == RowStatus::skipped) return row;
-        bool const small = measured.query.size.count < launch_decides_below;
-        if (small && measured.launch != LaunchMode::eager &&
-            measured.launch != LaunchMode::unknown) {
-            row.status = "set_aside";
-            row.reason = fmt::format("launched by {} below 1 MiB; the calibration knows eager",
-                                     name_of(measured.launch));
-        }
         if (!named.profile || !named.profile->collectives) {
             skip(row, "no collectives in the calibration of " + measured.gpu);
-        } else if (measured.query.shape.domains > 1 &&
-                   measured.query.shape.per_gpu_nic.count <= 0) {
-            skip(row, "NIC rate not told");
+        } else if (measured.query.shape.domains == 1) {
+            predict_collective(row, *named.profile, measured.query, measured.algorithm);
         } else {
-            predict_collective(row, *named.profile, measured.query);
+            predict_across(row, measured);
         }
         return row;
     }
 
-    static void predict_collective(ValidationRow& row, Profile const& profile, Collective query) {
+    /// Over the fabric that the row states; where it states no NICs, with the fabric's own.
+    void predict_across(ValidationRow& row, MeasuredCollective const& measured) {
+        Collective query = measured.query;
+        if (query.shape.per_gpu_nic.count <= 0) {
+            auto const& fabric = profiles_.fabric(measured.fabric);
+            if (!fabric.line_rate) return skip(row, "NIC rate not told");
+            query.shape.per_gpu_nic = *fabric.line_rate;
+            row.reason +=
+                fmt::format("; taken: {} a GPU, as fabric {}",
+                            ValueType<BytesPerSecond>::write(*fabric.line_rate), fabric.name);
+        }
+        predict_collective(row, profiles_.over(measured.gpu, measured.fabric), query,
+                           measured.algorithm);
+    }
+
+    static void predict_collective(ValidationRow& row,
+                                   Profile const& profile,
+                                   Collective query,
+                                   std::string const& algorithm) {
         try {
             query.shape.in_domain = profile.collectives->nvlink;
             auto const plan = plan_collective(profile, query.op, query.size, query.shape,
-                                              query.bytes_per_element);
+                                              query.bytes_per_element, algorithm, query.launch);
             predict(row, profile, plan.query);
         } catch (ConfigError const& error) {
             skip(row, error.what());
