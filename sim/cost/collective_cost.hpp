@@ -93,8 +93,8 @@ struct AlltoallSimpleBranch {
     int sms = 0;
 };
 
-/// NCCL gives a send channels_max over the ranks, and twice as many as long as one channel's part
-/// is larger than part_bytes.
+/// NCCL gives a send channels_max over the ranks, and more where a channel's part would be larger
+/// than part_bytes.
 struct SendrecvBranch {
     Seconds base;
     BytesPerSecond bandwidth;
@@ -146,8 +146,10 @@ struct NetworkBranch {
     Seconds alltoall_peer;  ///< start-up of one peer in another domain
     double sendrecv_efficiency = 0;
     Seconds sendrecv_base;
-    Seconds message_gap{};  ///< least time of a ring step: a proxy's work for one message
-    double tree_ramp = 0;   ///< hierarchical: as nvls.ramp, of its chunks' way through the tree
+    Seconds message_gap{};     ///< least time of a ring step: a proxy's work for one message
+    Seconds message_gap_ll{};  ///< the same of LL
+    int tree_nics_max = 1;     ///< of a domain that a tree's channels use
+    double tree_ramp = 0;      ///< hierarchical: as nvls.ramp, of its chunks' way through the tree
     BufferSize tree_ramp_bytes_per_rank{1};  ///< of a domain
 
     // What a fabric profile adds (sim/cost/fabric_profile.hpp), not the GPU's calibration.

@@ -116,6 +116,9 @@ std::vector<Field<NetworkBranch>> const& fields_of(NetworkBranch const*) {
         required("sendrecv_efficiency", &NetworkBranch::sendrecv_efficiency, "of NIC line rate"),
         required("sendrecv_base", &NetworkBranch::sendrecv_base, "latency between domains"),
         required("message_gap", &NetworkBranch::message_gap, "least time of a ring step"),
+        required("message_gap_ll", &NetworkBranch::message_gap_ll, "the same of LL"),
+        required("tree_nics_max", &NetworkBranch::tree_nics_max,
+                 "NICs of a domain that a tree's channels use"),
         required("tree_ramp", &NetworkBranch::tree_ramp,
                  "more time per byte of small buffers in NVLS below a tree"),
         required("tree_ramp_bytes_per_rank", &NetworkBranch::tree_ramp_bytes_per_rank,
@@ -304,6 +307,7 @@ void check(CollectiveSection const& section) {
     not_negative("alltoall_simple.copy", section.alltoall_simple.copy);
     not_negative("network.tree_loss", network.tree_loss);
     not_negative("network.tree_ramp", network.tree_ramp);
+    if (network.tree_nics_max < 1) fail(place, "network.tree_nics_max below 1", "1 or more");
     if (section.nvls) not_negative("nvls.ramp", section.nvls->ramp);
     if (section.nvls) not_negative("nvls.rank_loss", section.nvls->rank_loss);
 }

@@ -45,13 +45,21 @@ struct Scene {
     }
 };
 
+/// The same of a tree, whose channels leave a large domain by some of its NICs only.
+double tree_nic_seconds(Scene const& scene, double efficiency) {
+    double const share = number(smallest_share(scene.shape)) /
+                         static_cast<double>(scene.section.network.tree_nics_max);
+    return scene.nic_seconds(efficiency) * std::max(1.0, share);
+}
+
 /// Latencies of a ring: `hop` inside a domain, `network_hop` between two. A chunk crosses each
 /// network link once, but every link passes a message a step, and no faster than its proxy works.
-double ring_latency(Scene const& scene, double base, double hop, double network_hop) {
+double ring_latency(
+    Scene const& scene, double base, double hop, double network_hop, Seconds message_gap) {
     auto const steps = ring_steps(scene.query.op, scene.shape.ranks);
     auto const crossings = ring_network_steps(scene.query.op, scene.shape.domains);
     double const way = number(steps - crossings) * hop + number(crossings) * network_hop;
-    double const gap = scene.shape.domains > 1 ? scene.section.network.message_gap.count : 0;
+    double const gap = scene.shape.domains > 1 ? message_gap.count : 0;
     return base + std::max(way, number(steps) * gap);
 }
 
@@ -66,20 +74,24 @@ double ring_network_seconds(Scene const& scene, double payload) {
 
 CollectiveTerms ring_ll_terms(Scene const& scene) {
     auto const& ring = scene.section.ring_ll;
-    double const network_hop = scene.section.network.hop_ll.count;
+    auto const& network = scene.section.network;
     double const units = scene.size / (scene.n * 2048);  // of one step, in 2 KiB
     double const hop = ring.hop.count + ring.hop_data.count * units / (1 + units);
     double const factor = ring_factor(scene.query.op, scene.shape.ranks);
     double const inside = (factor + ring.local / scene.n) * scene.size / ring.bandwidth.count;
-    return {ring_latency(scene, ring.base.count, ring.hop.count, network_hop),
-            ring_latency(scene, ring.base.count, hop, network_hop),
+    auto const latency = [&](double step) {
+        return ring_latency(scene, ring.base.count, step, network.hop_ll.count,
+                            network.message_gap_ll);
+    };
+    return {latency(ring.hop.count), latency(hop),
             std::max(inside * scene.nvlink_stretch(), ring_network_seconds(scene, 0.5))};
 }
 
 CollectiveTerms ring_ll128_terms(Scene const& scene) {
     auto const& ring = scene.section.ring_ll128;
-    double const latency = ring_latency(scene, scene.section.ring_ll.base.count, ring.step.count,
-                                        scene.section.network.hop_ll128.count);
+    double const latency =
+        ring_latency(scene, scene.section.ring_ll.base.count, ring.step.count,
+                     scene.section.network.hop_ll128.count, scene.section.network.message_gap);
     auto const& simple = scene.section.ring_simple;
     double const inside = ring_factor(scene.query.op, scene.shape.ranks) *
                           ramped(scene.size, simple.ramp, simple.ramp_bytes.count) /
@@ -91,8 +103,9 @@ CollectiveTerms ring_ll128_terms(Scene const& scene) {
 CollectiveTerms ring_simple_terms(Scene const& scene) {
     auto const& ring = scene.section.ring_simple;
     CollectiveOp const op = scene.query.op;
-    double const latency = ring_latency(scene, ring.base.count, ring.step.count,
-                                        scene.section.network.hop_simple.count);
+    double const latency =
+        ring_latency(scene, ring.base.count, ring.step.count,
+                     scene.section.network.hop_simple.count, scene.section.network.message_gap);
     double const copied =
         (ring.local + (op == CollectiveOp::all_reduce ? 0 : ring.out_of_place_copy)) / scene.n;
     double const slower =
@@ -141,7 +154,7 @@ CollectiveTerms tree_terms(Scene const& scene) {
     return {protocol.base + chain * protocol.hop_empty + climb,
             protocol.base + chain * protocol.hop + climb,
             std::max(scene.load.nvlink * scene.nvlink_stretch() / protocol.bandwidth,
-                     scene.nic_seconds(network.ring_efficiency * protocol.payload))};
+                     tree_nic_seconds(scene, network.ring_efficiency * protocol.payload))};
 }
 
 /// One rank a domain: a tree of sends that doubles its reach each level.
@@ -196,7 +209,7 @@ CollectiveTerms switched_terms(Scene const& scene, double way) {
     terms.latency += way;
     terms.transfer = std::max(
         bytes * crowd * scene.nvlink_stretch() / nvls.bandwidth.count * (1 + network.tree_loss),
-        scene.nic_seconds(network.ring_efficiency));
+        tree_nic_seconds(scene, network.ring_efficiency));
     return terms;
 }
 

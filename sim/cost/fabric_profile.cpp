@@ -11,7 +11,8 @@ namespace nvl72 {
 namespace {
 
 constexpr std::array<std::string_view, 3> protocol_names{"ll", "ll128", "simple"};
-constexpr std::array<std::string_view, 3> bands{"across, small", "across, middle", "across, large"};
+constexpr std::array<std::string_view, 4> bands{"across, small", "across, middle", "across, large",
+                                                "across, racks"};
 
 template <class T>
 void replace(T& value, std::optional<T> const& own) {
@@ -43,6 +44,7 @@ std::vector<Field<FabricProfile>> const& fields_of(FabricProfile const*) {
         optional("hop_ll128", &F::hop_ll128, "", "the same, LL128"),
         optional("hop_simple", &F::hop_simple, "", "the same, Simple"),
         optional("message_gap", &F::message_gap, "", "least time of a ring step"),
+        optional("message_gap_ll", &F::message_gap_ll, "", "the same of LL"),
         optional("ring_efficiency", &F::ring_efficiency, "", "of NIC line rate"),
         optional("alltoall_efficiency", &F::alltoall_efficiency, "", "of NIC line rate"),
         optional("alltoall_peer", &F::alltoall_peer, "", "start-up of one far peer"),
@@ -68,7 +70,7 @@ void check(FabricProfile const& fabric) {
     for (auto const& row : fabric.spread) {
         if (std::ranges::find(bands, row.first) == bands.end()) {
             fail(row.second.place, "'" + row.first + "'",
-                 "across, small | across, middle | across, large");
+                 "across, small | across, middle | across, large | across, racks");
         }
     }
     check(fabric.spread);
@@ -94,6 +96,7 @@ Profile with_fabric(Profile profile, FabricProfile const& fabric) {
     replace(network.hop_ll128, fabric.hop_ll128);
     replace(network.hop_simple, fabric.hop_simple);
     replace(network.message_gap, fabric.message_gap);
+    replace(network.message_gap_ll, fabric.message_gap_ll);
     replace(network.ring_efficiency, fabric.ring_efficiency);
     replace(network.alltoall_efficiency, fabric.alltoall_efficiency);
     replace(network.alltoall_peer, fabric.alltoall_peer);

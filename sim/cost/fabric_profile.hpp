@@ -22,9 +22,11 @@ struct FabricProfile {
     bool nvls = true;                         ///< NCCL_NVLS_ENABLE
     bool sharp = false;                       ///< its switches sum
     std::vector<std::string> protocols;       ///< NCCL_PROTO: ll, ll128, simple; empty: all
-    std::optional<Seconds> hop_ll, hop_ll128, hop_simple, message_gap, alltoall_peer, sendrecv_base;
+    std::optional<Seconds> hop_ll, hop_ll128, hop_simple, message_gap, message_gap_ll,
+        alltoall_peer, sendrecv_base;
     std::optional<double> ring_efficiency, alltoall_efficiency, sendrecv_efficiency;
-    SpreadTable spread;  ///< rows that replace the profile's: by "across, small", "middle", "large"
+    SpreadTable spread;  ///< rows that replace the profile's: by "across, small", "middle",
+                         ///< "large", "racks"
 };
 
 std::vector<Field<FabricProfile>> const& fields_of(FabricProfile const*);

@@ -97,8 +97,12 @@ void check(SpreadTable const& table) {
 
 namespace {
 
-/// Between domains the size decides what is uncertain: latency, software, or line rate.
+/// Between domains the size decides what is uncertain: latency, software, or line rate; beyond two
+/// racks how many of their NICs the channels use.
 char const* across_name(Collective const& collective) {
+    constexpr std::int64_t ranks_of_a_box = 8;
+    auto const& shape = collective.shape;
+    if (shape.domains > 2 && shape.ranks_per_domain > ranks_of_a_box) return " across, racks";
     if (collective.size < latency_decides_below) return " across, small";
     return collective.size < line_rate_decides_from ? " across, middle" : " across, large";
 }

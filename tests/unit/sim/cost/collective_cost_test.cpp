@@ -27,6 +27,7 @@ CollectiveSection plain_section() {
     section.network = {Seconds{5e-6},  Seconds{6e-6}, Seconds{7e-6}, 0.8,           1000_GBps,
                        Seconds{50e-6}, 0.1,           0.9,           Seconds{3e-6}, 0.5,
                        Seconds{20e-6}};
+    section.network.tree_nics_max = 32;
     section.tree = {20_GBps, 40_GBps, 80_GBps, Seconds{2e-6}, BufferSize{8000}, 16};
     section.launch = {Seconds{5e-6}, Seconds{4e-6}, Seconds{3e-6}, 1};
     section.measured = {{{2, 4, 8}, {800'000, 1'000'000, 100'000'000}}};
@@ -147,6 +148,18 @@ TEST(CollectiveCost, TreeOfLargeChunksIsBoundByItsNics) {
     auto const query =
         query_of(CollectiveAlgorithm::tree_simple, CollectiveOp::all_reduce, 8'000'000, 8, 4);
     EXPECT_NEAR(us(plain_section(), query), 42 + 1000, 1e-6);
+}
+
+TEST(CollectiveCost, ATreeUsesSomeOfALargeDomainsNics) {
+    // 4 domains of 72: 16 MB over 72 NICs of 10 GB/s at 80 % take 27.8 us, over 32 of them 62.5 us,
+    // less than the 200 us inside; over 2 of them 1 ms.
+    auto query =
+        query_of(CollectiveAlgorithm::tree_simple, CollectiveOp::all_reduce, 8'000'000, 288, 4);
+    auto section = plain_section();
+    double const latency = 10 + 2 * (71 * 2 + 2 * 7);
+    EXPECT_NEAR(us(section, query), latency + 200, 1e-6);
+    section.network.tree_nics_max = 2;
+    EXPECT_NEAR(us(section, query), latency + 1000, 1e-6);
 }
 
 TEST(CollectiveCost, EveryRingStepWaitsForOneMessageOfTheNetwork) {

@@ -29,7 +29,7 @@ TEST(FabricProfile, EveryShippedOneLoadsAndStatesItsSpread) {
     EXPECT_GE(names.size(), 7U);
     for (auto const& name : names) {
         auto const fabric = load_fabric_profile(library(), name);
-        EXPECT_EQ(fabric.spread.size(), 3U) << name;
+        EXPECT_EQ(fabric.spread.size(), 4U) << name;
         EXPECT_TRUE(fabric.line_rate.has_value()) << name;
         EXPECT_EQ(fabric.calibrated, name != "unknown");
     }

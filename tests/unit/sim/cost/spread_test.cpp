@@ -57,6 +57,9 @@ TEST(Spread, PartsAreNamedAsTheFitsNameThem) {
     EXPECT_EQ(part_of(across), "collectives ring-simple across, middle");
     across.size = Bytes{256 << 20};
     EXPECT_EQ(part_of(across), "collectives ring-simple across, large");
+    across.shape.domains = 3;
+    across.shape.ranks_per_domain = 72;
+    EXPECT_EQ(part_of(across), "collectives ring-simple across, racks");
     across.op = CollectiveOp::alltoall;
     across.shape.domains = 1;
     EXPECT_EQ(part_of(across), "collectives alltoall");  // whichever protocol is quicker
