@@ -61,24 +61,24 @@ Basis region_basis(std::string const& name,
 
 namespace {
 
+std::string network_basis(NetworkBranch const& network, Bytes size) {
+    if (network.calibrated) {
+        return fmt::format("network: {} as other sites calibrated it", network.fabric);
+    }
+    return fmt::format("network: only NIC count and line rate known{}",
+                       size < line_rate_decides_from ? ", and software decides below 256 MB" : "");
+}
+
 Basis basis_of(CollectiveSection const& section, Collective const& query) {
     std::string const name = name_of(algorithm_of(query));
     auto const& shape = query.shape;
+    bool const across = shape.domains > 1;
+    std::string const network = across ? network_basis(section.network, query.size) : "";
     if (!section.scaled.empty()) {
-        return {BasisKind::datasheet, fmt::format("collectives scaled from {}", section.scaled)};
+        return {BasisKind::datasheet, fmt::format("collectives scaled from {}{}{}", section.scaled,
+                                                  across ? "; " : "", network)};
     }
-    if (shape.domains > 1) {
-        auto const& network = section.network;
-        if (network.calibrated) {
-            return {BasisKind::extrapolated,
-                    fmt::format("network: {} as other sites calibrated it", network.fabric)};
-        }
-        return {
-            BasisKind::extrapolated,
-            fmt::format(
-                "network: only NIC count and line rate known{}",
-                query.size < line_rate_decides_from ? ", and software decides below 256 MB" : "")};
-    }
+    if (across) return {BasisKind::extrapolated, network};
     if (section.borrowed) {
         return {BasisKind::datasheet, fmt::format("collectives from {}", *section.borrowed)};
     }

@@ -180,6 +180,11 @@ CollectiveTerms symmetric_terms(Scene const& scene) {
             scene.load.nvlink * scene.nvlink_stretch() / branch.bandwidth.count};
 }
 
+/// Ranks beyond 8 slow every byte in the switches.
+double crowd_of(Scene const& scene, std::int64_t ranks) {
+    return 1 + scene.section.nvls->rank_loss * number(std::max<std::int64_t>(0, ranks - 8));
+}
+
 /// NVLS among `ranks` GPUs of one domain.
 CollectiveTerms nvls_terms(Scene const& scene, std::int64_t ranks) {
     if (!scene.section.nvls) {
@@ -187,29 +192,25 @@ CollectiveTerms nvls_terms(Scene const& scene, std::int64_t ranks) {
     }
     auto const& nvls = *scene.section.nvls;
     double const knee = nvls.ramp_bytes_per_rank.count * number(ranks);
-    double const crowd = 1 + nvls.rank_loss * number(std::max<std::int64_t>(0, ranks - 8));
     double const bytes = scene.load.nvlink / scene.size * ramped(scene.size, nvls.ramp, knee);
     return {nvls.base.count, nvls.base.count,
-            bytes * crowd * scene.nvlink_stretch() / nvls.bandwidth.count};
+            bytes * crowd_of(scene, ranks) * scene.nvlink_stretch() / nvls.bandwidth.count};
 }
 
-/// NVLS in each domain, chunk by chunk: `way` seconds of the chunks outside, then the slower of
-/// NVLS and NICs.
+/// NVLS in each domain, chunk by chunk: `way` seconds of the first chunks outside, a ramp of its
+/// own, then the slower of NVLS and NICs. Never less than NVLS alone.
 CollectiveTerms switched_terms(Scene const& scene, double way) {
     auto const& network = scene.section.network;
     CollectiveTerms terms = nvls_terms(scene, scene.shape.ranks_per_domain);
-    auto const& nvls = *scene.section.nvls;
-    double const crowd =
-        1 + nvls.rank_loss * number(std::max<std::int64_t>(0, scene.shape.ranks_per_domain - 8));
     double const knee =
         network.tree_ramp_bytes_per_rank.count * number(scene.shape.ranks_per_domain);
-    double const bytes =
-        scene.load.nvlink / scene.size * ramped(scene.size, network.tree_ramp, knee);
+    double const ramp = ramped(scene.size, network.tree_ramp, knee) / scene.size - 1;
+    double const full = scene.load.nvlink * crowd_of(scene, scene.shape.ranks_per_domain) *
+                        scene.nvlink_stretch() / scene.section.nvls->bandwidth.count;
     terms.latency_empty += way;
     terms.latency += way;
-    terms.transfer = std::max(
-        bytes * crowd * scene.nvlink_stretch() / nvls.bandwidth.count * (1 + network.tree_loss),
-        tree_nic_seconds(scene, network.ring_efficiency));
+    terms.transfer = std::max(terms.transfer * (1 + network.tree_loss) + ramp * full,
+                              tree_nic_seconds(scene, network.ring_efficiency));
     return terms;
 }
 

@@ -133,6 +133,26 @@ TEST(CollectiveCost, HierarchicalAddsTreeLevels) {
     EXPECT_NEAR(us(plain_section(), query), 134 + 125, 1e-6);
 }
 
+// Below 2 domains of 8 lie the ramp of NVLS and that of the tree, 9 MB / 80 GB/s each, half gone.
+TEST(CollectiveCost, TwoDomainsAreNeverQuickerThanOne) {
+    auto section = plain_section();
+    section.network.ring_efficiency = 1;
+    section.nvls->ramp = 2;
+    section.nvls->ramp_bytes_per_rank = BufferSize{1e6};
+    section.network.tree_ramp = 2;
+    section.network.tree_ramp_bytes_per_rank = BufferSize{1e6};
+    auto query =
+        query_of(CollectiveAlgorithm::hierarchical, CollectiveOp::all_reduce, 8'000'000, 16, 2);
+    query.shape.per_gpu_nic = 100_GBps;
+    EXPECT_NEAR(us(section, query), 134 + 112.5 * 2 * 1.1 + 112.5, 1e-6);
+    for (std::int64_t size = 1000; size < std::int64_t{1} << 36; size *= 4) {
+        auto two = query;
+        two.size = Bytes{size};
+        auto const one = query_of(CollectiveAlgorithm::nvls, CollectiveOp::all_reduce, size, 8);
+        EXPECT_GT(us(section, two), us(section, one)) << size;
+    }
+}
+
 TEST(CollectiveCost, TreeClimbsTheChainsAndTheLevelsTwice) {
     // 4 domains of 8, 8 kB: hops of 1 + 0.5 / 2 us (step_bytes), so 5 + 2 x (7 x 1.25 + 2 x 5) us;
     // a GPU sends 2 x 8 kB at 20 GB/s = 0.8 us; NICs 2 x 8 kB over 8 x 10 GB/s x 0.8 x 1/2 = 0.5
