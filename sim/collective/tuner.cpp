@@ -81,7 +81,7 @@ double tuner_ring_simple(Choice const& choice) {
     auto const& shape = choice.shape;
     // "Plateau effect": full chunks of an all-reduce over domains are given 1.4 times the latency.
     bool const full = choice.op == CollectiveOp::all_reduce && shape.domains > 1 &&
-                      choice.size.count >= 64 * tuner.network_channels * shape.ranks;
+                      choice.size.count >= std::int64_t{64} * tuner.network_channels * shape.ranks;
     return ring_seconds(choice, tuner.simple, ring_bandwidth(choice), 3, full ? 1.4 : 1);
 }
 

@@ -13,6 +13,7 @@
 #include "sim/study/fit_collectives.hpp"
 #include "sim/study/measured_files.hpp"
 #include "sim/study/point.hpp"
+#include "sim/study/profiles.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -28,56 +29,6 @@ namespace nvl72 {
 namespace {
 
 namespace fs = std::filesystem;
-
-/// Profiles by GPU, each loaded once; none where there is no calibration of a GPU.
-class Profiles {
-public:
-    Profiles(Library const& library, std::vector<std::string> const& calibrations)
-        : library_(library) {
-        for (auto const& file : calibrations) {
-            Profile profile = load_profile(library, file, {"--calibration", 0, ""});
-            std::string const gpu = profile.gpu;
-            loaded_[gpu] = {file, std::move(profile)};
-        }
-    }
-
-    struct Named {
-        std::string name;
-        std::optional<Profile> profile;
-    };
-
-    Named const& of(std::string const& gpu) {
-        auto const found = loaded_.find(gpu);
-        if (found != loaded_.end()) return found->second;
-        auto const shipped = library_.names("calibration");
-        bool const known = std::ranges::find(shipped, gpu) != shipped.end();
-        Named named{gpu, std::nullopt};
-        if (known) named.profile = load_profile(library_, gpu);
-        return loaded_.emplace(gpu, std::move(named)).first->second;
-    }
-
-    FabricProfile const& fabric(std::string const& word) {
-        auto const name = fabric_name(library_, word);
-        auto const found = fabrics_.find(name);
-        if (found != fabrics_.end()) return found->second;
-        return fabrics_.emplace(name, load_fabric_profile(library_, name)).first->second;
-    }
-
-    /// The profile of a GPU that there is, over a fabric.
-    Profile const& over(std::string const& gpu, std::string const& word) {
-        auto const& own = fabric(word);
-        auto const key = std::pair(gpu, own.name);
-        auto const found = over_.find(key);
-        if (found != over_.end()) return found->second;
-        return over_.emplace(key, with_fabric(*of(gpu).profile, own)).first->second;
-    }
-
-private:
-    Library const& library_;
-    std::map<std::string, Named> loaded_;
-    std::map<std::string, FabricProfile> fabrics_;
-    std::map<std::pair<std::string, std::string>, Profile> over_;
-};
 
 /// What the shipped fits have seen: a measured time of a query on a GPU.
 class SeenRows {
