@@ -217,7 +217,7 @@ SweepAnswer run_sweep(CollectiveSweep const& sweep, Profile const& profile, Fabr
     if (sweep.explain) note_candidates(answer, profile);
     auto const& unit = fabric.cluster().unit;
     if (fabric.cluster().threads()) {
-        answer.notes.push_back("threads of this host, in its memory");
+        answer.notes.emplace_back("threads of this host, in its memory");
     } else if (answer.shape.domains == 1) {
         answer.notes.push_back(fmt::format("stays inside the {}: one NVLink domain of {} GPUs",
                                            unit, fabric.gpus_per_domain()));
