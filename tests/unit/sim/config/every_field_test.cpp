@@ -89,7 +89,9 @@ using Specs = testing::Types<GpuSpec,
                              TunerTree,
                              TunerOthers,
                              FabricProfile,
-                             TunerConstants, TunerLatency, SpreadRow>;
+                             TunerConstants,
+                             TunerLatency,
+                             SpreadRow>;
 TYPED_TEST_SUITE(EveryField, Specs);
 
 TYPED_TEST(EveryField, RefusesAValueOfTheWrongKind) {

@@ -92,7 +92,8 @@ TEST(CollectivesOfOneRack, AllReduceOf72IsWithinTenPercentAtEverySize) {
     EXPECT_EQ(seen, 5);
 }
 
-/// Two racks of 64 without NVLS, 8 B to 512 MiB: 126 NVLink steps and 2 hops, then the chains' bytes.
+/// Two racks of 64 without NVLS, 8 B to 512 MiB: 126 NVLink steps and 2 hops, then the chains'
+/// bytes.
 TEST(CollectivesOfTwoRacks, TheTreeIsWithinTwelvePercentAtTheMedian) {
     Errors all;
     for (auto const& row : logs()) {

@@ -46,7 +46,8 @@ double unseen_median_across(std::vector<SectionFit> const& fits, std::string con
 }
 
 void expect_good_fit(SectionFit const& fit) {
-    // Between domains sites differ by more than a form can tell: see what is expected of all of them.
+    // Between domains sites differ by more than a form can tell: see what is expected of all of
+    // them.
     if (fit.parameters == 0 || between_domains(fit)) return;
     EXPECT_LE(fit.in_sample.median, median_promised(fit)) << fit.precision;
     // Few sizes are at the ends of a collective branch, and each fold leaves one of them out.
