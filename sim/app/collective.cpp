@@ -2,9 +2,11 @@
 #include "sim/base/error.hpp"
 #include "sim/base/text.hpp"
 #include "sim/collective/sweep.hpp"
+#include "sim/cost/fabric_profile.hpp"
 #include "sim/study/point.hpp"
 #include "topology/fabric.hpp"
 
+#include <algorithm>
 #include <cstdio>
 #include <fmt/format.h>
 
@@ -28,7 +30,14 @@ void describe(po::options_description& options) {
             "datatype,d", po::value<std::string>()->default_value("float"),
             "as nccl-tests names it")("fidelity",
                                       po::value<std::string>()->default_value("activity"),
-                                      "activity | steps (rings, as single sends)");
+                                      "activity | steps (rings, as single sends)")(
+            "launch", po::value<std::string>()->default_value("threads"),
+            "threads (a thread or process a GPU) | eager (one thread for all GPUs of a box) | "
+            "graph "
+            "(the same, CUDA graphs) | symmetric (NCCL's kernels for symmetric buffers)")(
+            "fabric", po::value<std::string>(),
+            "between NVLink domains: configs/fabrics, or a path; default: as the cluster says")(
+            "explain", po::bool_switch(), "every algorithm as the tuner and we see it");
 }
 
 /// The choice behind --cluster, --gpus and KEY=VALUE words, keys as under `cluster:`.
@@ -48,7 +57,18 @@ ClusterChoice choice_of(po::variables_map const& options, std::vector<std::strin
     return read_spec<ClusterChoice>(root, nullptr);
 }
 
-CollectiveSweep sweep_of(po::variables_map const& options) {
+/// One thread launches for the GPUs of its box or tray.
+Launch launch_of(po::variables_map const& options, Fabric const& fabric) {
+    auto const mode = choice<LaunchMode>(options, "launch");
+    if (mode == LaunchMode::unknown) {
+        throw ConfigError("--launch: 'unknown' (expected threads | eager | graph | symmetric)");
+    }
+    bool const one_thread = mode == LaunchMode::eager || mode == LaunchMode::graph;
+    auto const together = std::min<std::int64_t>(fabric.cluster().gpus_per_tray, fabric.gpus());
+    return {mode, one_thread ? static_cast<int>(std::max<std::int64_t>(1, together)) : 1};
+}
+
+CollectiveSweep sweep_of(po::variables_map const& options, Fabric const& fabric) {
     CollectiveSweep sweep;
     auto const op = option<std::string>(options, "op");
     if (!op) {
@@ -73,6 +93,8 @@ CollectiveSweep sweep_of(po::variables_map const& options) {
         throw ConfigError(fmt::format("--fidelity: '{}' (expected activity | steps)", fidelity));
     }
     sweep.steps = fidelity == "steps";
+    sweep.launch = launch_of(options, fabric);
+    sweep.explain = options["explain"].as<bool>();
     return sweep;
 }
 
@@ -82,9 +104,14 @@ int run(Context const& context,
     Fabric const fabric = build_fabric(choice_of(options, words), context.library);
     auto const& given = context.calibrations;
     expect_used(given, context.library, {fabric.gpu().name});
-    Profile const profile =
-        profile_of(fabric, fabric.cluster().place, context.library, given).first;
-    auto const sweep = sweep_of(options);
+    Profile profile = profile_of(fabric, fabric.cluster().place, context.library, given).first;
+    if (auto const name = option<std::string>(options, "fabric")) {
+        auto const over = load_fabric_profile(context.library, *name, {"--fabric", 0, ""});
+        profile = with_fabric(std::move(profile), over);
+    } else {
+        profile = with_network(std::move(profile), fabric, context.library);
+    }
+    auto const sweep = sweep_of(options, fabric);
     auto const answer = run_sweep(sweep, profile, fabric);
     fmt::print("{}", context.format == TableFormat::text ? nccl_tests_text(answer)
                                                          : table_of(answer).print(context.format));

@@ -108,6 +108,7 @@ Table list_schedules(Library const&) {
 constexpr char models[] = "models";
 constexpr char recipes[] = "recipes";
 constexpr char experiments[] = "experiments";
+constexpr char fabrics[] = "fabrics";
 
 struct Listing {
     std::string_view word;
@@ -121,6 +122,7 @@ constexpr std::array listings{
     Listing{"recipes", list_files<recipes>},
     Listing{"experiments", list_files<experiments>},
     Listing{"calibrations", calibrations_table},
+    Listing{"fabrics", list_files<fabrics>},
     Listing{"collectives", list_collectives},
     Listing{"schedules", list_schedules},
 };

@@ -17,9 +17,38 @@ std::string not_for(CollectiveOp op, std::string_view name) {
     return fmt::format("{} does no {}", name, name_of(op));
 }
 
+/// "" when the fabric between the domains runs the protocol.
+std::string protocol_obstacle(Choice const& choice, std::string_view protocol) {
+    auto const& network = choice.section().network;
+    if (choice.shape.domains == 1 || network.protocols.empty()) return "";
+    if (std::ranges::find(network.protocols, protocol) != network.protocols.end()) return "";
+    return fmt::format("fabric {} runs only {}", network.fabric, join(network.protocols));
+}
+
+constexpr char ll[] = "ll";
+constexpr char ll128[] = "ll128";
+constexpr char simple[] = "simple";
+
+template <char const* protocol>
 std::string ring_obstacle(Choice const& choice) {
     bool const rings = choice.op != CollectiveOp::alltoall && choice.op != CollectiveOp::sendrecv;
-    return rings ? "" : not_for(choice.op, "a ring");
+    return rings ? protocol_obstacle(choice, protocol) : not_for(choice.op, "a ring");
+}
+
+template <char const* protocol>
+std::string tree_obstacle(Choice const& choice) {
+    if (choice.op != CollectiveOp::all_reduce) return not_for(choice.op, "a tree");
+    if (choice.shape.domains == 1) return "a tree needs more than one NVLink domain";
+    return protocol_obstacle(choice, protocol);
+}
+
+std::string pat_obstacle(Choice const& choice) {
+    if (choice.op != CollectiveOp::all_gather && choice.op != CollectiveOp::reduce_scatter) {
+        return not_for(choice.op, "pat");
+    }
+    if (choice.shape.domains == 1) return "pat needs more than one NVLink domain";
+    if (choice.shape.ranks_per_domain > 1) return "pat needs one rank in every NVLink domain";
+    return protocol_obstacle(choice, simple);
 }
 
 std::string nvls_obstacle(Choice const& choice) {
@@ -40,18 +69,37 @@ std::string nvls_obstacle(Choice const& choice) {
     return "";
 }
 
-std::string hierarchical_obstacle(Choice const& choice) {
-    if (choice.op != CollectiveOp::all_reduce) return not_for(choice.op, "hierarchical");
-    if (choice.shape.domains == 1) return "hierarchical needs more than one NVLink domain";
+/// NVLS in each domain, something else between them.
+std::string switched_obstacle(Choice const& choice, std::string_view name) {
+    if (choice.op != CollectiveOp::all_reduce) return not_for(choice.op, name);
+    if (choice.shape.domains == 1) {
+        return fmt::format("{} needs more than one NVLink domain", name);
+    }
     if (choice.shape.ranks_per_domain == 1) {
-        return "hierarchical needs several ranks in an NVLink domain";
+        return fmt::format("{} needs several ranks in an NVLink domain", name);
     }
     if (!choice.section().nvls) return "this GPU's NVLink switches reduce nothing";
     if (choice.shape.planes == 0) {
-        return "hierarchical needs NVLink switches, and the GPUs are wired directly";
+        return fmt::format("{} needs NVLink switches, and the GPUs are wired directly", name);
     }
     if (choice.bytes_per_element == 1) return "the NVLink switches reduce no 1-byte type";
-    return "";
+    if (!choice.section().network.nvls) {
+        return fmt::format("fabric {} runs without NVLS", choice.section().network.fabric);
+    }
+    return protocol_obstacle(choice, simple);
+}
+std::string hierarchical_obstacle(Choice const& choice) {
+    return switched_obstacle(choice, "hierarchical");
+}
+std::string collnet_obstacle(Choice const& choice) { return switched_obstacle(choice, "collnet"); }
+
+std::string symmetric_obstacle(Choice const& choice) {
+    if (choice.launch.mode != LaunchMode::symmetric) {
+        return "symmetric needs symmetric buffers (--launch symmetric)";
+    }
+    if (choice.op != CollectiveOp::all_reduce) return not_for(choice.op, "symmetric");
+    if (!choice.section().symmetric) return "symmetric was not measured on this GPU";
+    return nvls_obstacle(choice);
 }
 
 std::string alltoall_obstacle(Choice const& choice) {
@@ -81,6 +129,10 @@ bool always(Choice const&) { return true; }
 bool without_nccl(Choice const& choice) { return !choice.profile.collectives; }
 /// all_gather and reduce_scatter take NVLS only with registered buffers.
 bool for_all_reduce(Choice const& choice) { return choice.op == CollectiveOp::all_reduce; }
+/// NCCL takes the network's switches where they sum.
+bool where_sharp(Choice const& choice) { return choice.section().network.sharp; }
+/// What it takes for symmetric buffers it takes before all others.
+double symmetric_first(Choice const&) { return 0; }
 
 template <CollectiveAlgorithm algorithm>
 constexpr AlgorithmRow microkernel(std::string_view summary) {
@@ -96,11 +148,11 @@ constexpr AlgorithmRow microkernel(std::string_view summary) {
 using A = CollectiveAlgorithm;
 constexpr std::array rows{
     AlgorithmRow{"ring-ll", "ring", "ring, low-latency protocol", CollectiveAlgorithm::ring_ll,
-                 ring_obstacle, tuner_ring_ll, always},
+                 ring_obstacle<ll>, tuner_ring_ll, always},
     AlgorithmRow{"ring-ll128", "ring", "ring, 120 payload bytes in 128",
-                 CollectiveAlgorithm::ring_ll128, ring_obstacle, tuner_ring_ll128, always},
+                 CollectiveAlgorithm::ring_ll128, ring_obstacle<ll128>, tuner_ring_ll128, always},
     AlgorithmRow{"ring-simple", "ring", "ring, large chunks", CollectiveAlgorithm::ring_simple,
-                 ring_obstacle, tuner_ring_simple, always},
+                 ring_obstacle<simple>, tuner_ring_simple, always},
     AlgorithmRow{"nvls", "nvls", "multicast and reduction in the NVLink switches",
                  CollectiveAlgorithm::nvls, nvls_obstacle, tuner_nvls, for_all_reduce},
     AlgorithmRow{"hierarchical", "hierarchical",
@@ -113,6 +165,19 @@ constexpr std::array rows{
                  CollectiveAlgorithm::alltoall_simple, alltoall_obstacle, nullptr, always},
     AlgorithmRow{"sendrecv", "sendrecv", "each rank sends to the next",
                  CollectiveAlgorithm::sendrecv, sendrecv_obstacle, nullptr, always},
+    AlgorithmRow{"tree-ll", "tree", "double binary tree over domains, low-latency protocol",
+                 CollectiveAlgorithm::tree_ll, tree_obstacle<ll>, tuner_tree_ll, always},
+    AlgorithmRow{"tree-ll128", "tree", "double binary tree, 120 payload bytes in 128",
+                 CollectiveAlgorithm::tree_ll128, tree_obstacle<ll128>, tuner_tree_ll128, always},
+    AlgorithmRow{"tree-simple", "tree", "double binary tree, large chunks",
+                 CollectiveAlgorithm::tree_simple, tree_obstacle<simple>, tuner_tree_simple,
+                 always},
+    AlgorithmRow{"pat", "pat", "parallel trees of all_gather, one rank a domain",
+                 CollectiveAlgorithm::pat, pat_obstacle, tuner_pat, always},
+    AlgorithmRow{"collnet", "collnet", "NVLS in each domain, the network's switches sum (SHARP)",
+                 CollectiveAlgorithm::collnet, collnet_obstacle, tuner_collnet, where_sharp},
+    AlgorithmRow{"symmetric", "symmetric", "NCCL's kernels for symmetric buffers",
+                 CollectiveAlgorithm::symmetric, symmetric_obstacle, symmetric_first, always},
     microkernel<A::micro_ring_ll>("our ring, words of data and flag"),
     microkernel<A::ring_bulk>("our ring, messages then a flag"),
     microkernel<A::one_shot_ll>("everyone sends all to everyone, words of data and flag"),
@@ -138,18 +203,16 @@ constexpr bool rows_follow_the_enum() {
 static_assert(rows_follow_the_enum(), "Collective::algorithm is both row and branch");
 
 Collective query_of(Choice const& choice, CollectiveAlgorithm branch) {
-    return {choice.op, static_cast<std::uint8_t>(branch), choice.size, choice.bytes_per_element,
-            choice.shape};
+    return {choice.op,    static_cast<std::uint8_t>(branch),
+            choice.size,  choice.bytes_per_element,
+            choice.shape, choice.launch};
 }
 
 /// The quickest of the candidates: by the tuner's estimate where all have one, as NCCL chooses,
-/// else by their calibrated time. Below what the constants across domains were fitted to, the
-/// estimate would take the tree, whose fitted start-up is a large buffer's, where it loses to a
-/// ring.
+/// else by their calibrated time.
 AlgorithmRow const& quickest(Choice const& choice, std::vector<AlgorithmRow const*> const& rows) {
-    bool const fitted = choice.shape.domains == 1 || choice.size >= network_fitted_from;
     bool const estimated =
-        fitted && std::ranges::all_of(rows, [](auto const* row) { return row->estimate; });
+        std::ranges::all_of(rows, [](auto const* row) { return row->estimate != nullptr; });
     AlgorithmRow const* best = nullptr;
     double best_time = std::numeric_limits<double>::infinity();
     for (AlgorithmRow const* row : rows) {
@@ -236,16 +299,39 @@ CollectivePlan plan_collective(Profile const& profile,
                                Bytes size,
                                GroupShape const& shape,
                                int bytes_per_element,
-                               std::string_view forced) {
+                               std::string_view forced,
+                               Launch launch) {
     if (!profile.collectives && !profile.microkernels) {
         throw ConfigError("the calibration of " + profile.gpu +
                           " has no collectives (expected a section collectives or microkernels)");
     }
     NVL72_EXPECT(shape.ranks >= 2 && size.count > 0, "a collective has ranks and bytes");
-    Choice const choice{profile, op, size, shape, bytes_per_element};
+    Choice const choice{profile, op, size, shape, bytes_per_element, launch};
     AlgorithmRow const& row = choose(choice, forced);
     return {query_of(choice, row.branch), link_load(row.branch, op, size, shape),
             is_microkernel(row.branch) ? 0 : collective_sms(*profile.collectives, row.branch)};
+}
+
+std::vector<CollectiveCandidate> collective_candidates(Profile const& profile,
+                                                       CollectivePlan const& plan) {
+    auto const& query = plan.query;
+    Choice const choice{profile,     query.op, query.size, query.shape, query.bytes_per_element,
+                        query.launch};
+    std::vector<CollectiveCandidate> candidates;
+    for (auto const& row : rows) {
+        if (is_microkernel(row.branch) && !profile.microkernels) continue;
+        CollectiveCandidate candidate;
+        candidate.row = &row;
+        candidate.chosen = row.branch == algorithm_of(query);
+        candidate.obstacle = obstacle_of(row, choice);
+        if (candidate.obstacle.empty()) {
+            if (row.estimate != nullptr) candidate.estimate = row.estimate(choice);
+            candidate.cost = cost(profile, query_of(choice, row.branch), Load::burst);
+            if (!row.by_default(choice)) candidate.obstacle = "only when asked for";
+        }
+        candidates.push_back(std::move(candidate));
+    }
+    return candidates;
 }
 
 CollectiveOp parse_collective_op(std::string_view text) {

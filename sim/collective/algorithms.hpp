@@ -3,9 +3,11 @@
 #include "sim/collective/collective.hpp"
 #include "sim/cost/profile.hpp"
 
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace nvl72 {
 
@@ -16,6 +18,7 @@ struct Choice {
     Bytes size;
     GroupShape const& shape;
     int bytes_per_element = 2;
+    Launch launch{};
 
     /// NCCL's branches; rows that look at them are asked only where the profile has some.
     [[nodiscard]] CollectiveSection const& section() const { return *profile.collectives; }
@@ -40,6 +43,20 @@ struct AlgorithmRow {
 
 /// The row's index is `Collective::algorithm`.
 std::span<AlgorithmRow const> collective_algorithms();
+
+/// One row as the tuner saw it.
+struct CollectiveCandidate {
+    AlgorithmRow const* row = nullptr;
+    std::string obstacle;            ///< why it cannot run, or is not taken unasked; "": it may
+    std::optional<double> estimate;  ///< seconds that the tuner expects, where it has a row
+    std::optional<Cost> cost;        ///< as calibrated, of all that could run
+    bool chosen = false;
+};
+
+/// Every row for this collective, as plan_collective weighs them; microkernels only where the
+/// profile has some.
+std::vector<CollectiveCandidate> collective_candidates(Profile const& profile,
+                                                       CollectivePlan const& plan);
 
 /// The operation by nccl-tests' name or an obvious alias ("allreduce", "all_reduce_perf",
 /// "all_to_all"); throws ConfigError with the nearest name.

@@ -21,11 +21,13 @@ struct CollectivePlan {
 /// ConfigError when it does not exist for this operation and shape.
 ///   size   the full buffer in bytes, as nccl-tests counts it (all_gather: ranks x what each sends)
 ///   shape  the wiring under the group, from Fabric::shape_of
+///   launch who starts its kernels
 CollectivePlan plan_collective(Profile const& profile,
                                CollectiveOp op,
                                Bytes size,
                                GroupShape const& shape,
                                int bytes_per_element = 2,
-                               std::string_view forced = {});
+                               std::string_view forced = {},
+                               Launch launch = {});
 
 }  // namespace nvl72

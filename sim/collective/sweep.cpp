@@ -53,9 +53,9 @@ CollectiveSweepRow row_of(CollectiveSweep const& sweep,
                           GroupShape const& shape,
                           Bytes size,
                           std::int64_t count) {
-    auto const plan =
-        plan_collective(profile, sweep.op, size, shape, sweep.type.bytes,
-                        sweep.steps && sweep.algorithm.empty() ? "ring" : sweep.algorithm);
+    auto const plan = plan_collective(
+        profile, sweep.op, size, shape, sweep.type.bytes,
+        sweep.steps && sweep.algorithm.empty() ? "ring" : sweep.algorithm, sweep.launch);
     Cost const priced = cost(profile, plan.query, Load::burst);
     Picoseconds const time =
         sweep.steps ? collective_steps_time(*profile.collectives, plan.query) : priced.time;
@@ -102,6 +102,29 @@ std::string interval_text(Spread const& spread) {
     if (!spread.known()) return "; no interval: the calibration states no spread";
     return fmt::format("; 80 % of measured times lie {:+.0f} to {:+.0f} % from it",
                        100 * (spread.low - 1), 100 * (spread.high - 1));
+}
+
+/// As NCCL's tuning log: what the tuner expects of each row, and what we do.
+void note_candidates(SweepAnswer& answer, Profile const& profile) {
+    auto const& sweep = answer.sweep;
+    for (auto const& row : answer.rows) {
+        auto const plan = plan_collective(profile, sweep.op, row.size, answer.shape,
+                                          sweep.type.bytes, sweep.algorithm, sweep.launch);
+        for (auto const& candidate : collective_candidates(profile, plan)) {
+            std::string line =
+                fmt::format("{}: {} Bytes -> {}{}", name_of(sweep.op), row.size.count,
+                            candidate.row->name, candidate.chosen ? " (chosen)" : "");
+            if (candidate.estimate) {
+                line += fmt::format(", tuner {:.1f} us", *candidate.estimate * 1e6);
+            }
+            if (candidate.cost) {
+                line +=
+                    fmt::format(", calibrated {:.1f} us", to_microseconds(candidate.cost->time));
+            }
+            if (!candidate.obstacle.empty()) line += ", " + candidate.obstacle;
+            answer.notes.push_back(std::move(line));
+        }
+    }
 }
 
 /// One note a run of rows with one algorithm and basis.
@@ -191,9 +214,10 @@ SweepAnswer run_sweep(CollectiveSweep const& sweep, Profile const& profile, Fabr
                                            counts_parts(sweep.op) ? 16 : sweep.type.bytes));
     }
     note_rows(answer);
+    if (sweep.explain) note_candidates(answer, profile);
     auto const& unit = fabric.cluster().unit;
     if (fabric.cluster().threads()) {
-        answer.notes.push_back("threads of this host, in its memory");
+        answer.notes.emplace_back("threads of this host, in its memory");
     } else if (answer.shape.domains == 1) {
         answer.notes.push_back(fmt::format("stays inside the {}: one NVLink domain of {} GPUs",
                                            unit, fabric.gpus_per_domain()));

@@ -30,6 +30,8 @@ struct CollectiveSweep {
     Bytes step{};  ///< more than 0: adds instead of multiplying
     TestType type{"float", 4};
     bool steps = false;  ///< fidelity: steps
+    Launch launch{};
+    bool explain = false;  ///< notes of what the tuner weighed, a line each
 };
 
 struct CollectiveSweepRow {

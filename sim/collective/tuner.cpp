@@ -20,15 +20,26 @@ double ring_bandwidth(Choice const& choice) {
     double const nics = choice.section().tuner.network_graph_share * shape.per_gpu_nic.count *
                         number(smallest_share(shape));
     if (shape.ranks_per_domain == 1) return nics;
-    // For two nodes NCCL counts the inside speed; for more, that of the graph over the NICs.
-    return shape.domains == 2 ? inside
-                              : std::min(nics, choice.section().tuner.nvlink.count * wiring);
+    // For two nodes NCCL counts the inside speed; for more, that of the graph over the NICs, whose
+    // channels leave one GPU in L not by NVLink.
+    double const share = number(shape.ranks_per_domain) / number(shape.ranks_per_domain - 1);
+    return shape.domains == 2
+               ? inside
+               : std::min(nics, choice.section().tuner.nvlink.count * wiring * share);
+}
+
+/// What LL carries at most: between domains the CPU's proxy limits it.
+double ll_max(Choice const& choice) {
+    auto const& tuner = choice.section().tuner;
+    if (choice.shape.domains == 1) return tuner.ll_max.count;
+    return tuner.ll_max_network.at(choice.shape.domains == 2 ? 0 : 1).count;
 }
 
 double ring_seconds(Choice const& choice,
                     TunerLatency const& latency,
                     double protocol_bandwidth,
-                    int overheads = 1) {
+                    int overheads = 1,
+                    double penalty = 1) {
     auto const steps = ring_steps(choice.op, choice.shape.ranks);
     auto const crossings = ring_network_steps(choice.op, choice.shape.domains);
     double const overhead =
@@ -36,8 +47,8 @@ double ring_seconds(Choice const& choice,
     double const inside = std::max(latency.nvlink.count, overhead);
     double const waiting = latency.base.count + number(steps - crossings) * inside +
                            number(crossings) * latency.network.count;
-    return waiting + ring_factor(choice.op, choice.shape.ranks) *
-                         static_cast<double>(choice.size.count) / protocol_bandwidth;
+    return penalty * waiting + ring_factor(choice.op, choice.shape.ranks) *
+                                   static_cast<double>(choice.size.count) / protocol_bandwidth;
 }
 
 /// Bytes per second of one NVLS channel among `ranks` GPUs of a domain.
@@ -55,8 +66,7 @@ double nvls_channel(Choice const& choice, std::int64_t ranks) {
 }  // namespace
 
 double tuner_ring_ll(Choice const& choice) {
-    double const bandwidth =
-        std::min(choice.section().tuner.ll_max.count, ring_bandwidth(choice) / 2);
+    double const bandwidth = std::min(ll_max(choice), ring_bandwidth(choice) / 2);
     return ring_seconds(choice, choice.section().tuner.ll, bandwidth);
 }
 
@@ -67,7 +77,12 @@ double tuner_ring_ll128(Choice const& choice) {
 }
 
 double tuner_ring_simple(Choice const& choice) {
-    return ring_seconds(choice, choice.section().tuner.simple, ring_bandwidth(choice), 3);
+    auto const& tuner = choice.section().tuner;
+    auto const& shape = choice.shape;
+    // "Plateau effect": full chunks of an all-reduce over domains are given 1.4 times the latency.
+    bool const full = choice.op == CollectiveOp::all_reduce && shape.domains > 1 &&
+                      choice.size.count >= std::int64_t{64} * tuner.network_channels * shape.ranks;
+    return ring_seconds(choice, tuner.simple, ring_bandwidth(choice), 3, full ? 1.4 : 1);
 }
 
 double tuner_nvls(Choice const& choice) {
@@ -95,6 +110,78 @@ double tuner_hierarchical(Choice const& choice) {
         channel * number(shape.ranks_per_domain) / bus_factor(choice.op, shape.ranks);
     return tuner.nvls.count + 2 * levels * tuner.tree_network.count +
            static_cast<double>(choice.size.count) / bandwidth;
+}
+
+namespace {
+
+/// The share that NCCL gives a buffer of this size, by its power of two from 64 B.
+double tree_share(std::vector<double> const& shares, Bytes size) {
+    auto const blocks = static_cast<std::uint64_t>(std::max<std::int64_t>(1, size.count / 64));
+    auto const power = static_cast<std::size_t>(std::bit_width(blocks) - 1);
+    return shares[std::min(power, shares.size() - 1)];
+}
+
+/// All channels of the tree's graph, which NCCL takes for 8 % slower than the ring's.
+double tree_graph(Choice const& choice) {
+    auto const& tuner = choice.section().tuner;
+    double const cap = tuner.tree.channel.at(choice.shape.domains > 2 ? 1 : 0).count;
+    return std::min(0.92 * ring_bandwidth(choice), tuner.network_channels * cap);
+}
+
+/// Half of `bandwidth`, as every byte passes twice.
+double tree_seconds(Choice const& choice,
+                    TunerLatency const& latency,
+                    double bandwidth,
+                    std::vector<double> const& shares) {
+    auto const& shape = choice.shape;
+    double const waiting =
+        latency.base.count + 2 * (number(shape.ranks_per_domain - 1) * latency.nvlink.count +
+                                  number(tree_levels(shape.domains)) * latency.network.count);
+    return waiting + static_cast<double>(choice.size.count) /
+                         (0.5 * bandwidth * tree_share(shares, choice.size));
+}
+
+}  // namespace
+
+double tuner_tree_ll(Choice const& choice) {
+    auto const& tree = choice.section().tuner.tree;
+    double const bandwidth = std::min(tree_graph(choice) / 3.8, ll_max(choice));
+    return tree_seconds(choice, tree.ll, bandwidth, tree.share_ll);
+}
+
+double tuner_tree_ll128(Choice const& choice) {
+    auto const& tuner = choice.section().tuner;
+    auto const& tree = tuner.tree;
+    double const cap = tree.channel_ll128.at(choice.shape.domains > 2 ? 1 : 0).count;
+    double const bandwidth = std::min(tree_graph(choice) * 15 / 16, tuner.network_channels * cap);
+    return tree_seconds(choice, tree.ll128, bandwidth, tree.share_ll128);
+}
+
+double tuner_tree_simple(Choice const& choice) {
+    auto const& tree = choice.section().tuner.tree;
+    return tree_seconds(choice, tree.simple, tree_graph(choice), tree.share_simple);
+}
+
+double tuner_pat(Choice const& choice) {
+    auto const& others = choice.section().tuner.others;
+    double const waiting = others.pat_base.count +
+                           number(tree_levels(choice.shape.domains)) * others.pat_network.count +
+                           number(choice.shape.ranks) * others.pat_rank.count;
+    double const bandwidth = others.pat_share * ring_bandwidth(choice);
+    return waiting + ring_factor(choice.op, choice.shape.ranks) *
+                         static_cast<double>(choice.size.count) / bandwidth;
+}
+
+double tuner_collnet(Choice const& choice) {
+    auto const& others = choice.section().tuner.others;
+    double const peers = number(choice.shape.ranks_per_domain - 1);
+    double const waiting =
+        2 * (std::min(1.0, peers) * others.collnet_nvlink.count + 0.4e-6 * peers) +
+        others.collnet_network.count;
+    double const inside = number(choice.shape.ranks_per_domain);
+    double const factor = 0.5 + inside / (2.0 * choice.section().tuner.network_channels);
+    return waiting +
+           static_cast<double>(choice.size.count) * factor / (0.85 * ring_bandwidth(choice));
 }
 
 }  // namespace nvl72

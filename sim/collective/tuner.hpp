@@ -12,5 +12,10 @@ double tuner_ring_ll128(Choice const& choice);
 double tuner_ring_simple(Choice const& choice);
 double tuner_nvls(Choice const& choice);
 double tuner_hierarchical(Choice const& choice);
+double tuner_tree_ll(Choice const& choice);
+double tuner_tree_ll128(Choice const& choice);
+double tuner_tree_simple(Choice const& choice);
+double tuner_pat(Choice const& choice);
+double tuner_collnet(Choice const& choice);
 
 }  // namespace nvl72

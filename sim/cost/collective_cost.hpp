@@ -10,9 +10,10 @@
 
 namespace nvl72 {
 
-/// Constants across NVLink domains are fitted to logs of this size and more (256 MiB, less what a
-/// buffer loses that must divide by its ranks).
-inline constexpr Bytes network_fitted_from{256'000'000};
+/// Above 256 MiB (less what a buffer loses that must divide by its ranks) NICs and line rate decide
+/// between domains; below it the software stack, and below 1 MiB its latency.
+inline constexpr Bytes line_rate_decides_from{256'000'000};
+inline constexpr Bytes latency_decides_below{1'000'000};
 
 /// A buffer size that is fitted, and no whole number of bytes before it is written.
 using BufferSize = Quantity<struct BufferSizeTag, double>;
@@ -45,7 +46,7 @@ struct RingLlBranch {
     int sms = 0;
 };
 
-/// Ring, protocol of 120 payload bytes in 128.
+/// Ring, protocol of 120 payload bytes in 128. Its bandwidth is reached as slowly as Simple's.
 struct RingLl128Branch {
     Seconds step;
     BytesPerSecond bandwidth;
@@ -92,10 +93,44 @@ struct AlltoallSimpleBranch {
     int sms = 0;
 };
 
+/// NCCL gives a send channels_max over the ranks, and more where a channel's part would be larger
+/// than part_bytes.
 struct SendrecvBranch {
     Seconds base;
     BytesPerSecond bandwidth;
     int sms = 0;
+    int channels_max = 1;
+    BytesPerSecond channel_bandwidth{1e15};  ///< of one channel; none stated: never the limit
+    BufferSize part_bytes{1};
+};
+
+/// Double binary tree over domains, a chain inside each; its steps are the ring's.
+struct TreeBranch {
+    BytesPerSecond ll;  ///< what one GPU sends, up and down
+    BytesPerSecond ll128;
+    BytesPerSecond simple;
+    Seconds step_ll128;     ///< inside a domain; those of LL and Simple are the ring's
+    BufferSize step_bytes;  ///< LL: a buffer where half of the ring's hop_data counts
+    int sms = 0;
+};
+
+/// NCCL's kernels for symmetric buffers, all-reduce: everyone to everyone, words of data and flag,
+/// up to ll_bytes; then sums in the switches.
+struct SymmetricBranch {
+    Seconds ll_base;
+    BytesPerSecond ll_bandwidth;  ///< what one GPU sends, n - 1 buffers
+    BufferSize ll_bytes;
+    Seconds base;
+    BytesPerSecond bandwidth;  ///< of (1 + 1/n) buffers
+    int sms = 0;
+};
+
+/// One host thread that launches for several GPUs, one after the other: time of one launch.
+struct LaunchBranch {
+    Seconds eager_reducing;  ///< all_reduce, reduce_scatter
+    Seconds eager_copying;   ///< the others
+    Seconds graph;
+    double norm = 1;  ///< p in (launches^p + collective^p)^(1/p): kernels run beside later launches
 };
 
 /// Between NVLink domains: not of this GPU alone but of a typical fabric around it.
@@ -111,6 +146,18 @@ struct NetworkBranch {
     Seconds alltoall_peer;  ///< start-up of one peer in another domain
     double sendrecv_efficiency = 0;
     Seconds sendrecv_base;
+    Seconds message_gap{};     ///< least time of a ring step: a proxy's work for one message
+    Seconds message_gap_ll{};  ///< the same of LL
+    int tree_nics_max = 1;     ///< of a domain that a tree's channels use
+    double tree_ramp = 0;      ///< hierarchical: as nvls.ramp, of its chunks' way through the tree
+    BufferSize tree_ramp_bytes_per_rank{1};  ///< of a domain
+
+    // What a fabric profile adds (sim/cost/fabric_profile.hpp), not the GPU's calibration.
+    std::string fabric{};                  ///< "": not told
+    bool calibrated = false;               ///< from logs of such a fabric
+    bool nvls = true;                      ///< NCCL_NVLS_ENABLE between its domains
+    bool sharp = false;                    ///< its switches sum
+    std::vector<std::string> protocols{};  ///< NCCL_PROTO there; empty: all
 };
 
 /// A protocol's row in NCCL's table of ring latencies.
@@ -118,6 +165,22 @@ struct TunerLatency {
     Seconds base;
     Seconds nvlink;   ///< a step inside a domain
     Seconds network;  ///< a step between two
+};
+
+/// The tuner's view of the double binary tree. Lists are of 2 domains, and of more.
+struct TunerTree {
+    TunerLatency ll, ll128, simple;
+    std::vector<BytesPerSecond> channel;        ///< cap of one channel
+    std::vector<BytesPerSecond> channel_ll128;  ///< the same of LL128
+    /// Share of its bandwidth by the power of two of the buffer, from 64 B.
+    std::vector<double> share_ll, share_ll128, share_simple;
+};
+
+/// Its view of PAT, one rank a domain, and of CollNet, the network's switches.
+struct TunerOthers {
+    Seconds pat_base, pat_network, pat_rank;
+    double pat_share = 0;  ///< of the ring's bandwidth
+    Seconds collnet_network, collnet_nvlink;
 };
 
 /// Constants of NCCL's own choice between algorithms (src/graph/tuning.cc), not of their times.
@@ -135,6 +198,10 @@ struct TunerConstants {
     std::vector<BytesPerSecond> nvls_speeds;  ///< descending: of one NVLS channel
     BytesPerSecond tree_channel_2;            ///< cap of one NVLSTree channel, 2 domains
     BytesPerSecond tree_channel_3;            ///< the same, more domains
+    TunerTree tree;
+    TunerOthers others;
+    std::vector<BytesPerSecond> ll_max_network;  ///< ll_max of 2 domains, and of more
+    int network_channels = 0;                    ///< of a graph over domains
 };
 
 /// Collective times of one GPU. Each branch is T = (latency^p + transfer^p)^(1/p).
@@ -154,6 +221,9 @@ struct CollectiveSection {
     std::vector<MeasuredRegion> measured;  ///< of all but NVLS
     std::optional<std::string> borrowed;   ///< what stands in where nothing was measured
     std::string scaled;                    ///< "" or what it was scaled from
+    TreeBranch tree;
+    LaunchBranch launch;
+    std::optional<SymmetricBranch> symmetric;
 };
 
 std::vector<Field<MeasuredRegion>> const& fields_of(MeasuredRegion const*);
@@ -165,6 +235,11 @@ std::vector<Field<AlltoallLlBranch>> const& fields_of(AlltoallLlBranch const*);
 std::vector<Field<AlltoallSimpleBranch>> const& fields_of(AlltoallSimpleBranch const*);
 std::vector<Field<SendrecvBranch>> const& fields_of(SendrecvBranch const*);
 std::vector<Field<NetworkBranch>> const& fields_of(NetworkBranch const*);
+std::vector<Field<TreeBranch>> const& fields_of(TreeBranch const*);
+std::vector<Field<SymmetricBranch>> const& fields_of(SymmetricBranch const*);
+std::vector<Field<LaunchBranch>> const& fields_of(LaunchBranch const*);
+std::vector<Field<TunerTree>> const& fields_of(TunerTree const*);
+std::vector<Field<TunerOthers>> const& fields_of(TunerOthers const*);
 std::vector<Field<TunerLatency>> const& fields_of(TunerLatency const*);
 std::vector<Field<TunerConstants>> const& fields_of(TunerConstants const*);
 std::vector<Field<CollectiveSection>> const& fields_of(CollectiveSection const*);
@@ -175,6 +250,7 @@ struct CollectiveTerms {
     double latency_empty = 0;
     double latency = 0;
     double transfer = 0;
+    double launching = 0;  ///< of one host thread that launches for several GPUs; else 0
 };
 
 /// On another wiring than the measured one the transfer scales by the smallest capacity ratio over

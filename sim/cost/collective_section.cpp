@@ -92,6 +92,11 @@ std::vector<Field<SendrecvBranch>> const& fields_of(SendrecvBranch const*) {
         required("base", &SendrecvBranch::base, "latency"),
         required("bandwidth", &SendrecvBranch::bandwidth, "payload out of one GPU"),
         required("sms", &SendrecvBranch::sms, "SMs held"),
+        optional("channels_max", &SendrecvBranch::channels_max, "1", "channels of all sends"),
+        optional("channel_bandwidth", &SendrecvBranch::channel_bandwidth, "1000 TB/s",
+                 "payload of one channel; never the limit unless stated"),
+        optional("part_bytes", &SendrecvBranch::part_bytes, "1 B",
+                 "a channel's part from which NCCL doubles them"),
     };
     return fields;
 }
@@ -110,6 +115,50 @@ std::vector<Field<NetworkBranch>> const& fields_of(NetworkBranch const*) {
         required("alltoall_peer", &NetworkBranch::alltoall_peer, "start-up of one far peer"),
         required("sendrecv_efficiency", &NetworkBranch::sendrecv_efficiency, "of NIC line rate"),
         required("sendrecv_base", &NetworkBranch::sendrecv_base, "latency between domains"),
+        required("message_gap", &NetworkBranch::message_gap, "least time of a ring step"),
+        required("message_gap_ll", &NetworkBranch::message_gap_ll, "the same of LL"),
+        required("tree_nics_max", &NetworkBranch::tree_nics_max,
+                 "NICs of a domain that a tree's channels use"),
+        required("tree_ramp", &NetworkBranch::tree_ramp,
+                 "more time per byte of small buffers in NVLS below a tree"),
+        required("tree_ramp_bytes_per_rank", &NetworkBranch::tree_ramp_bytes_per_rank,
+                 "share of a buffer where half of it is gone, by ranks of a domain"),
+    };
+    return fields;
+}
+
+std::vector<Field<TreeBranch>> const& fields_of(TreeBranch const*) {
+    static std::vector<Field<TreeBranch>> const fields{
+        required("ll", &TreeBranch::ll, "what one GPU sends up and down, LL"),
+        required("ll128", &TreeBranch::ll128, "the same, LL128"),
+        required("simple", &TreeBranch::simple, "the same, Simple"),
+        required("step_ll128", &TreeBranch::step_ll128, "a step inside a domain, LL128"),
+        required("step_bytes", &TreeBranch::step_bytes,
+                 "LL: a buffer where half of ring_ll.hop_data counts"),
+        required("sms", &TreeBranch::sms, "SMs held"),
+    };
+    return fields;
+}
+
+std::vector<Field<SymmetricBranch>> const& fields_of(SymmetricBranch const*) {
+    static std::vector<Field<SymmetricBranch>> const fields{
+        required("ll_base", &SymmetricBranch::ll_base, "latency of everyone to everyone"),
+        required("ll_bandwidth", &SymmetricBranch::ll_bandwidth, "its payload out of one GPU"),
+        required("ll_bytes", &SymmetricBranch::ll_bytes, "its largest buffer"),
+        required("base", &SymmetricBranch::base, "latency of sums in the switches"),
+        required("bandwidth", &SymmetricBranch::bandwidth, "one GPU into the switches"),
+        required("sms", &SymmetricBranch::sms, "SMs held"),
+    };
+    return fields;
+}
+
+std::vector<Field<LaunchBranch>> const& fields_of(LaunchBranch const*) {
+    static std::vector<Field<LaunchBranch>> const fields{
+        required("eager_reducing", &LaunchBranch::eager_reducing,
+                 "one launch of several by a thread: all_reduce, reduce_scatter"),
+        required("eager_copying", &LaunchBranch::eager_copying, "the same of the others"),
+        required("graph", &LaunchBranch::graph, "one launch of a CUDA graph"),
+        required("norm", &LaunchBranch::norm, "p in (launches^p + collective^p)^(1/p)"),
     };
     return fields;
 }
@@ -119,6 +168,32 @@ std::vector<Field<TunerLatency>> const& fields_of(TunerLatency const*) {
         required("base", &TunerLatency::base, "launch and end"),
         required("nvlink", &TunerLatency::nvlink, "a ring step inside a domain"),
         required("network", &TunerLatency::network, "a ring step between domains"),
+    };
+    return fields;
+}
+
+std::vector<Field<TunerTree>> const& fields_of(TunerTree const*) {
+    static std::vector<Field<TunerTree>> const fields{
+        required("ll", &TunerTree::ll, "tree latencies of the LL protocol"),
+        required("ll128", &TunerTree::ll128, "the same of LL128"),
+        required("simple", &TunerTree::simple, "the same of Simple"),
+        required("channel", &TunerTree::channel, "cap of a channel, 2 domains and more"),
+        required("channel_ll128", &TunerTree::channel_ll128, "the same of LL128"),
+        required("share_ll", &TunerTree::share_ll, "of its bandwidth, by powers of two from 64 B"),
+        required("share_ll128", &TunerTree::share_ll128, "the same of LL128"),
+        required("share_simple", &TunerTree::share_simple, "the same of Simple"),
+    };
+    return fields;
+}
+
+std::vector<Field<TunerOthers>> const& fields_of(TunerOthers const*) {
+    static std::vector<Field<TunerOthers>> const fields{
+        required("pat_base", &TunerOthers::pat_base, "PAT, launch and end"),
+        required("pat_network", &TunerOthers::pat_network, "one level"),
+        required("pat_rank", &TunerOthers::pat_rank, "one rank"),
+        required("pat_share", &TunerOthers::pat_share, "of the ring's bandwidth"),
+        required("collnet_network", &TunerOthers::collnet_network, "CollNet, to the switches"),
+        required("collnet_nvlink", &TunerOthers::collnet_nvlink, "a step inside a domain"),
     };
     return fields;
 }
@@ -142,6 +217,12 @@ std::vector<Field<TunerConstants>> const& fields_of(TunerConstants const*) {
         required("nvls_speeds", &TunerConstants::nvls_speeds, "an NVLS channel, descending"),
         required("tree_channel_2", &TunerConstants::tree_channel_2, "NVLSTree channel, 2 domains"),
         required("tree_channel_3", &TunerConstants::tree_channel_3, "the same, more domains"),
+        required("tree", &TunerConstants::tree, "the double binary tree"),
+        required("others", &TunerConstants::others, "PAT and CollNet"),
+        required("ll_max_network", &TunerConstants::ll_max_network,
+                 "ll_max of 2 domains, and of more"),
+        required("network_channels", &TunerConstants::network_channels,
+                 "channels of a graph over domains"),
     };
     return fields;
 }
@@ -162,6 +243,9 @@ std::vector<Field<CollectiveSection>> const& fields_of(CollectiveSection const*)
         required("tuner", &S::tuner, "NCCL's choice of an algorithm"),
         required("measured", &S::measured, "ranks and sizes of all branches but nvls"),
         optional("borrowed", &S::borrowed, "", "what stands in where nothing was measured"),
+        required("tree", &S::tree, "double binary tree over domains"),
+        required("launch", &S::launch, "a host thread that launches for several GPUs"),
+        optional("symmetric", &S::symmetric, "", "kernels for symmetric buffers"),
     };
     return fields;
 }
@@ -198,6 +282,20 @@ void check(CollectiveSection const& section) {
     if (speeds.empty() || !std::ranges::is_sorted(speeds, std::greater<>())) {
         fail(place, "tuner.nvls_speeds", "a descending list");
     }
+    auto const& tree = section.tuner.tree;
+    for (auto const* shares : {&tree.share_ll, &tree.share_ll128, &tree.share_simple}) {
+        if (shares->empty())
+            fail(place, "tuner.tree: an empty list of shares", "one a power of two");
+        for (double const share : *shares) check_efficiency(place, "tuner.tree: a share", share);
+    }
+    for (auto const* rates : {&tree.channel, &tree.channel_ll128, &section.tuner.ll_max_network}) {
+        if (rates->size() != 2) fail(place, "tuner: rates between domains", "two, of 2 and more");
+    }
+    if (section.tuner.network_channels < 1)
+        fail(place, "tuner.network_channels below 1", "1 or more");
+    if (section.sendrecv.channels_max < 1)
+        fail(place, "sendrecv.channels_max below 1", "1 or more");
+    if (!(section.launch.norm >= 1)) fail(place, "launch.norm below 1", "1 or more");
     auto const not_negative = [&](char const* key, double value) {
         if (!(value >= 0)) fail(place, std::string(key) + " below 0", "0 or more");
     };
@@ -208,6 +306,8 @@ void check(CollectiveSection const& section) {
     not_negative("alltoall_simple.ramp", section.alltoall_simple.ramp);
     not_negative("alltoall_simple.copy", section.alltoall_simple.copy);
     not_negative("network.tree_loss", network.tree_loss);
+    not_negative("network.tree_ramp", network.tree_ramp);
+    if (network.tree_nics_max < 1) fail(place, "network.tree_nics_max below 1", "1 or more");
     if (section.nvls) not_negative("nvls.ramp", section.nvls->ramp);
     if (section.nvls) not_negative("nvls.rank_loss", section.nvls->rank_loss);
 }

@@ -3,6 +3,7 @@
 #include "sim/base/error.hpp"
 
 #include <algorithm>
+#include <bit>
 
 namespace nvl72 {
 
@@ -31,6 +32,14 @@ LinkLoad nvls_load(CollectiveOp op, Bytes size, std::int64_t ranks) {
     return {bytes_of(size) * (1 + shard), 0};
 }
 
+LinkLoad tree_load(Bytes size, GroupShape const& shape) {
+    // A chain in each domain: what a GPU sends up it also sends down.
+    double const inside = shape.ranks_per_domain > 1 ? 2 * bytes_of(size) : 0;
+    if (shape.domains == 1) return {inside, 0};
+    return {inside, tree_factor(shape.domains) * bytes_of(size) /
+                        static_cast<double>(smallest_share(shape))};
+}
+
 LinkLoad alltoall_load(Bytes size, GroupShape const& shape) {
     double const block = bytes_of(size) / static_cast<double>(shape.ranks);
     if (shape.domains == 1) return {block * static_cast<double>(shape.ranks - 1), 0};
@@ -52,6 +61,10 @@ double ring_factor(CollectiveOp op, std::int64_t ranks) {
 
 std::int64_t ring_steps(CollectiveOp op, std::int64_t ranks) {
     return (op == CollectiveOp::all_reduce ? 2 : 1) * (ranks - 1);
+}
+
+std::int64_t tree_levels(std::int64_t domains) {
+    return static_cast<std::int64_t>(std::bit_width(static_cast<std::uint64_t>(domains))) - 1;
 }
 
 std::int64_t ring_network_steps(CollectiveOp op, std::int64_t domains) {
@@ -127,12 +140,17 @@ LinkLoad link_load(CollectiveAlgorithm algorithm,
         case CollectiveAlgorithm::ring_ll128:
         case CollectiveAlgorithm::ring_simple: return ring_load(op, size, shape);
         case CollectiveAlgorithm::nvls: return nvls_load(op, size, shape.ranks);
-        case CollectiveAlgorithm::hierarchical: {
-            LinkLoad load = nvls_load(op, size, shape.ranks_per_domain);
-            load.nic = tree_factor(shape.domains) * bytes_of(size) /
-                       static_cast<double>(smallest_share(shape));
-            return load;
-        }
+        case CollectiveAlgorithm::symmetric: return nvls_load(op, size, shape.ranks);
+        case CollectiveAlgorithm::hierarchical:
+            return {nvls_load(op, size, shape.ranks_per_domain).nvlink, tree_load(size, shape).nic};
+        case CollectiveAlgorithm::collnet:
+            // The switches of the network sum: every domain sends its buffer once.
+            return {nvls_load(op, size, shape.ranks_per_domain).nvlink,
+                    bytes_of(size) / static_cast<double>(smallest_share(shape))};
+        case CollectiveAlgorithm::tree_ll:
+        case CollectiveAlgorithm::tree_ll128:
+        case CollectiveAlgorithm::tree_simple: return tree_load(size, shape);
+        case CollectiveAlgorithm::pat: return {0, ring_factor(op, shape.ranks) * bytes_of(size)};
         case CollectiveAlgorithm::alltoall_ll:
         case CollectiveAlgorithm::alltoall_simple: return alltoall_load(size, shape);
         case CollectiveAlgorithm::sendrecv:

@@ -18,6 +18,12 @@ enum class CollectiveAlgorithm : std::uint8_t {
     alltoall_ll,
     alltoall_simple,
     sendrecv,
+    tree_ll,
+    tree_ll128,
+    tree_simple,
+    pat,
+    collnet,
+    symmetric,
     // Our own microkernels (kernels/collective), by algorithm and protocol of their samples.
     micro_ring_ll,
     ring_bulk,
@@ -36,11 +42,13 @@ enum class CollectiveAlgorithm : std::uint8_t {
 template <>
 struct EnumNames<CollectiveAlgorithm> {
     static constexpr std::array words{
-        "ring-ll",       "ring-ll128",      "ring-simple", "nvls",          "hierarchical",
-        "alltoall-ll",   "alltoall-simple", "sendrecv",    "micro-ring-ll", "ring-bulk",
-        "one-shot-ll",   "one-shot-bulk",   "two-shot-ll", "two-shot-bulk", "direct-ll",
-        "direct-bulk",   "chain-ll",        "chain-bulk",  "pingpong-ll",   "pingpong-bulk",
-        "nvls-multicast"};
+        "ring-ll",      "ring-ll128",    "ring-simple",     "nvls",
+        "hierarchical", "alltoall-ll",   "alltoall-simple", "sendrecv",
+        "tree-ll",      "tree-ll128",    "tree-simple",     "pat",
+        "collnet",      "symmetric",     "micro-ring-ll",   "ring-bulk",
+        "one-shot-ll",  "one-shot-bulk", "two-shot-ll",     "two-shot-bulk",
+        "direct-ll",    "direct-bulk",   "chain-ll",        "chain-bulk",
+        "pingpong-ll",  "pingpong-bulk", "nvls-multicast"};
 };
 
 /// True for the rows of our own microkernels, which the section `microkernels` of a profile prices.
@@ -77,6 +85,9 @@ double ring_factor(CollectiveOp op, std::int64_t ranks);
 std::int64_t ring_steps(CollectiveOp op, std::int64_t ranks);
 /// Those of them that NCCL counts as crossings between domains: 2(N-1) or N-1.
 std::int64_t ring_network_steps(CollectiveOp op, std::int64_t domains);
+
+/// Levels of NCCL's double binary tree over `domains`: floor(log2), there and back.
+std::int64_t tree_levels(std::int64_t domains);
 
 /// True when the microkernel `algorithm` does `op`.
 bool microkernel_does(CollectiveAlgorithm algorithm, CollectiveOp op);

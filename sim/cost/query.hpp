@@ -34,6 +34,21 @@ struct EnumNames<CollectiveOp> {
                                       "alltoall",   "broadcast",  "sendrecv"};
 };
 
+/// Who starts a collective's kernels, which decides its time below 1 MiB. `threads`: a host thread
+/// or process for each GPU. `eager`: one thread for several GPUs, one after the other; `graph`: the
+/// same with CUDA graphs. `symmetric`: graphs of NCCL's kernels for symmetric buffers.
+enum class LaunchMode : std::uint8_t { unknown, eager, graph, threads, symmetric };
+template <>
+struct EnumNames<LaunchMode> {
+    static constexpr std::array words{"unknown", "eager", "graph", "threads", "symmetric"};
+};
+
+struct Launch {
+    LaunchMode mode = LaunchMode::threads;
+    int gpus = 1;  ///< that one host thread launches for
+    friend auto operator<=>(Launch const&, Launch const&) = default;
+};
+
 /// One GEMM: (m x k) times (k x n). The kernel tables' FP8 and FP4 times quantise the left operand
 /// on the way; with `operands_ready` both are in the GEMM's precision already.
 struct Gemm {
@@ -72,6 +87,7 @@ struct Collective {
     Bytes size;
     int bytes_per_element = 2;
     GroupShape shape;
+    Launch launch{};
     friend auto operator<=>(Collective const&, Collective const&) = default;
 };
 

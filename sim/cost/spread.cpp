@@ -1,6 +1,7 @@
 #include "sim/cost/spread.hpp"
 
 #include "sim/cost/attention_cost.hpp"
+#include "sim/cost/collective_cost.hpp"
 #include "sim/cost/collective_traffic.hpp"
 #include "sim/cost/generation_cost.hpp"
 #include "sim/cost/microkernel_cost.hpp"
@@ -94,6 +95,20 @@ void check(SpreadTable const& table) {
     }
 }
 
+namespace {
+
+/// Between domains the size decides what is uncertain: latency, software, or line rate; beyond two
+/// racks how many of their NICs the channels use.
+char const* across_name(Collective const& collective) {
+    constexpr std::int64_t ranks_of_a_box = 8;
+    auto const& shape = collective.shape;
+    if (shape.domains > 2 && shape.ranks_per_domain > ranks_of_a_box) return " across, racks";
+    if (collective.size < latency_decides_below) return " across, small";
+    return collective.size < line_rate_decides_from ? " across, middle" : " across, large";
+}
+
+}  // namespace
+
 std::string part_of(Query const& query) {
     struct Naming {
         std::string operator()(Gemm const& gemm) const { return "gemm " + name_of(gemm.precision); }
@@ -111,7 +126,7 @@ std::string part_of(Query const& query) {
                                     ? "alltoall"
                                     : name_of(algorithm_of(collective));
             return fmt::format("collectives {}{}", branch,
-                               collective.shape.domains > 1 ? " across" : "");
+                               collective.shape.domains > 1 ? across_name(collective) : "");
         }
         std::string operator()(MoeExchange const& exchange) const {
             return fmt::format("moe {} {}", name_of(exchange.transport), moe_row_name(exchange));

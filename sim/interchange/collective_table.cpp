@@ -57,8 +57,13 @@ void read_circumstances(MeasuredCollective& measured, CsvTable const& table, std
         return table.has(column) ? std::string(trimmed(table.text(row, column))) : std::string();
     };
     measured.fabric = word("fabric");
+    measured.algorithm = word("algorithm");
     if (table.has("launch"))
         measured.launch = launch_mode(word("launch"), table.place(row, "launch"));
+    bool const told =
+        table.has("gpus_per_thread") && !trimmed(table.text(row, "gpus_per_thread")).empty();
+    measured.query.launch = launch_of(
+        measured.launch, told ? static_cast<int>(table.whole(row, "gpus_per_thread", 1)) : 1);
     if (table.has("quality")) take_quality(measured, word("quality"), table.file());
 }
 

@@ -3,6 +3,7 @@
 #include "sim/base/text.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <filesystem>
 #include <fmt/format.h>
 #include <set>
@@ -43,6 +44,19 @@ private:
     std::size_t row_;
 };
 
+/// N of an option "-g N" among the words of a text, 0 without one.
+int option_g(std::string const& text) {
+    std::string plain = text;
+    std::ranges::replace(plain, ',', ' ');
+    auto const words = split(plain, ' ');
+    auto const option = std::ranges::find(words, "-g");
+    if (option == words.end() || option + 1 == words.end()) return 0;
+    int gpus = 0;
+    auto const& word = *(option + 1);
+    auto const read = std::from_chars(word.data(), word.data() + word.size(), gpus);
+    return read.ec == std::errc{} && gpus > 0 ? gpus : 0;
+}
+
 LogFacts facts_at(IndexRow const& row) {
     LogFacts facts;
     facts.op = row.word("collective");
@@ -54,6 +68,8 @@ LogFacts facts_at(IndexRow const& row) {
     facts.nvlink_domain = row.whole("nvlink_domain");
     facts.fabric = row.word("fabric");
     facts.launch = launch_mode(row.word("launch"), row.place("launch"));
+    facts.gpus_per_thread = option_g(row.word("env"));
+    facts.algorithm = forced_algorithm(row.word("env"));
     if (!row.word("quality").empty()) facts.quality = row.word("quality");
     facts.notes = row.word("notes");
     auto const place = row.place("");
@@ -126,7 +142,9 @@ ShapeOrLack shape_of(LogFacts const& facts) {
     shape.domains = ceil_of(facts.ranks, domain);
     if (!of_rack && domain <= box_gpus_max) shape.domains = std::max(shape.domains, facts.nodes);
     shape.ranks_per_domain = ceil_of(shape.ranks, shape.domains);
-    shape.planes = shape.planes_up = planes_assumed;
+    // Nodes of four Grace Hoppers have no switches: each GPU is wired to the three others.
+    bool const direct = facts.gpu == "gh200" && domain <= 4;
+    shape.planes = shape.planes_up = direct ? 0 : planes_assumed;
     if (shape.domains == 1) return found;
     if (facts.nodes == 0 || facts.nics_per_node == 0 || facts.nic_gbps == 0) {
         std::vector<std::string> missing;
@@ -320,6 +338,12 @@ std::vector<MeasuredCollective> measured_rows(IndexedLog const& indexed,
         if (auto const* type = element_type(own.type)) row.query.bytes_per_element = type->bytes;
         row.query.shape = found.shape;
         row.launch = facts.launch;
+        row.algorithm = facts.algorithm;
+        // Over domains NCCL_ALGO=NVLS is NVLS below a tree.
+        if (row.algorithm == "nvls" && found.shape.domains > 1) row.algorithm = "hierarchical";
+        int const per_thread =
+            indexed.log.gpus_per_thread > 0 ? indexed.log.gpus_per_thread : facts.gpus_per_thread;
+        row.query.launch = launch_of(row.launch, std::max(1, per_thread));
         row.fabric = facts.fabric;
         row.quality = facts.quality;
         take_times(row, seconds_of(own.out_of_place), seconds_of(own.in_place));

@@ -38,6 +38,37 @@ constexpr std::array known_gpus{
     GpuWords{"gb200", "gb200", ""},        GpuWords{"gb300", "gb300", ""},
     GpuWords{"gh200", "gh200", ""},
 };
+/// Families of collective_algorithms by NCCL_ALGO.
+struct AlgorithmWord {
+    std::string_view word, family;
+};
+constexpr std::array known_algorithms{
+    AlgorithmWord{"ring", "ring"},
+    AlgorithmWord{"tree", "tree"},
+    AlgorithmWord{"nvls", "nvls"},
+    AlgorithmWord{"nvlstree", "hierarchical"},
+    AlgorithmWord{"collnet", "collnet"},
+    AlgorithmWord{"collnetdirect", "collnet"},
+    AlgorithmWord{"collnetchain", "collnet"},
+    AlgorithmWord{"pat", "pat"},
+};
+
+std::string lower(std::string_view text) {
+    std::string name;
+    for (char const c : text) {
+        name += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    }
+    return name;
+}
+
+/// The value of NAME=value among the words of a text, in lower case.
+std::string variable(std::string_view text, std::string const& name) {
+    auto const at = text.find(name + "=");
+    if (at == std::string_view::npos) return "";
+    auto const rest = text.substr(at + name.size() + 1);
+    return lower(rest.substr(0, rest.find_first_of(" ,;\"'")));
+}
+
 /// Boards without NVLink switches, whatever GPU they carry.
 constexpr std::array<std::string_view, 3> other_boards{"pcie", "nvl", "cnx"};
 
@@ -96,6 +127,24 @@ void take_quality(MeasuredCollective& row, std::string const& quality, std::stri
     row.reason = fmt::format("quality '{}' in {}", quality, file);
 }
 
+std::string forced_algorithm(std::string_view text) {
+    auto const word = variable(text, "NCCL_ALGO");
+    auto const found = std::ranges::find(known_algorithms, word, &AlgorithmWord::word);
+    if (found == known_algorithms.end()) return "";
+    std::string const family(found->family);
+    auto const protocol = variable(text, "NCCL_PROTO");
+    bool const chosen = (family == "ring" || family == "tree") &&
+                        (protocol == "ll" || protocol == "ll128" || protocol == "simple");
+    return chosen ? family + "-" + protocol : family;
+}
+
+Launch launch_of(LaunchMode mode, int gpus_per_thread) {
+    if (mode == LaunchMode::unknown)
+        mode = gpus_per_thread > 1 ? LaunchMode::eager : LaunchMode::threads;
+    if (mode == LaunchMode::threads) return {};
+    return {mode, gpus_per_thread};
+}
+
 LaunchMode launch_mode(std::string_view word, Place const& place) {
     if (word.empty()) return LaunchMode::unknown;
     auto const words = ValueType<LaunchMode>::words();
@@ -111,9 +160,11 @@ std::vector<CollectiveSample> samples_to_fit(std::vector<MeasuredCollective> con
     for (auto const& row : rows) {
         if (row.status != RowStatus::ok) continue;
         bool const both = row.query.op == CollectiveOp::all_reduce;
-        if (row.out_of_place) samples.push_back({row.gpu, row.query, *row.out_of_place});
+        if (row.out_of_place) {
+            samples.push_back({row.gpu, row.query, *row.out_of_place, row.fabric, row.algorithm});
+        }
         if (row.in_place && (both || !row.out_of_place)) {
-            samples.push_back({row.gpu, row.query, *row.in_place});
+            samples.push_back({row.gpu, row.query, *row.in_place, row.fabric, row.algorithm});
         }
     }
     return samples;

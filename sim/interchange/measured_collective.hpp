@@ -10,13 +10,6 @@
 
 namespace nvl72 {
 
-/// How the ranks started the collective, which decides its time below 1 MiB.
-enum class LaunchMode : std::uint8_t { unknown, eager, graph, threads, symmetric };
-template <>
-struct EnumNames<LaunchMode> {
-    static constexpr std::array words{"unknown", "eager", "graph", "threads", "symmetric"};
-};
-
 /// What may be done with a measured row; all but `ok` have a reason.
 enum class RowStatus : std::uint8_t {
     ok,
@@ -40,8 +33,9 @@ struct MeasuredCollective {
     std::string type;    ///< of an element, as the source names it
     double seconds = 0;  ///< the target: the smaller of the two times, 0 where neither is there
     std::optional<double> out_of_place, in_place;  ///< seconds
-    LaunchMode launch = LaunchMode::unknown;
-    std::string fabric;  ///< "none", "infiniband", ... as the source says; may be empty
+    LaunchMode launch = LaunchMode::unknown;       ///< as stated; query.launch is what to price
+    std::string algorithm{};  ///< that the run forced, as collective_algorithms names it
+    std::string fabric;       ///< "none", "infiniband", ... as the source says; may be empty
     std::string quality = "ok";
     RowStatus status = RowStatus::ok;
     std::string reason;
@@ -52,7 +46,8 @@ struct CollectiveSample {
     std::string gpu;
     Collective query;
     double seconds = 0;
-    std::string forced = {};  ///< the row of collective_algorithms that ran; "": NCCL's choice
+    std::string fabric{};     ///< between its domains; "" where it is not told
+    std::string algorithm{};  ///< that its run forced, as collective_algorithms names it
 };
 
 /// The rows of status ok as a fit takes them. An all-reduce counts both of its times, one sample
@@ -66,6 +61,13 @@ void take_times(MeasuredCollective& row,
 
 /// Rows of a source whose quality is not "ok" are set aside, as `file` says.
 void take_quality(MeasuredCollective& row, std::string const& quality, std::string const& file);
+
+/// The algorithm that NCCL_ALGO and NCCL_PROTO in a text force, as collective_algorithms names it
+/// ("NCCL_ALGO=Ring NCCL_PROTO=LL128" -> "ring-ll128"); "" where it forces none.
+std::string forced_algorithm(std::string_view text);
+
+/// The launch to price: what is not told is a thread a GPU.
+Launch launch_of(LaunchMode mode, int gpus_per_thread);
 
 /// "" is unknown; fails at `place` for a word that is none of LaunchMode's.
 LaunchMode launch_mode(std::string_view word, Place const& place);

@@ -41,7 +41,8 @@ struct NcclLog {
     std::vector<std::string> devices;  ///< names of GPUs, each once
     std::string nccl;                  ///< "2.29.2"
     int warmup = -1, iterations = -1;
-    int graph = -1;  ///< launches of a CUDA graph; 0: without
+    int graph = -1;            ///< launches of a CUDA graph; 0: without
+    int gpus_per_thread = -1;  ///< that one host thread launches for (-g)
     std::vector<NcclRow> rows;
     std::vector<std::string> notes;  ///< `file:line: found (expected)` of what was not taken
 };

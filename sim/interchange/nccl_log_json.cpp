@@ -162,6 +162,7 @@ private:
         log_.warmup = static_cast<int>(whole_at(config_, "warmup_iters", -1));
         log_.iterations = static_cast<int>(whole_at(config_, "iterations", -1));
         log_.graph = static_cast<int>(whole_at(config_, "graph", -1));
+        log_.gpus_per_thread = static_cast<int>(whole_at(config_, "ngpus", -1));
         std::set<std::string> hosts;
         std::int64_t ranks = 0;
         if (devices_.is_array()) {

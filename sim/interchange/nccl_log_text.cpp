@@ -189,6 +189,7 @@ private:
         log_.iterations = number_behind(
             at == std::string_view::npos ? header : header.substr(at + warmup.size()), "iters:");
         log_.graph = number_behind(header, "graph:");
+        log_.gpus_per_thread = number_behind(header, "nGpus");
     }
 
     /// "#  Rank  0 Group  0 Pid  65515 on host device  0 [0x07] NVIDIA A100-SXM4-40GB"

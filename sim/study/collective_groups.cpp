@@ -116,32 +116,90 @@ std::vector<Group> switch_groups(double nvlink) {
         {"sendrecv",
          [](Collective const& q) { return inside(q, Algorithm::sendrecv); },
          {rate_knob("sendrecv.bandwidth", nvlink, 0.8, 0.1, 0.9,
-                    [](S& s) -> double& { return s.sendrecv.bandwidth.count; })}},
+                    [](S& s) -> double& { return s.sendrecv.bandwidth.count; }),
+          rate_knob("sendrecv.channel_bandwidth", nvlink, 0.045, 0.01, 0.9,
+                    [](S& s) -> double& { return s.sendrecv.channel_bandwidth.count; })}},
     };
+}
+
+/// One host thread that launches for several GPUs decides the time of small buffers.
+bool launched(Collective const& query, LaunchMode mode) {
+    return !across(query) && query.launch.gpus > 1 && query.launch.mode == mode &&
+           query.size.count < 1 << 20;
+}
+
+std::vector<Group> launch_groups() {
+    return {
+        {"launch",
+         [](Collective const& q) { return launched(q, LaunchMode::eager); },
+         {time_knob("launch.eager_reducing", 5, 1, 20,
+                    [](S& s) -> double& { return s.launch.eager_reducing.count; }),
+          time_knob("launch.eager_copying", 4, 1, 20,
+                    [](S& s) -> double& { return s.launch.eager_copying.count; })}},
+        {"launch by graph",
+         [](Collective const& q) { return launched(q, LaunchMode::graph); },
+         {time_knob("launch.graph", 4, 1, 20,
+                    [](S& s) -> double& { return s.launch.graph.count; })}},
+    };
+}
+
+bool ring_across(Collective const& query) {
+    auto const algorithm = algorithm_of(query);
+    return across(query) &&
+           (algorithm == Algorithm::ring_ll || algorithm == Algorithm::ring_ll128 ||
+            algorithm == Algorithm::ring_simple);
+}
+bool tree_across(Collective const& query) {
+    auto const algorithm = algorithm_of(query);
+    return across(query) &&
+           (algorithm == Algorithm::tree_ll || algorithm == Algorithm::tree_ll128 ||
+            algorithm == Algorithm::tree_simple);
 }
 
 std::vector<Group> network_groups(double nvlink) {
     return {
-        {"ring-simple across",
-         [](Collective const& q) { return across(q) && algorithm_of(q) == Algorithm::ring_simple; },
-         {time_knob("network.hop_simple", 10, 1, 60,
-                    [](S& s) -> double& { return s.network.hop_simple.count; }),
-          number_knob("network.ring_efficiency", 0.9, 0.3, 1,
+        {"ring across",
+         ring_across,
+         {time_knob("network.hop_ll128", 12, 1, 100,
+                    [](S& s) -> double& { return s.network.hop_ll128.count; }),
+          time_knob("network.message_gap", 6, 0.1, 60,
+                    [](S& s) -> double& { return s.network.message_gap.count; }),
+          number_knob("network.ring_efficiency", 0.95, 0.3, 1,
                       [](S& s) -> double& { return s.network.ring_efficiency; }),
           rate_knob("network.ring_bandwidth_max", nvlink, 0.7, 0.1, 1.5,
                     [](S& s) -> double& { return s.network.ring_bandwidth_max.count; })}},
+        {"tree across",
+         tree_across,
+         {time_knob("network.hop_ll", 5, 0.5, 60,
+                    [](S& s) -> double& { return s.network.hop_ll.count; }),
+          rate_knob("tree.ll", nvlink, 0.04, 0.005, 0.5,
+                    [](S& s) -> double& { return s.tree.ll.count; }),
+          rate_knob("tree.ll128", nvlink, 0.25, 0.05, 0.9,
+                    [](S& s) -> double& { return s.tree.ll128.count; }),
+          size_knob("tree.step_bytes", 0.002, 0.0002, 0.1,
+                    [](S& s) -> double& { return s.tree.step_bytes.count; })}},
         {"hierarchical across",
          [](Collective const& q) {
              return across(q) && algorithm_of(q) == Algorithm::hierarchical;
          },
-         {time_knob("network.tree_step", 100, 1, 1000,
+         {time_knob("network.tree_step", 50, 1, 1000,
                     [](S& s) -> double& { return s.network.tree_step.count; }),
           number_knob("network.tree_loss", 0.05, 0.001, 1,
-                      [](S& s) -> double& { return s.network.tree_loss; })}},
+                      [](S& s) -> double& { return s.network.tree_loss; }),
+          number_knob("network.tree_ramp", 0.3, 0.01, 3,
+                      [](S& s) -> double& { return s.network.tree_ramp; }),
+          size_knob("network.tree_ramp_bytes_per_rank", 25, 1, 400,
+                    [](S& s) -> double& { return s.network.tree_ramp_bytes_per_rank.count; })}},
         {"alltoall across",
          [](Collective const& q) { return across(q) && q.op == CollectiveOp::alltoall; },
          {number_knob("network.alltoall_efficiency", 0.9, 0.3, 1,
-                      [](S& s) -> double& { return s.network.alltoall_efficiency; })}},
+                      [](S& s) -> double& { return s.network.alltoall_efficiency; }),
+          time_knob("network.alltoall_peer", 3, 0.1, 60,
+                    [](S& s) -> double& { return s.network.alltoall_peer.count; })}},
+        {"sendrecv across",
+         [](Collective const& q) { return across(q) && algorithm_of(q) == Algorithm::sendrecv; },
+         {number_knob("network.sendrecv_efficiency", 0.5, 0.1, 1,
+                      [](S& s) -> double& { return s.network.sendrecv_efficiency; })}},
     };
 }
 
@@ -157,6 +215,8 @@ std::vector<CollectiveGroup> groups_of_one_domain(double nvlink) {
     auto groups = ring_groups(nvlink);
     auto const others = switch_groups(nvlink);
     groups.insert(groups.end(), others.begin(), others.end());
+    auto const launches = launch_groups();
+    groups.insert(groups.end(), launches.begin(), launches.end());
     return groups;
 }
 

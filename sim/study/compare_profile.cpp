@@ -115,7 +115,7 @@ std::size_t add_collectives(Parts& parts, MeasuredData const& data, Profile cons
     std::size_t unpriced = 0;
     for (auto const& sample : data.collectives) {
         if (sample.gpu != data.gpu) continue;
-        if (sample.forced == "nvls" && profile.collectives && !profile.collectives->nvls) {
+        if (sample.algorithm == "nvls" && profile.collectives && !profile.collectives->nvls) {
             ++unpriced;
             continue;
         }
@@ -126,13 +126,13 @@ std::size_t add_collectives(Parts& parts, MeasuredData const& data, Profile cons
                                    sample.query.bytes_per_element, forced)
                 .query;
         };
-        auto const query = plan(sample.forced);
+        auto const query = plan(sample.algorithm);
         PartKey const key{part_of(query), name_of(query.op), range_of(query.size)};
         auto& judged = parts[key];
         judged.ratios.push_back(sample.seconds /
                                 to_seconds(cost(profile, query, Load::burst).time));
         judged.expected = spread_of(profile, query, BasisKind::interpolated);
-        if (query.op == CollectiveOp::all_reduce && sample.forced.empty()) {
+        if (query.op == CollectiveOp::all_reduce && sample.algorithm.empty()) {
             judged.over_ring.push_back(
                 sample.seconds / to_seconds(cost(profile, plan("ring-simple"), Load::burst).time));
         }

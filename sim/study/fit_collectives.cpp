@@ -16,10 +16,6 @@ using Algorithm = CollectiveAlgorithm;
 using Group = CollectiveGroup;
 using CollectiveRow = section_fit::Row<Collective>;
 
-/// Sends of the one log stay at 820 us from 64 to 256 MiB.
-constexpr std::int64_t bytes_least_across = 256 << 20;
-constexpr std::int64_t bytes_least_sent = 512 << 20;
-
 /// Entries of `other` that `target` lacks, map by map.
 void fill(Value& target, Value const& other) {
     for (auto const& entry : other.entries) {
@@ -130,10 +126,10 @@ std::vector<CollectiveRow> rows_on_branches(std::vector<CollectiveSample> const&
     std::vector<CollectiveRow> rows;
     for (auto const& sample : samples) {
         Collective query = sample.query;
-        if (fitted_to(query) != to_fit) continue;
+        if (fitted_to(query, sample.fabric) != to_fit) continue;
         query.shape.in_domain = section.nvlink;
         query = plan_collective(profile, query.op, query.size, query.shape, query.bytes_per_element,
-                                sample.forced)
+                                sample.algorithm, query.launch)
                     .query;
         auto const place = std::distance(sizes.begin(), sizes.find(query.size.count));
         rows.push_back({query, sample.seconds, static_cast<std::size_t>(place),
@@ -247,8 +243,13 @@ public:
     [[nodiscard]] std::vector<SectionFit> const& fits() const { return fits_; }
 
 private:
-    /// "ring-simple, parts" and "nvls beyond 8" belong to "ring-simple" and "nvls".
+    /// "ring-simple, parts" and "nvls beyond 8" belong to "ring-simple" and "nvls", "ring across"
+    /// to "ring-ll across, small".
     [[nodiscard]] static bool belongs(Group const& group, std::string const& part) {
+        if (part.find(" across") != std::string::npos) {
+            auto const family = group.name.substr(0, group.name.find(' '));
+            return group.name.ends_with(" across") && part.starts_with(family);
+        }
         return group.name == part || group.name.starts_with(part + ",") ||
                group.name.starts_with(part + " beyond");
     }
@@ -299,11 +300,8 @@ std::vector<Group> together(std::vector<Group> first, std::vector<Group> const& 
 
 }  // namespace
 
-bool fitted_to(Collective const& query) {
-    std::int64_t const least = query.op == CollectiveOp::sendrecv ? bytes_least_sent
-                               : across(query)                    ? bytes_least_across
-                                                                  : 1;
-    return query.size.count >= least;
+bool fitted_to(Collective const& query, std::string const& fabric) {
+    return !across(query) || fabric == "infiniband" || fabric.empty();
 }
 
 FittedCollectives fit_collectives(std::vector<CollectiveSample> const& samples,

@@ -16,9 +16,10 @@ struct CollectiveSetting {
     std::string origin;  ///< the tables' names
 };
 
-/// True for a row that constants may be fitted to: smaller buffers between domains take what
-/// software and launch mode make of them, and smaller sends too; they only show how far times lie.
-bool fitted_to(Collective const& query);
+/// True for a row that a GPU's constants may be fitted to: of one domain, or over InfiniBand. Other
+/// fabrics take what their software makes of them, and have profiles of their own
+/// (configs/fabrics); their rows only show how far times lie where the fabric is not told.
+bool fitted_to(Collective const& query, std::string const& fabric);
 
 /// A fitted section, and the branches that had too few rows and stay as shipped.
 struct FittedCollectives {

@@ -160,7 +160,7 @@ void add_nccl(MachineSamples& machine,
             ++unknown[fmt::format("{} {}", row.algorithm, row.protocol)];
             continue;
         }
-        machine.collectives.push_back({machine.gpu, query, row.seconds, *forced});
+        machine.collectives.push_back({machine.gpu, query, row.seconds, {}, *forced});
     }
     if (aside > 0) {
         machine.notes.push_back(

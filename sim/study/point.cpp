@@ -2,6 +2,7 @@
 
 #include "sim/base/error.hpp"
 #include "sim/base/text.hpp"
+#include "sim/cost/fabric_profile.hpp"
 #include "sim/model/closed_form.hpp"
 
 #include <algorithm>
@@ -162,6 +163,7 @@ LoadedPoint load_point(Point const& point,
                        {}};
     std::tie(loaded.profile, loaded.profile_name) =
         profile_of(loaded.fabric, system.cluster.name_place, library, given, trail);
+    loaded.profile = with_network(std::move(loaded.profile), loaded.fabric, library);
     if (!loaded.profile.gemm) {
         fail(system.cluster.name_place,
              fmt::format("{}, whose calibration prices no GEMM", system.cluster.name),

@@ -2,6 +2,7 @@
 
 #include "sim/base/error.hpp"
 #include "sim/collective/collective.hpp"
+#include "sim/cost/fabric_profile.hpp"
 #include "sim/cost/profile.hpp"
 #include "sim/interchange/collective_table.hpp"
 #include "sim/interchange/kernel_table.hpp"
@@ -9,6 +10,7 @@
 #include "sim/study/experiment.hpp"
 #include "sim/study/measured_files.hpp"
 #include "sim/study/point.hpp"
+#include "sim/study/profiles.hpp"
 #include "sim/study/seen_rows.hpp"
 
 #include <algorithm>
@@ -21,43 +23,8 @@ namespace nvl72 {
 
 namespace {
 
-/// Below it the way of launching decides the time, which the branches know eagerly launched only.
-constexpr std::int64_t launch_decides_below = 1 << 20;
-
 /// As an experiment's where it names none.
 constexpr std::uint64_t seed_of_draws = 1;
-
-/// Profiles by GPU, each loaded once; none where there is no calibration of a GPU.
-class Profiles {
-public:
-    Profiles(Library const& library, std::vector<std::string> const& calibrations)
-        : library_(library) {
-        for (auto const& file : calibrations) {
-            Profile profile = load_profile(library, file, {"--calibration", 0, ""});
-            std::string const gpu = profile.gpu;
-            loaded_[gpu] = {file, std::move(profile)};
-        }
-    }
-
-    struct Named {
-        std::string name;
-        std::optional<Profile> profile;
-    };
-
-    Named const& of(std::string const& gpu) {
-        auto const found = loaded_.find(gpu);
-        if (found != loaded_.end()) return found->second;
-        auto const shipped = library_.names("calibration");
-        bool const known = std::ranges::find(shipped, gpu) != shipped.end();
-        Named named{gpu, std::nullopt};
-        if (known) named.profile = load_profile(library_, gpu);
-        return loaded_.emplace(gpu, std::move(named)).first->second;
-    }
-
-private:
-    Library const& library_;
-    std::map<std::string, Named> loaded_;
-};
 
 /// To the picosecond, so that a table's own digits come back.
 double microseconds(double seconds) { return std::round(seconds * 1e12) / 1e6; }
@@ -250,31 +217,41 @@ private:
         auto const& named = profiles_.of(measured.gpu);
         row.profile = named.name;
         if (measured.status == RowStatus::skipped) return row;
-        bool const small = measured.query.size.count < launch_decides_below;
-        if (small && measured.launch != LaunchMode::eager &&
-            measured.launch != LaunchMode::unknown) {
-            row.status = "set_aside";
-            row.reason = fmt::format("launched by {} below 1 MiB; the calibration knows eager",
-                                     name_of(measured.launch));
-        }
         if (!named.profile) {
             skip(row, fmt::format("no calibration of {} (see nvl72sim list gpus)", measured.gpu));
         } else if (!named.profile->collectives) {
             skip(row, "no collectives in the calibration of " + measured.gpu);
-        } else if (measured.query.shape.domains > 1 &&
-                   measured.query.shape.per_gpu_nic.count <= 0) {
-            skip(row, measured.reason.empty() ? "NICs not told" : measured.reason);
+        } else if (measured.query.shape.domains == 1) {
+            predict_collective(row, *named.profile, measured.query, measured.algorithm);
         } else {
-            predict_collective(row, *named.profile, measured.query);
+            predict_across(row, measured);
         }
         return row;
     }
 
-    static void predict_collective(ValidationRow& row, Profile const& profile, Collective query) {
+    /// Over the fabric that the row states; where it states no NICs, with the fabric's own.
+    void predict_across(ValidationRow& row, MeasuredCollective const& measured) {
+        Collective query = measured.query;
+        if (query.shape.per_gpu_nic.count <= 0) {
+            auto const& fabric = profiles_.fabric(measured.fabric);
+            if (!fabric.line_rate) return skip(row, "NIC rate not told");
+            query.shape.per_gpu_nic = *fabric.line_rate;
+            row.reason +=
+                fmt::format("; taken: {} a GPU, as fabric {}",
+                            ValueType<BytesPerSecond>::write(*fabric.line_rate), fabric.name);
+        }
+        predict_collective(row, profiles_.over(measured.gpu, measured.fabric), query,
+                           measured.algorithm);
+    }
+
+    static void predict_collective(ValidationRow& row,
+                                   Profile const& profile,
+                                   Collective query,
+                                   std::string const& algorithm) {
         try {
             query.shape.in_domain = profile.collectives->nvlink;
             auto const plan = plan_collective(profile, query.op, query.size, query.shape,
-                                              query.bytes_per_element);
+                                              query.bytes_per_element, algorithm, query.launch);
             predict(row, profile, plan.query);
         } catch (ConfigError const& error) {
             skip(row, error.what());

@@ -44,6 +44,52 @@ def rack_log():
             for row in rows}
 
 
+class Launch(unittest.TestCase):
+    """Four H100, 8 bytes: 23.5 us by one thread, 16 by graphs, 9 with a thread a GPU (published)."""
+
+    def time(self, cluster, gpus, *words):
+        return float(table("collective", "--cluster", cluster, "--op", "all_reduce", "--gpus", gpus,
+                           "-b", "8", "-e", "8", *words)[0]["time_us"])
+
+    def test_who_launches_decides_small_buffers(self):
+        for mode, measured in [("eager", 23.5), ("graph", 16), ("threads", 9)]:
+            self.assertAlmostEqual(self.time("hgx-h100", "4", "--launch", mode) / measured, 1,
+                                   delta=0.1, msg=mode)
+        self.assertAlmostEqual(self.time("hgx-b200", "8", "--launch", "symmetric") / 3.4, 1,
+                               delta=0.15)
+
+    def test_a_mode_of_nobody_is_refused(self):
+        done = simulate("collective", "--cluster", "hgx-h100", "--op", "all_reduce", "--launch",
+                        "unknown")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("threads | eager | graph | symmetric", done.stderr)
+
+
+class Fabric(unittest.TestCase):
+    BOXES = ("collective", "--cluster", "hgx-h100-superpod", "--op", "all_reduce", "--gpus", "16",
+             "-b", "8", "-e", "8")
+
+    def test_its_software_decides_small_buffers(self):
+        times = {name: float(table(*self.BOXES, "--fabric", name)[0]["time_us"])
+                 for name in ["infiniband", "efa"]}
+        self.assertAlmostEqual(times["infiniband"] / 24.7, 1, delta=0.15)  # measured
+        self.assertAlmostEqual(times["efa"] / 65, 1, delta=0.2)            # measured
+
+    def test_the_basis_says_what_is_known_of_it(self):
+        known = table(*self.BOXES)[0]
+        self.assertIn("infiniband as other sites calibrated it", known["basis"])
+        unknown = table(*self.BOXES, "--fabric", "unknown")[0]
+        self.assertIn("only NIC count and line rate known", unknown["basis"])
+        width = [float(row["p90_us"]) / float(row["p10_us"]) for row in (known, unknown)]
+        self.assertGreater(width[1], width[0])
+
+    def test_explain_prints_every_algorithm_once(self):
+        text = answer(*self.BOXES, "--explain")
+        self.assertEqual(text.count("(chosen)"), 1)
+        self.assertRegex(text, r"8 Bytes -> tree-ll \(chosen\), tuner 25.2 us, calibrated [\d.]+ us")
+        self.assertIn("pat does no all_reduce", text)
+
+
 class NcclTestsLayout(unittest.TestCase):
     def test_every_line_is_a_comment_or_parses(self):
         lines = answer(*RACK).splitlines()
@@ -103,7 +149,8 @@ class Lists(unittest.TestCase):
         rows = table("list", "collectives")
         names = [row["name"] for row in rows if row["family"] != "microkernel"]
         self.assertEqual(names, ["ring-ll", "ring-ll128", "ring-simple", "nvls", "hierarchical",
-                                 "alltoall-ll", "alltoall-simple", "sendrecv"])
+                                 "alltoall-ll", "alltoall-simple", "sendrecv", "tree-ll",
+                                 "tree-ll128", "tree-simple", "pat", "collnet", "symmetric"])
         self.assertTrue(all(row["summary"] and row["family"] for row in rows))
         for name in ("ring-ll", "ring-simple", "nvls"):
             forced, = table(*RACK[:7], "-b", "1G", "-e", "1G", "--algorithm", name, "--quiet")

@@ -82,6 +82,97 @@ TEST(CollectiveTuner, TreeOverDomainsHasTheFloorOfTheirLogarithmInLevels) {
     }
 }
 
+// NCCL 2.30.7 over two boxes of 8 H100, one NIC each: LL 6.8 + 2 (7 x 0.6 + 5) = 25.2 us, LL128 14
+// + 2 (7 x 1.25 + 8.5) = 48.5, Simple 8.4 + 2 (7 x 4 + 14) = 92.4; over four, twice the levels.
+TEST(CollectiveTuner, TreeHasTheChainsAndTheLevelsTwice) {
+    auto const latencies = [](std::int64_t boxes) {
+        Machine const machine("hgx-h100-superpod", 8 * boxes);
+        auto const shape = machine.fabric.shape_of(0, 1, 8 * boxes);
+        Choice const choice{machine.profile, CollectiveOp::all_reduce, 1_B, shape};
+        return std::vector{tuner_tree_ll(choice) * 1e6, tuner_tree_ll128(choice) * 1e6,
+                           tuner_tree_simple(choice) * 1e6};
+    };
+    auto const two = latencies(2);
+    EXPECT_NEAR(two[0], 25.2, 1e-3);
+    EXPECT_NEAR(two[1], 48.5, 1e-3);
+    EXPECT_NEAR(two[2], 92.4, 1e-3);
+    auto const four = latencies(4);
+    EXPECT_NEAR(four[0], 35.2, 1e-3);
+    EXPECT_NEAR(four[1], 65.5, 1e-3);
+    EXPECT_NEAR(four[2], 120.4, 1e-3);
+}
+
+// 1 MiB is 2^14 times 64 B: LL128 is given 0.6 of half of 15/16 x 0.92 x 360 GB/s, 93.15 GB/s.
+TEST(CollectiveTuner, TreeIsGivenAShareOfItsBandwidthByTheSize) {
+    Machine const machine("hgx-h100-superpod", 16);
+    auto const shape = machine.fabric.shape_of(0, 1, 16);
+    Choice const choice{machine.profile, CollectiveOp::all_reduce, 1_MiB, shape};
+    EXPECT_NEAR(tuner_tree_ll128(choice) * 1e6, 48.5 + 1048576 / 93.15e3, 1e-3);
+}
+
+// As two and four boxes of one InfiniBand cluster show (nccl-tests issue 309): the LL tree to a few
+// hundred KiB, then LL128, then NVLS below a tree.
+TEST(CollectiveChoice, BoxesTakeTreesOfMoreAndMoreBandwidth) {
+    Machine const two("hgx-h100-superpod", 16);
+    EXPECT_EQ(two.chosen(CollectiveOp::all_reduce, 8_B), "tree-ll");
+    EXPECT_EQ(two.chosen(CollectiveOp::all_reduce, 64_KiB), "tree-ll");
+    EXPECT_EQ(two.chosen(CollectiveOp::all_reduce, 1_MiB), "tree-ll128");
+    EXPECT_EQ(two.chosen(CollectiveOp::all_reduce, 16_MiB), "hierarchical");
+}
+
+TEST(CollectiveChoice, OneRankADomainMayGatherByParallelTrees) {
+    Machine const boxes("hgx-h100-superpod", 16);
+    EXPECT_THROW(boxes.chosen(CollectiveOp::all_gather, 1_MiB, "pat"), ConfigError);
+    GroupShape shape = boxes.fabric.shape_of(0, 8, 2);
+    ASSERT_EQ(shape.ranks_per_domain, 1);
+    auto const plan =
+        plan_collective(boxes.profile, CollectiveOp::all_gather, 1_MiB, shape, 2, "pat");
+    EXPECT_EQ(collective_algorithms()[plan.query.algorithm].name, "pat");
+}
+
+TEST(CollectiveChoice, SymmetricKernelsNeedSymmetricBuffers) {
+    Machine const box("hgx-b200", 8);
+    EXPECT_THROW(box.chosen(CollectiveOp::all_reduce, 1_KiB, "symmetric"), ConfigError);
+    auto const shape = box.fabric.shape_of(0, 1, 8);
+    auto const plan = plan_collective(box.profile, CollectiveOp::all_reduce, 1_KiB, shape, 2, {},
+                                      {LaunchMode::symmetric, 1});
+    EXPECT_EQ(collective_algorithms()[plan.query.algorithm].name, "symmetric");
+    EXPECT_LT(to_microseconds(cost(box.profile, plan.query, Load::burst).time), 5);
+}
+
+TEST(CollectiveChoice, TheFabricsProtocolsAreTheOnlyOnesBetweenDomains) {
+    Machine boxes("hgx-h100-superpod", 16);
+    boxes.profile.collectives->network.protocols = {"simple"};
+    boxes.profile.collectives->network.fabric = "tcpx";
+    EXPECT_EQ(boxes.chosen(CollectiveOp::all_gather, 1_KiB), "ring-simple");
+    EXPECT_THROW(boxes.chosen(CollectiveOp::all_gather, 1_KiB, "ring-ll"), ConfigError);
+    Machine box("hgx-h100", 8);
+    box.profile.collectives->network.protocols = {"simple"};
+    EXPECT_EQ(box.chosen(CollectiveOp::all_gather, 1_KiB), "ring-ll");
+}
+
+TEST(CollectiveChoice, CandidatesAreEveryRowWithWhatSpeaksAgainstIt) {
+    Machine const boxes("hgx-h100-superpod", 16);
+    auto const shape = boxes.fabric.shape_of(0, 1, 16);
+    auto const plan = plan_collective(boxes.profile, CollectiveOp::all_reduce, 1_MiB, shape);
+    int chosen = 0;
+    for (auto const& candidate : collective_candidates(boxes.profile, plan)) {
+        chosen += candidate.chosen ? 1 : 0;
+        if (candidate.chosen) {
+            EXPECT_EQ(candidate.obstacle, "");
+        }
+        if (candidate.row->name == "pat") {
+            EXPECT_EQ(candidate.obstacle, "pat does no all_reduce");
+        }
+        if (candidate.row->name == "collnet") {
+            EXPECT_EQ(candidate.obstacle, "only when asked for");
+        }
+        EXPECT_EQ(candidate.cost.has_value(),
+                  candidate.obstacle.empty() || candidate.obstacle == "only when asked for");
+    }
+    EXPECT_EQ(chosen, 1);
+}
+
 TEST(CollectiveChoice, TwoBoxesTakeTheTreeOverNvlsAndFourTheRing) {
     EXPECT_EQ(Machine("hgx-h100-superpod", 16).chosen(CollectiveOp::all_reduce, 4_GiB),
               "hierarchical");

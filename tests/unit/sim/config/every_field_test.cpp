@@ -1,5 +1,6 @@
 // Every field of every spec, fed what it cannot take and left out where it is required.
 #include "sim/base/error.hpp"
+#include "sim/cost/fabric_profile.hpp"
 #include "sim/cost/profile.hpp"
 #include "sim/model/architecture.hpp"
 #include "sim/study/experiment.hpp"
@@ -82,7 +83,15 @@ using Specs = testing::Types<GpuSpec,
                              AlltoallSimpleBranch,
                              SendrecvBranch,
                              NetworkBranch,
-                             TunerConstants, TunerLatency, SpreadRow>;
+                             TreeBranch,
+                             SymmetricBranch,
+                             LaunchBranch,
+                             TunerTree,
+                             TunerOthers,
+                             FabricProfile,
+                             TunerConstants,
+                             TunerLatency,
+                             SpreadRow>;
 TYPED_TEST_SUITE(EveryField, Specs);
 
 TYPED_TEST(EveryField, RefusesAValueOfTheWrongKind) {

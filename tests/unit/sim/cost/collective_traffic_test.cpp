@@ -70,6 +70,54 @@ TEST(CollectiveTraffic, TreeOverDomainsSendsOneThenOneAndAHalfThenTwoBuffers) {
     EXPECT_DOUBLE_EQ(nic(100), 200);
 }
 
+TEST(CollectiveTraffic, EveryTreeOverDomainsLoadsTheNicsAlike) {
+    auto const shape = shape_of(24, 3, 8);
+    for (auto const algorithm :
+         {CollectiveAlgorithm::hierarchical, CollectiveAlgorithm::tree_ll,
+          CollectiveAlgorithm::tree_ll128, CollectiveAlgorithm::tree_simple}) {
+        EXPECT_DOUBLE_EQ(link_load(algorithm, CollectiveOp::all_reduce, 800_B, shape).nic, 150);
+    }
+    // Inside, a GPU of the chain sends the buffer up, and the sum down.
+    EXPECT_DOUBLE_EQ(
+        link_load(CollectiveAlgorithm::tree_ll, CollectiveOp::all_reduce, 800_B, shape).nvlink,
+        1600);
+}
+
+// Each of N - 1 edges carries the buffer up and down, over both trees together: no domain sends
+// less than their average 2 (N - 1) / N, and none more than twice the buffer.
+TEST(CollectiveTraffic, TheBusiestDomainOfATreeSendsAtLeastTheAverage) {
+    for (std::int64_t domains = 2; domains < 300; ++domains) {
+        double const sent = link_load(CollectiveAlgorithm::tree_simple, CollectiveOp::all_reduce,
+                                      1000_B, shape_of(domains, domains, 1))
+                                .nic;
+        EXPECT_GE(sent, 2000.0 * static_cast<double>(domains - 1) / static_cast<double>(domains));
+        EXPECT_LE(sent, 2000);
+    }
+}
+
+TEST(CollectiveTraffic, TreeLevelsAreTheLogarithmRoundedDown) {
+    EXPECT_EQ(tree_levels(1), 0);
+    EXPECT_EQ(tree_levels(2), 1);
+    EXPECT_EQ(tree_levels(3), 1);
+    EXPECT_EQ(tree_levels(4), 2);
+    EXPECT_EQ(tree_levels(255), 7);
+    EXPECT_EQ(tree_levels(256), 8);
+}
+
+TEST(CollectiveTraffic, SwitchesOfTheNetworkTakeEachBufferOnce) {
+    EXPECT_DOUBLE_EQ(
+        link_load(CollectiveAlgorithm::collnet, CollectiveOp::all_reduce, 800_B, shape_of(64, 8, 8))
+            .nic,
+        100);
+}
+
+TEST(CollectiveTraffic, ParallelTreesOfAGatherSendWhatARingSends) {
+    auto const load =
+        link_load(CollectiveAlgorithm::pat, CollectiveOp::all_gather, 800_B, shape_of(8, 8, 1));
+    EXPECT_DOUBLE_EQ(load.nic, 700);
+    EXPECT_DOUBLE_EQ(load.nvlink, 0);
+}
+
 TEST(CollectiveTraffic, AllToAllSendsOneBlockToEachPeer) {
     // 2 domains of 4, 100 bytes a peer: 3 near, 4 far.
     auto const load = link_load(CollectiveAlgorithm::alltoall_simple, CollectiveOp::alltoall, 800_B,

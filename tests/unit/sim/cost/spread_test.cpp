@@ -51,7 +51,15 @@ TEST(Spread, PartsAreNamedAsTheFitsNameThem) {
     across.op = CollectiveOp::all_gather;
     across.algorithm = static_cast<std::uint8_t>(CollectiveAlgorithm::ring_simple);
     across.shape.domains = 2;
-    EXPECT_EQ(part_of(across), "collectives ring-simple across");
+    across.size = Bytes{999'999};
+    EXPECT_EQ(part_of(across), "collectives ring-simple across, small");
+    across.size = Bytes{1 << 20};
+    EXPECT_EQ(part_of(across), "collectives ring-simple across, middle");
+    across.size = Bytes{256 << 20};
+    EXPECT_EQ(part_of(across), "collectives ring-simple across, large");
+    across.shape.domains = 3;
+    across.shape.ranks_per_domain = 72;
+    EXPECT_EQ(part_of(across), "collectives ring-simple across, racks");
     across.op = CollectiveOp::alltoall;
     across.shape.domains = 1;
     EXPECT_EQ(part_of(across), "collectives alltoall");  // whichever protocol is quicker

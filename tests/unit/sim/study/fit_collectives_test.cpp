@@ -58,7 +58,7 @@ TEST(FitCollectives, PutsAForcedRowOnItsBranchWhateverTheTunerTakes) {
             GroupShape shape = sample.query.shape;
             shape.in_domain = profile.collectives->nvlink;
             auto const plan = plan_collective(profile, CollectiveOp::all_reduce, sample.query.size,
-                                              shape, 2, sample.forced);
+                                              shape, 2, sample.algorithm);
             sample.seconds = to_seconds(cost(profile, plan.query, Load::burst).time);
             samples.push_back(sample);
         }

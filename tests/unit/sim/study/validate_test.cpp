@@ -67,17 +67,44 @@ TEST(Validate, WhatTheGpuLacksIsSkippedWithTheReason) {
     EXPECT_EQ(*rows[0].measured, 4);
 }
 
-TEST(Validate, AGraphBelowAMebibyteIsSetAside) {
+TEST(Validate, AThreadThatLaunchesForEightGpusIsPredictedSo) {
     auto const rows = rows_of(
-        written("graph.csv",
-                "gpu,collective,type,gpus,bytes,time_us,launch\n"
-                "h100,all_reduce,float,8,8192,9,graph\nh100,all_reduce,float,8,1048576,40,graph\n"
-                "h100,all_reduce,float,8,8192,9,eager\n"),
+        written(
+            "launch.csv",
+            "gpu,collective,type,gpus,bytes,time_us,launch,gpus_per_thread\n"
+            "h100,all_reduce,float,8,8192,40,eager,8\nh100,all_reduce,float,8,8192,30,graph,8\n"
+            "h100,all_reduce,float,8,8192,16,eager,1\nh100,all_reduce,float,8,8192,16,threads,\n"),
+        ValidationKind::collectives);
+    ASSERT_EQ(rows.size(), 4U);
+    for (auto const& row : rows) EXPECT_EQ(row.status, "ok");
+    EXPECT_GT(*rows[0].predicted, 8 * 4);  // eight launches of more than 4 us
+    EXPECT_LT(*rows[1].predicted, *rows[0].predicted);
+    EXPECT_LT(*rows[2].predicted, *rows[1].predicted);
+    EXPECT_EQ(rows[2].predicted, rows[3].predicted);
+}
+
+TEST(Validate, AnAlgorithmThatTheRunForcedIsTheOnePredicted) {
+    auto const rows = rows_of(written("forced.csv",
+                                      "gpu,collective,type,gpus,bytes,time_us,algorithm\n"
+                                      "h100,all_reduce,float,8,1073741824,5000,ring-ll128\n"
+                                      "h100,all_reduce,float,8,1073741824,4000,\n"),
+                              ValidationKind::collectives);
+    ASSERT_EQ(rows.size(), 2U);
+    EXPECT_EQ(rows[0].part, "collectives ring-ll128");
+    EXPECT_EQ(rows[1].part, "collectives nvls");
+}
+
+TEST(Validate, TheFabricOfARowIsItsOwn) {
+    auto const rows = rows_of(
+        written("fabrics.csv",
+                "gpu,collective,type,gpus,domains,nic_gbps,bytes,time_us,fabric\n"
+                "h100,all_reduce,float,16,2,400,8,25,infiniband\n"
+                "h100,all_reduce,float,16,2,400,8,65,efa\nh100,all_reduce,float,16,2,400,8,25,\n"),
         ValidationKind::collectives);
     ASSERT_EQ(rows.size(), 3U);
-    EXPECT_EQ(rows[0].status, "set_aside");
-    EXPECT_EQ(rows[1].status, "ok");
-    EXPECT_EQ(rows[2].status, "ok");
+    EXPECT_GT(*rows[1].predicted, 2 * *rows[0].predicted);
+    EXPECT_NE(rows[1].basis.find("efa as other sites calibrated it"), std::string::npos);
+    EXPECT_NE(rows[2].basis.find("only NIC count and line rate known"), std::string::npos);
 }
 
 TEST(Validate, NothingMeasuredIsAnError) {

@@ -1,0 +1,321 @@
+#include "sim/cost/collective_cost.hpp"
+
+#include "sim/base/error.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <fmt/format.h>
+
+namespace nvl72 {
+
+namespace {
+
+using Algorithm = CollectiveAlgorithm;
+
+double number(std::int64_t count) { return static_cast<double>(count); }
+
+bool reduces(CollectiveOp op) {
+    return op == CollectiveOp::all_reduce || op == CollectiveOp::reduce_scatter;
+}
+
+/// Bytes plus what the slow start of a buffer under `knee` costs, in bytes.
+double ramped(double bytes, double ramp, double knee) {
+    return ramp > 0 ? bytes + ramp * bytes / (1 + bytes / knee) : bytes;
+}
+
+/// What every branch looks at.
+struct Scene {
+    CollectiveSection const& section;
+    Collective const& query;
+    GroupShape const& shape = query.shape;
+    double n = number(query.shape.ranks);
+    double size = number(query.size.count);
+    LinkLoad load = link_load(algorithm_of(query), query.op, query.size, query.shape);
+
+    /// Stretch of a transfer over NVLink: measured capacity over the capacity here.
+    [[nodiscard]] double nvlink_stretch() const {
+        return load.nvlink > 0 ? section.nvlink.count / shape.in_domain.count : 1;
+    }
+    /// Seconds that the NICs need, at a share of their line rate.
+    [[nodiscard]] double nic_seconds(double efficiency) const {
+        if (shape.domains == 1) return 0;
+        NVL72_EXPECT(shape.per_gpu_nic.count > 0 && shape.network_efficiency > 0,
+                     "domains are joined by NICs");
+        return load.nic / (shape.per_gpu_nic.count * shape.network_efficiency * efficiency);
+    }
+};
+
+/// The same of a tree, whose channels leave a large domain by some of its NICs only.
+double tree_nic_seconds(Scene const& scene, double efficiency) {
+    double const share = number(smallest_share(scene.shape)) /
+                         static_cast<double>(scene.section.network.tree_nics_max);
+    return scene.nic_seconds(efficiency) * std::max(1.0, share);
+}
+
+/// Latencies of a ring: `hop` inside a domain, `network_hop` between two. A chunk crosses each
+/// network link once, but every link passes a message a step, and no faster than its proxy works.
+double ring_latency(
+    Scene const& scene, double base, double hop, double network_hop, Seconds message_gap) {
+    auto const steps = ring_steps(scene.query.op, scene.shape.ranks);
+    auto const crossings = ring_network_steps(scene.query.op, scene.shape.domains);
+    double const way = number(steps - crossings) * hop + number(crossings) * network_hop;
+    double const gap = scene.shape.domains > 1 ? message_gap.count : 0;
+    return base + std::max(way, number(steps) * gap);
+}
+
+/// The NICs a ring uses, or its default channels, in seconds. `payload` is the protocol's share.
+double ring_network_seconds(Scene const& scene, double payload) {
+    if (scene.shape.domains == 1) return 0;
+    auto const& network = scene.section.network;
+    double const bytes = scene.load.nic * number(smallest_share(scene.shape));
+    return std::max(scene.nic_seconds(network.ring_efficiency * payload),
+                    bytes / (network.ring_bandwidth_max.count * payload));
+}
+
+CollectiveTerms ring_ll_terms(Scene const& scene) {
+    auto const& ring = scene.section.ring_ll;
+    auto const& network = scene.section.network;
+    double const units = scene.size / (scene.n * 2048);  // of one step, in 2 KiB
+    double const hop = ring.hop.count + ring.hop_data.count * units / (1 + units);
+    double const factor = ring_factor(scene.query.op, scene.shape.ranks);
+    double const inside = (factor + ring.local / scene.n) * scene.size / ring.bandwidth.count;
+    auto const latency = [&](double step) {
+        return ring_latency(scene, ring.base.count, step, network.hop_ll.count,
+                            network.message_gap_ll);
+    };
+    return {latency(ring.hop.count), latency(hop),
+            std::max(inside * scene.nvlink_stretch(), ring_network_seconds(scene, 0.5))};
+}
+
+CollectiveTerms ring_ll128_terms(Scene const& scene) {
+    auto const& ring = scene.section.ring_ll128;
+    double const latency =
+        ring_latency(scene, scene.section.ring_ll.base.count, ring.step.count,
+                     scene.section.network.hop_ll128.count, scene.section.network.message_gap);
+    auto const& simple = scene.section.ring_simple;
+    double const inside = ring_factor(scene.query.op, scene.shape.ranks) *
+                          ramped(scene.size, simple.ramp, simple.ramp_bytes.count) /
+                          ring.bandwidth.count;
+    return {latency, latency,
+            std::max(inside * scene.nvlink_stretch(), ring_network_seconds(scene, 120.0 / 128))};
+}
+
+CollectiveTerms ring_simple_terms(Scene const& scene) {
+    auto const& ring = scene.section.ring_simple;
+    CollectiveOp const op = scene.query.op;
+    double const latency =
+        ring_latency(scene, ring.base.count, ring.step.count,
+                     scene.section.network.hop_simple.count, scene.section.network.message_gap);
+    double const copied =
+        (ring.local + (op == CollectiveOp::all_reduce ? 0 : ring.out_of_place_copy)) / scene.n;
+    double const slower =
+        reduces(op) && scene.query.bytes_per_element == 1 ? ring.int8_reduction : 1;
+    double const inside = (ring_factor(op, scene.shape.ranks) + copied) * slower *
+                          ramped(scene.size, ring.ramp, ring.ramp_bytes.count) /
+                          ring.bandwidth.count;
+    return {latency, latency,
+            std::max(inside * scene.nvlink_stretch(), ring_network_seconds(scene, 1))};
+}
+
+/// Up the chains and the tree, and back: L - 1 steps of the ring inside a domain, then one network
+/// hop a level.
+CollectiveTerms tree_terms(Scene const& scene) {
+    struct Protocol {
+        double base, hop_empty, hop, network_hop, bandwidth, payload;
+    };
+    auto const& section = scene.section;
+    auto const& ll = section.ring_ll;
+    auto const& network = section.network;
+    double const units = scene.size / section.tree.step_bytes.count;
+    auto const protocol = [&]() -> Protocol {
+        switch (algorithm_of(scene.query)) {
+            case Algorithm::tree_ll:
+                return {ll.base.count,
+                        ll.hop.count,
+                        ll.hop.count + ll.hop_data.count * units / (1 + units),
+                        network.hop_ll.count,
+                        section.tree.ll.count,
+                        0.5};
+            case Algorithm::tree_ll128:
+                return {ll.base.count,
+                        section.tree.step_ll128.count,
+                        section.tree.step_ll128.count,
+                        network.hop_ll128.count,
+                        section.tree.ll128.count,
+                        120.0 / 128};
+            default:
+                return {section.ring_simple.base.count, section.ring_simple.step.count,
+                        section.ring_simple.step.count, network.hop_simple.count,
+                        section.tree.simple.count,      1};
+        }
+    }();
+    double const chain = 2 * number(scene.shape.ranks_per_domain - 1);
+    double const climb = 2 * number(tree_levels(scene.shape.domains)) * protocol.network_hop;
+    return {protocol.base + chain * protocol.hop_empty + climb,
+            protocol.base + chain * protocol.hop + climb,
+            std::max(scene.load.nvlink * scene.nvlink_stretch() / protocol.bandwidth,
+                     tree_nic_seconds(scene, network.ring_efficiency * protocol.payload))};
+}
+
+/// One rank a domain: a tree of sends that doubles its reach each level.
+CollectiveTerms pat_terms(Scene const& scene) {
+    auto const& network = scene.section.network;
+    double const latency = scene.section.ring_simple.base.count +
+                           number(tree_levels(scene.shape.domains)) * network.hop_simple.count;
+    return {latency, latency, scene.nic_seconds(network.ring_efficiency)};
+}
+
+CollectiveTerms symmetric_terms(Scene const& scene) {
+    if (!scene.section.symmetric) {
+        throw ConfigError(
+            "this GPU's profile has no symmetric branch (expected another algorithm)");
+    }
+    auto const& branch = *scene.section.symmetric;
+    double const sent = (scene.n - 1) * scene.size;
+    if (scene.size <= branch.ll_bytes.count) {
+        return {branch.ll_base.count, branch.ll_base.count,
+                sent * scene.nvlink_stretch() / branch.ll_bandwidth.count};
+    }
+    return {branch.base.count, branch.base.count,
+            scene.load.nvlink * scene.nvlink_stretch() / branch.bandwidth.count};
+}
+
+/// Ranks beyond 8 slow every byte in the switches.
+double crowd_of(Scene const& scene, std::int64_t ranks) {
+    return 1 + scene.section.nvls->rank_loss * number(std::max<std::int64_t>(0, ranks - 8));
+}
+
+/// NVLS among `ranks` GPUs of one domain.
+CollectiveTerms nvls_terms(Scene const& scene, std::int64_t ranks) {
+    if (!scene.section.nvls) {
+        throw ConfigError("this GPU's profile has no nvls branch (expected a ring algorithm)");
+    }
+    auto const& nvls = *scene.section.nvls;
+    double const knee = nvls.ramp_bytes_per_rank.count * number(ranks);
+    double const bytes = scene.load.nvlink / scene.size * ramped(scene.size, nvls.ramp, knee);
+    return {nvls.base.count, nvls.base.count,
+            bytes * crowd_of(scene, ranks) * scene.nvlink_stretch() / nvls.bandwidth.count};
+}
+
+/// NVLS in each domain, chunk by chunk: `way` seconds of the first chunks outside, a ramp of its
+/// own, then the slower of NVLS and NICs. Never less than NVLS alone.
+CollectiveTerms switched_terms(Scene const& scene, double way) {
+    auto const& network = scene.section.network;
+    CollectiveTerms terms = nvls_terms(scene, scene.shape.ranks_per_domain);
+    double const knee =
+        network.tree_ramp_bytes_per_rank.count * number(scene.shape.ranks_per_domain);
+    double const ramp = ramped(scene.size, network.tree_ramp, knee) / scene.size - 1;
+    double const full = scene.load.nvlink * crowd_of(scene, scene.shape.ranks_per_domain) *
+                        scene.nvlink_stretch() / scene.section.nvls->bandwidth.count;
+    terms.latency_empty += way;
+    terms.latency += way;
+    terms.transfer = std::max(terms.transfer * (1 + network.tree_loss) + ramp * full,
+                              tree_nic_seconds(scene, network.ring_efficiency));
+    return terms;
+}
+
+CollectiveTerms hierarchical_terms(Scene const& scene) {
+    auto const& network = scene.section.network;
+    double const level = network.tree_step.count + network.hop_simple.count;
+    return switched_terms(scene, 2 * number(tree_levels(scene.shape.domains)) * level);
+}
+
+CollectiveTerms collnet_terms(Scene const& scene) {
+    auto const& network = scene.section.network;
+    return switched_terms(scene, 2 * (network.tree_step.count + network.hop_simple.count));
+}
+
+double alltoall_start(Scene const& scene, double base) {
+    auto const far = scene.shape.ranks - smallest_share(scene.shape);
+    return base +
+           (scene.shape.domains > 1 ? number(far) * scene.section.network.alltoall_peer.count : 0);
+}
+
+CollectiveTerms alltoall_ll_terms(Scene const& scene) {
+    auto const& branch = scene.section.alltoall_ll;
+    double const latency = alltoall_start(scene, branch.base.count);
+    double const inside = scene.size / scene.n / branch.peer_bandwidth.count;
+    double const efficiency = scene.section.network.alltoall_efficiency / 2;  // LL: half is flags
+    return {latency, latency,
+            std::max(inside * scene.nvlink_stretch(), scene.nic_seconds(efficiency))};
+}
+
+CollectiveTerms alltoall_simple_terms(Scene const& scene) {
+    auto const& branch = scene.section.alltoall_simple;
+    double const latency = alltoall_start(scene, branch.base.count);
+    double const size = ramped(scene.size, branch.ramp, branch.ramp_bytes.count);
+    double const share = scene.load.nvlink / scene.size;
+    double const inside = (share + branch.copy / scene.n) * size / branch.bandwidth.count;
+    return {latency, latency,
+            std::max(inside * scene.nvlink_stretch(),
+                     scene.nic_seconds(scene.section.network.alltoall_efficiency))};
+}
+
+/// Seconds that the channels of one send need. NCCL has a number of them for all ranks' sends,
+/// halved until they fit, and doubles them as long as a channel's part is large: then the largest
+/// part binds.
+///   source  NCCL 2.30.7, src/enqueue.cc
+double channel_seconds(SendrecvBranch const& branch, std::int64_t ranks, double size) {
+    std::int64_t channels = branch.channels_max;
+    while (channels > 1 && channels * ranks > branch.channels_max) channels /= 2;
+    return std::min(size / number(channels), branch.part_bytes.count) /
+           branch.channel_bandwidth.count;
+}
+
+CollectiveTerms sendrecv_terms(Scene const& scene) {
+    auto const& branch = scene.section.sendrecv;
+    auto const& network = scene.section.network;
+    bool const inside = scene.shape.domains == 1;
+    double const latency = inside ? branch.base.count : network.sendrecv_base.count;
+    double const channels = inside ? channel_seconds(branch, scene.shape.ranks, scene.size) : 0;
+    double const transfer =
+        std::max(scene.size / branch.bandwidth.count, channels) * scene.nvlink_stretch();
+    return {latency, latency, std::max(transfer, scene.nic_seconds(network.sendrecv_efficiency))};
+}
+
+CollectiveTerms branch_terms(CollectiveSection const& section, Collective const& query) {
+    NVL72_EXPECT(query.shape.ranks >= 2, "a collective has at least two ranks");
+    NVL72_EXPECT(query.size.count > 0, "a collective moves bytes");
+    NVL72_EXPECT(query.shape.ranks_per_domain == 1 || query.shape.in_domain.count > 0,
+                 "GPUs of one domain are joined by NVLink");
+    Scene const scene{section, query};
+    switch (algorithm_of(query)) {
+        case Algorithm::ring_ll: return ring_ll_terms(scene);
+        case Algorithm::ring_ll128: return ring_ll128_terms(scene);
+        case Algorithm::ring_simple: return ring_simple_terms(scene);
+        case Algorithm::nvls: return nvls_terms(scene, query.shape.ranks);
+        case Algorithm::hierarchical: return hierarchical_terms(scene);
+        case Algorithm::alltoall_ll: return alltoall_ll_terms(scene);
+        case Algorithm::alltoall_simple: return alltoall_simple_terms(scene);
+        case Algorithm::sendrecv: return sendrecv_terms(scene);
+        case Algorithm::tree_ll:
+        case Algorithm::tree_ll128:
+        case Algorithm::tree_simple: return tree_terms(scene);
+        case Algorithm::pat: return pat_terms(scene);
+        case Algorithm::collnet: return collnet_terms(scene);
+        case Algorithm::symmetric: return symmetric_terms(scene);
+        default: break;  // microkernels have a section of their own
+    }
+    NVL72_EXPECT(false, "every algorithm has its branch");
+    return {};
+}
+
+/// What one host thread needs to launch for all its GPUs, where it launches for several.
+double launching_seconds(LaunchBranch const& branch, Collective const& query) {
+    auto const& launch = query.launch;
+    if (launch.gpus < 2) return 0;
+    double const once = launch.mode != LaunchMode::eager ? branch.graph.count
+                        : reduces(query.op)              ? branch.eager_reducing.count
+                                                         : branch.eager_copying.count;
+    return once * launch.gpus;
+}
+
+}  // namespace
+
+CollectiveTerms collective_terms(CollectiveSection const& section, Collective const& query) {
+    CollectiveTerms terms = branch_terms(section, query);
+    terms.launching = launching_seconds(section.launch, query);
+    return terms;
+}
+
+}  // namespace nvl72
