@@ -21,12 +21,11 @@ constexpr std::size_t rows_least = 19;  // two of them lie beyond each end
 
 constexpr double normal_90 = 1.2816;  // the normal's 90th percentile
 
-/// Of a new one of n alike: Student's 90th percentile, by Cornish and Fisher's expansion around the
-/// normal's, with the error of the mean of n.
+/// Student's 90th percentile of `count` looks at a spread around a known middle, by Cornish and
+/// Fisher's expansion around the normal's.
 double student_90(std::size_t count) {
-    auto const n = static_cast<double>(count);
     constexpr double z = normal_90;
-    return (z + (z * z * z + z) / (4 * n)) * std::sqrt(1 + 1 / n);
+    return z + (z * z * z + z) / (4 * static_cast<double>(count));
 }
 
 /// Student's interval around 1, with the rows' root mean square.
@@ -55,10 +54,13 @@ Spread of_rows(std::vector<UnseenRow> const& rows) {
 /// many groups is than the normal's: rows of a group err alike, and their sign tells nothing.
 Spread of_groups(std::vector<UnseenRow> const& rows, std::size_t groups) {
     std::vector<double> distances;
-    for (auto const& row : rows)
+    for (auto const& row : rows) {
         distances.push_back(std::abs(std::log(row.measured / row.predicted)));
+    }
     std::ranges::sort(distances);
-    double const side = distances[distances.size() * 4 / 5] * student_90(groups) / normal_90;
+    // A new row lies within the k-th of n distances with probability k / (n + 1).
+    auto const most = std::max<std::size_t>(1, (distances.size() + 1) * 4 / 5) - 1;
+    double const side = distances[most] * student_90(groups) / normal_90;
     return {std::exp(-side), std::exp(side)};
 }
 

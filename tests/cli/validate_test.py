@@ -92,9 +92,7 @@ class Validate(unittest.TestCase):
         for option, missing in ((["--op", "all_reduce"], "expected --op"),
                                 (["--gpu", "h100"], "expected --gpu"),
                                 (["--ranks", "16"], "expected --ranks"),
-                                (["--nodes", "2"], "expected --nvlink-domain"),
-                                (["--nics-per-node", "8"], "--nics-per-node, --nic-gbps"),
-                                (["--nic-gbps", "400"], "expected --nic-gbps")):
+                                (["--nodes", "2"], "expected --nvlink-domain")):
             result = self.start(*words, "--quiet", "--format", "csv")
             self.assertEqual(result.returncode, 2, words)
             self.assertEqual(len(result.stderr.splitlines()), 1, result.stderr)
@@ -102,7 +100,10 @@ class Validate(unittest.TestCase):
             self.assertIn(missing, result.stderr)
             self.assertEqual(len(result.stdout.splitlines()), 3)  # the rows stand there all the same
             words += option
-        told = self.rows(*words)
+        assumed = self.rows(*words)  # of the NICs the fabric's usual rate is taken, and said
+        self.assertEqual({row["status"] for row in assumed}, {"defaulted"})
+        self.assertIn("taken: ", assumed[0]["reason"])
+        told = self.rows(*words, "--nics-per-node", "8", "--nic-gbps", "400", "--fabric", "infiniband")
         cluster = self.rows("--measurements", "bare.log", "--op", "all_reduce", "--ranks", "16",
                             "--cluster", "hgx-h100-superpod")
         self.assertEqual([row["predicted"] for row in told], [row["predicted"] for row in cluster])
@@ -135,7 +136,7 @@ class Validate(unittest.TestCase):
         self.write("bare.log", "".join(LOG.splitlines(True)[4:]))
         for words, said in (([], "bare.log: 2 rows left aside: the operation is not told (expected --op"),
                             (["--op", "all_reduce", "--ranks", "16", "--cluster", "hgx-h100"],
-                             "all across NVLink domains and too small to fit to")):
+                             "bare.log: 4 collective rows for 5 constants (expected at least 15)")):
             result = subprocess.run([PROGRAM, "calibrate", "--from", "bare.log", "-o", "x.yaml",
                                      "--quiet", *words], cwd=self.folder, capture_output=True,
                                     text=True, timeout=300, check=False)

@@ -51,7 +51,7 @@ TEST(FitCollectives, PutsAForcedRowOnItsBranchWhateverTheTunerTakes) {
     std::vector<CollectiveSample> samples;
     for (std::int64_t bytes = 8 << 20; bytes <= (std::int64_t{1} << 30); bytes *= 2) {
         for (std::int64_t const ranks : {2, 4, 8}) {
-            CollectiveSample sample{"h100", {}, 0, "ring-simple"};  // the tuner takes NVLS on 8
+            CollectiveSample sample{"h100", {}, 0, "", "ring-simple"};  // the tuner takes NVLS on 8
             sample.query.size = Bytes{bytes};
             sample.query.shape.ranks = sample.query.shape.ranks_per_domain = ranks;
             sample.query.shape.planes = sample.query.shape.planes_up = planes_assumed;
