@@ -85,6 +85,7 @@ int fit(Context const& context, MeasuredData const& data, std::string const& out
     auto all = calibration.fits;
     all.insert(all.end(), calibration.unpriced.begin(), calibration.unpriced.end());
     fmt::print("{}", fit_table(all).print(context.format));
+    std::fflush(stdout);  // what is said of the table on stderr follows it
     for (auto const& fit : all) {
         if (fit.rows == 0 || fit.in_sample.median < unexplained) continue;
         fmt::print(stderr,
