@@ -113,7 +113,7 @@ FittedTraining fit_sustained(std::vector<LoadedPoint> const& runs, std::string c
     fit.left_out = errors_of(predictions.published(), others);
     Value constants;
     put(constants, "sustained",
-        leaf_list(moves, fmt::format("fitted: logarithm of the factor without one run over that "
+        leaf_list(moves, fmt::format("derived: logarithm of the factor without one run over that "
                                      "with all, {} refits",
                                      all)));
     put(fitted.draws, "training", std::move(constants));

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <fmt/format.h>
 
 namespace nvl72 {
 
@@ -43,6 +44,14 @@ ProfileDraws DrawnProfiles::of(std::string const& profile) {
     auto draws = std::make_shared<std::vector<Profile>>(
         drawn_profiles(library_, profile, seed_, draws_of_a_profile));
     return drawn_.emplace(profile, std::move(draws)).first->second;
+}
+
+std::string interval_note() {
+    return fmt::format(
+        "interval: replay of each step with {} joint draws of its calibration's constants, and "
+        "what "
+        "published runs leave unexplained",
+        draws_of_a_profile);
 }
 
 StepInterval step_interval(StepSpec const& spec,

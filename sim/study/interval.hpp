@@ -44,4 +44,7 @@ StepInterval step_interval(StepSpec const& spec,
                            BasisVerdict const& verdict,
                            ProfileDraws const& draws);
 
+/// How the interval was made, for a reader.
+std::string interval_note();
+
 }  // namespace nvl72

@@ -262,6 +262,9 @@ RunResult run_experiment(Experiment const& experiment,
     file.program_version = options.program_version;
     std::vector<std::string> profiles;
     std::vector<std::string> recipes;
+    if (std::ranges::any_of(points, [](auto const& point) { return !point.draws->empty(); })) {
+        result.notes.push_back(interval_note());
+    }
     for (LoadedPoint const& point : points) {
         if (point.kind == PointKind::system) result.notes.push_back(network_note(point));
         profiles.push_back(point.profile_name);

@@ -219,9 +219,10 @@ void put_draws(Value& draws,
             moves.push_back(fmt::format("{:.4f}", std::log(refit[i] / value)));
         }
         put(constants, knobs[i].in + knobs[i].key,
-            leaf_list(moves, fmt::format("fitted: logarithm of the constant without a fifth of the "
-                                         "rows over that with all, {} refits",
-                                         unseen.refits.size())));
+            leaf_list(moves,
+                      fmt::format("derived: logarithm of the constant without a fifth of the "
+                                  "rows over that with all, {} refits",
+                                  unseen.refits.size())));
     }
     if (constants.is_map()) put(draws, fit, std::move(constants));
 }
