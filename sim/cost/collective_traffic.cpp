@@ -139,7 +139,7 @@ LinkLoad link_load(CollectiveAlgorithm algorithm,
         case CollectiveAlgorithm::ring_ll:
         case CollectiveAlgorithm::ring_ll128:
         case CollectiveAlgorithm::ring_simple: return ring_load(op, size, shape);
-        case CollectiveAlgorithm::nvls: return nvls_load(op, size, shape.ranks);
+        case CollectiveAlgorithm::nvls:
         case CollectiveAlgorithm::symmetric: return nvls_load(op, size, shape.ranks);
         case CollectiveAlgorithm::hierarchical:
             return {nvls_load(op, size, shape.ranks_per_domain).nvlink, tree_load(size, shape).nic};

@@ -24,7 +24,8 @@ SeenRows::SeenRows(Library const& library) {
             add(read_moe_table(CsvTable::load(path), "").samples);
         } else if (kind == MeasuredFileKind::collectives) {
             for (auto const& row : read_collective_table(CsvTable::load(path), "")) {
-                if (fitted_to(row.query, row.fabric)) rows_.insert(row_of(row.gpu, row.query, row.seconds));
+                if (fitted_to(row.query, row.fabric))
+                    rows_.insert(row_of(row.gpu, row.query, row.seconds));
             }
         } else if (kind == MeasuredFileKind::experiments) {
             for (auto const& experiment : experiments_named_in(path, library)) {
