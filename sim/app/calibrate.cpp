@@ -120,6 +120,10 @@ int run(Context const& context,
     if (profile && device) {
         throw ConfigError("--compare: with --device (expected --from FILE, measured before)");
     }
+    if (profile && option<std::string>(options, "output")) {
+        throw ConfigError(
+            "--output: with --compare, which writes no profile (expected one of them)");
+    }
     auto const output = profile ? std::string() : output_of(options);
     if (device) {
         auto const samples = samples_beside(output);

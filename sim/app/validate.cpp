@@ -41,7 +41,10 @@ struct Summary {
     std::string text, json;
 };
 
-Summary summary_of(std::vector<ValidationRow> const& rows, std::vector<FittedCount> const& census) {
+/// The text has the census where no measurements were given: it is of the shipped configs.
+Summary summary_of(std::vector<ValidationRow> const& rows,
+                   std::vector<FittedCount> const& census,
+                   bool shipped) {
     auto parts = summarise(rows, GroupBy::part);
     for (auto const& all : summarise(rows, GroupBy::all)) parts.push_back(all);
     struct Named {
@@ -59,16 +62,19 @@ Summary summary_of(std::vector<ValidationRow> const& rows, std::vector<FittedCou
     for (auto const& [name, table] : tables) {
         summary.json +=
             fmt::format("{}\"{}\": {}", summary.json.empty() ? "{" : ", ", name, table.json());
-        if (table.rows() == 0) continue;
+        if (table.rows() == 0 || (!shipped && name == std::string_view("fitted"))) continue;
         summary.text += (summary.text.empty() ? "" : "\n") + table.text();
     }
     summary.json += "}\n";
     return summary;
 }
 
-/// Fails, by reasons, where no prediction stands beside a measured figure.
+/// Fails, by reasons, where no prediction stands beside a measured figure, nor where one was blank.
 void expect_scored(std::vector<ValidationRow> const& rows) {
-    if (std::ranges::any_of(rows, &ValidationRow::scored)) return;
+    auto const answered = [](ValidationRow const& row) {
+        return row.scored() || (row.predicted && !row.measured);
+    };
+    if (std::ranges::any_of(rows, answered)) return;
     std::map<std::string, std::size_t> reasons;
     for (auto const& row : rows) ++reasons[row.status + ": " + row.reason];
     std::vector<std::string> parts;
@@ -98,7 +104,7 @@ int run(Context const& context,
                                       options["table"].as<std::string>()));
     }
     auto const census = fitted_census(context.library, request.calibrations);
-    auto const summary = summary_of(validation.rows, census);
+    auto const summary = summary_of(validation.rows, census, request.measurements.empty());
     if (summary_file) write_whole(*summary_file, {summary.json.begin(), summary.json.end()});
     if (request.measurements.empty()) {
         if (!context.quiet) {
@@ -113,6 +119,7 @@ int run(Context const& context,
         }
     }
     if (context.format == TableFormat::text) {
+        expect_scored(validation.rows);  // empty tables would only hide the reason
         fmt::print("{}", summary.text);
     } else {
         fmt::print("{}", validation_table(validation.rows).print(context.format));

@@ -15,7 +15,7 @@ namespace nvl72 {
 namespace {
 
 constexpr std::size_t refits_least = 2;
-constexpr double reach = 2;  // of the largest deviation of a refit
+constexpr double reach = 3;  // of the largest deviation of a refit
 
 Value* find_path(Value& root, std::string_view path) {
     Value* at = &root;

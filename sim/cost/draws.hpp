@@ -21,7 +21,7 @@ void check_draws(Value const& profile);
 /// Moves the constants of a profile file by a draw of each of its fits, as the delete-a-group
 /// jackknife sees their errors:
 ///   log(drawn / value) = sqrt((g - 1) / g) * (z1 d1 + ... + zg dg),   z standard normal
-/// with d the logarithms of the g refits, and no further than twice the largest of them: a constant
+/// with d the logarithms of the g refits, and no further than three times the largest of them: a constant
 /// that the rows hardly determine has no linear tail. An odd draw mirrors the even one before it.
 void apply_draw(Value& profile, Draw const& draw);
 

@@ -131,6 +131,10 @@ std::string const& CsvTable::text(std::size_t row, std::string_view column) cons
     return rows_.at(row).cells[static_cast<std::size_t>(found - header_.begin())];
 }
 
+double CsvTable::positive_or_blank(std::size_t row, std::string_view column) const {
+    return trimmed(text(row, column)).empty() ? 0 : positive(row, column);
+}
+
 double CsvTable::positive(std::size_t row, std::string_view column) const {
     auto const cell = trimmed(text(row, column));
     double number = 0;

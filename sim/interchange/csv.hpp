@@ -26,6 +26,8 @@ public:
     /// A number from 1e-6 to 1e15, wider than anything measured, and a whole one from `least` to
     /// `most`.
     [[nodiscard]] double positive(std::size_t row, std::string_view column) const;
+    /// The same, or 0 for an empty cell: nothing was measured.
+    [[nodiscard]] double positive_or_blank(std::size_t row, std::string_view column) const;
     [[nodiscard]] std::int64_t whole(std::size_t row,
                                      std::string_view column,
                                      std::int64_t least,

@@ -90,7 +90,7 @@ KernelTable read_kernel_table(CsvTable const& table, std::string const& gpu) {
     for (std::size_t row = 0; row < table.rows(); ++row) {
         KernelSample sample;
         sample.gpu = table.has("gpu") ? table.text(row, "gpu") : gpu;
-        sample.seconds = table.positive(row, "time_us") * 1e-6;
+        sample.seconds = table.positive_or_blank(row, "time_us") * 1e-6;
         sample.line = table.place(row, "time_us").line;
         if (is_ours(table)) {
             auto const& kind = table.text(row, "kind");

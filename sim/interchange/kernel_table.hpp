@@ -11,9 +11,9 @@ namespace nvl72 {
 /// One measured kernel.
 struct KernelSample {
     std::string gpu;
-    Query query;  ///< a Gemm, an Attention or a MoeExchange
-    double seconds = 0;
-    int line = 0;  ///< physical, in its file
+    Query query;         ///< a Gemm, an Attention or a MoeExchange
+    double seconds = 0;  ///< 0: not measured; it can be predicted all the same
+    int line = 0;        ///< physical, in its file
 };
 
 /// The kernels of one file.

@@ -116,7 +116,6 @@ void take_times(MeasuredCollective& row,
         if (time && (row.seconds == 0 || *time < row.seconds)) row.seconds = *time;
     }
     if (row.seconds > 0) return;
-    row.status = RowStatus::skipped;
     row.reason = "no time";
 }
 

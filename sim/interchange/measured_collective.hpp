@@ -15,7 +15,7 @@ enum class RowStatus : std::uint8_t {
     ok,
     defaulted,  ///< a fact is missing that the study must fill: the reason names it
     set_aside,  ///< measured, but its source says that it is no yardstick
-    skipped     ///< nothing that we could predict: no time, an operation or a GPU unknown to us
+    skipped     ///< nothing that we could predict: an operation or a GPU unknown to us
 };
 template <>
 struct EnumNames<RowStatus> {
@@ -54,7 +54,7 @@ struct CollectiveSample {
 /// each; other operations the first that a row states, as the profile prices them out of place.
 std::vector<CollectiveSample> samples_to_fit(std::vector<MeasuredCollective> const& rows);
 
-/// Sets the target; skips a row without a time.
+/// Sets the target; a row without a time can be predicted all the same, and says "no time".
 void take_times(MeasuredCollective& row,
                 std::optional<double> out_of_place,
                 std::optional<double> in_place);

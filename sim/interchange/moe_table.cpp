@@ -114,7 +114,7 @@ KernelTable read_moe_table(CsvTable const& table, std::string const& gpu) {
         exchange.experts = count_at(table, row, "experts", 1);
         exchange.shape.ranks = exchange.shape.ranks_per_domain = count_at(table, row, "ep", 2);
         result.samples.push_back({table.has("gpu") ? gpu_name(table.text(row, "gpu")) : gpu,
-                                  exchange, table.positive(row, "time_us") * 1e-6,
+                                  exchange, table.positive_or_blank(row, "time_us") * 1e-6,
                                   table.place(row, "time_us").line});
     }
     return result;

@@ -141,7 +141,7 @@ MeasuredData read_measured_data(std::vector<std::string> const& paths,
             auto const samples = samples_to_fit(rows);
             std::ranges::copy(left_aside(rows), std::back_inserter(aside));
             for (auto const& sample : samples) gpus.insert(sample.gpu);
-            append_name(data.collective_origin, name);
+            if (!samples.empty()) append_name(data.collective_origin, name);
             data.collectives.insert(data.collectives.end(), samples.begin(), samples.end());
         }
     }
@@ -163,7 +163,7 @@ MeasuredData read_measured_data(std::vector<std::string> const& paths,
     for (auto const& entry : tables) {
         std::vector<KernelSample> own;
         for (auto const& sample : entry.second.samples) {
-            if (sample.gpu == data.gpu) own.push_back(sample);
+            if (sample.gpu == data.gpu && sample.seconds > 0) own.push_back(sample);
         }
         if (any_of_kind<Gemm>(own)) append_name(data.gemm_origin, entry.first);
         if (any_attention(own, false)) append_name(data.attention_origin, entry.first);

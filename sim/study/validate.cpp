@@ -156,7 +156,7 @@ private:
         row.gpus = 1;
         row.subject = subject_of(sample.query);
         row.precision = precision_of(sample.query);
-        row.measured = microseconds(sample.seconds);
+        if (sample.seconds > 0) row.measured = microseconds(sample.seconds);
         row.in_fit = seen_.holds(sample.gpu, sample.query, sample.seconds);
         auto const& named = profiles_.of(sample.gpu);
         row.profile = named.name;
@@ -253,9 +253,21 @@ private:
             auto const plan = plan_collective(profile, query.op, query.size, query.shape,
                                               query.bytes_per_element, algorithm, query.launch);
             predict(row, profile, plan.query);
+            expect_possible(row, to_microseconds(full_rate_time(plan.query)));
         } catch (ConfigError const& error) {
             skip(row, error.what());
         }
+    }
+
+    /// A time in which its bytes cannot pass the links is no measurement of this collective.
+    static void expect_possible(ValidationRow& row, double links_us) {
+        constexpr double beyond_doubt = 0.5;  // links may be a little quicker than their datasheet
+        if (!row.measured || *row.measured > beyond_doubt * links_us) return;
+        row.status = "set_aside";
+        row.reason = fmt::format(
+            "quicker than the links: its bytes take {:.3g} us at full rate (are "
+            "the times microseconds, the bytes of the full buffer?)",
+            links_us);
     }
 
     void add_experiment(std::string const& path) {

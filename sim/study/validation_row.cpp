@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 #include <limits>
 #include <map>
+#include <span>
 
 namespace nvl72 {
 
@@ -17,9 +18,12 @@ Cell number(std::optional<double> const& value) { return value ? Cell{*value} : 
 Cell count(std::int64_t value) { return value > 0 ? Cell{value} : Cell{}; }
 Cell percent(std::optional<double> const& share) { return share ? Cell{100 * *share} : Cell{}; }
 
-/// The value below which a share of the sorted values lies.
+/// The value below which a share of the sorted values lies, between two of them in proportion.
 double quantile(std::vector<double> const& sorted, double share) {
-    return sorted[static_cast<std::size_t>(share * static_cast<double>(sorted.size() - 1))];
+    double const place = share * static_cast<double>(sorted.size() - 1);
+    auto const below = static_cast<std::size_t>(place);
+    auto const above = std::min(below + 1, sorted.size() - 1);
+    return std::lerp(sorted[below], sorted[above], place - static_cast<double>(below));
 }
 
 /// Where rows of one NVLink domain, and rows across domains, are parted by size.
@@ -37,8 +41,7 @@ constexpr std::array across_classes{SizeClass{mebibyte, "< 1 MiB"},
                                     SizeClass{any_size, ">= 256 MiB"}};
 constexpr std::int64_t box_gpus_max = 8;  // of a box; a tray of a rack has 4
 
-template <std::size_t N>
-std::string_view size_words(std::int64_t bytes, std::array<SizeClass, N> const& classes) {
+std::string_view size_words(std::int64_t bytes, std::span<SizeClass const> classes) {
     return std::ranges::find_if(classes, [&](SizeClass const& c) { return bytes < c.below; })
         ->words;
 }
@@ -54,7 +57,7 @@ std::string class_of(ValidationRow const& row) {
     std::string const place = across ? "across" : in_box ? "in box or tray" : "in rack";
     // H100's all-to-all has two times at these sizes, one run or the other.
     bool const bimodal = in_box && row.gpu == "h100" && row.subject == "alltoall" &&
-                         row.bytes >= 1024 && row.bytes <= 128 * 1024;
+                         row.bytes >= 1024 && row.bytes <= 131'072;
     if (bimodal) return place + " alltoall 1-128 KiB, bimodal";
     if (row.bytes == 0) return place + " " + row.subject;
     if (!across) return fmt::format("{} {}", place, size_words(row.bytes, inside_classes));

@@ -122,7 +122,7 @@ TEST(CollectiveChoice, BoxesTakeTreesOfMoreAndMoreBandwidth) {
 
 TEST(CollectiveChoice, OneRankADomainMayGatherByParallelTrees) {
     Machine const boxes("hgx-h100-superpod", 16);
-    EXPECT_THROW(boxes.chosen(CollectiveOp::all_gather, 1_MiB, "pat"), ConfigError);
+    EXPECT_THROW((void)boxes.chosen(CollectiveOp::all_gather, 1_MiB, "pat"), ConfigError);
     GroupShape shape = boxes.fabric.shape_of(0, 8, 2);
     ASSERT_EQ(shape.ranks_per_domain, 1);
     auto const plan =
@@ -132,7 +132,7 @@ TEST(CollectiveChoice, OneRankADomainMayGatherByParallelTrees) {
 
 TEST(CollectiveChoice, SymmetricKernelsNeedSymmetricBuffers) {
     Machine const box("hgx-b200", 8);
-    EXPECT_THROW(box.chosen(CollectiveOp::all_reduce, 1_KiB, "symmetric"), ConfigError);
+    EXPECT_THROW((void)box.chosen(CollectiveOp::all_reduce, 1_KiB, "symmetric"), ConfigError);
     auto const shape = box.fabric.shape_of(0, 1, 8);
     auto const plan = plan_collective(box.profile, CollectiveOp::all_reduce, 1_KiB, shape, 2, {},
                                       {LaunchMode::symmetric, 1});
@@ -145,7 +145,7 @@ TEST(CollectiveChoice, TheFabricsProtocolsAreTheOnlyOnesBetweenDomains) {
     boxes.profile.collectives->network.protocols = {"simple"};
     boxes.profile.collectives->network.fabric = "tcpx";
     EXPECT_EQ(boxes.chosen(CollectiveOp::all_gather, 1_KiB), "ring-simple");
-    EXPECT_THROW(boxes.chosen(CollectiveOp::all_gather, 1_KiB, "ring-ll"), ConfigError);
+    EXPECT_THROW((void)boxes.chosen(CollectiveOp::all_gather, 1_KiB, "ring-ll"), ConfigError);
     Machine box("hgx-h100", 8);
     box.profile.collectives->network.protocols = {"simple"};
     EXPECT_EQ(box.chosen(CollectiveOp::all_gather, 1_KiB), "ring-ll");

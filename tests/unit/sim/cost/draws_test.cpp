@@ -50,12 +50,13 @@ TEST(Draws, MoveTheConstantsOfOneFitTogether) {
 }
 
 TEST(Draws, HaveTheJackknifesVariance) {
-    // (g - 1) / g * sum of squares = 2/3 * (1 + 4 + 9) * 1e-4 = 9.33e-4; a few are cut at +-0.06.
+    // (g - 1) / g * sum of squares = 2/3 * (1 + 4 + 9) * 1e-4 = 9.33e-4; one in 300 is cut at
+    // +-0.09.
     double squares = 0;
     constexpr int count = 4000;
     for (std::uint32_t number = 0; number < count; ++number) {
         double const move = std::log(number_at(drawn(two_constants, {7, number}), "hbm") / 3);
-        EXPECT_LE(std::abs(move), 0.06 + 1e-9);
+        EXPECT_LE(std::abs(move), 0.09 + 1e-9);
         squares += move * move;
     }
     EXPECT_NEAR(squares / count, 9.33e-4, 0.12 * 9.33e-4);

@@ -54,7 +54,8 @@ TEST(CollectiveTable, ReadsLogsInAndOutOfPlace) {
     EXPECT_DOUBLE_EQ(rows[0].seconds, 9e-6);
     EXPECT_DOUBLE_EQ(rows[1].seconds, 7e-6);
     EXPECT_EQ(rows[2].line, 5);
-    EXPECT_EQ(rows[3].status, RowStatus::skipped);
+    EXPECT_EQ(rows[3].status, RowStatus::ok);
+    EXPECT_EQ(rows[3].reason, "no time");
     EXPECT_EQ(rows[0].query.shape.domains, 2);
     EXPECT_EQ(rows[0].query.shape.ranks_per_domain, 8);
     EXPECT_DOUBLE_EQ(rows[0].query.shape.per_gpu_nic.count, 50e9);

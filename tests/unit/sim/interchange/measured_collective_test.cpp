@@ -34,7 +34,7 @@ TEST(MeasuredCollective, KnowsOperationsByTheirTestPrograms) {
     EXPECT_FALSE(collective_op("hypercube_perf"));
 }
 
-TEST(MeasuredCollective, AimsAtTheSmallerTimeAndSkipsRowsWithout) {
+TEST(MeasuredCollective, AimsAtTheSmallerTimeAndMayHaveNone) {
     MeasuredCollective row;
     take_times(row, 3e-6, 2e-6);
     EXPECT_DOUBLE_EQ(row.seconds, 2e-6);
@@ -42,7 +42,7 @@ TEST(MeasuredCollective, AimsAtTheSmallerTimeAndSkipsRowsWithout) {
     EXPECT_DOUBLE_EQ(row.seconds, 3e-6);
     EXPECT_EQ(row.status, RowStatus::ok);
     take_times(row = {}, std::nullopt, std::nullopt);
-    EXPECT_EQ(row.status, RowStatus::skipped);
+    EXPECT_EQ(row.status, RowStatus::ok);  // it can be predicted
     EXPECT_EQ(row.reason, "no time");
 }
 
