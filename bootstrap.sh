@@ -20,7 +20,7 @@ USAGE
 packages=(
   cmake ninja-build g++ ccache pkg-config
   libboost-program-options-dev libhdf5-dev hdf5-tools libyaml-cpp-dev nlohmann-json3-dev libfmt-dev
-  libgtest-dev libbenchmark-dev libeigen3-dev
+  libgtest-dev libbenchmark-dev libeigen3-dev libpugixml-dev
   python3 python3-h5py python3-matplotlib python3-numpy
 )
 # The kernels' libraries come with the CUDA Toolkit; where there is none, from Debian.

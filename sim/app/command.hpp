@@ -39,6 +39,7 @@ struct Command {
     int (*run)(Context const&,
                boost::program_options::variables_map const&,
                std::vector<std::string> const& words);
+    std::string_view own_format = {};  ///< one more word that --format takes
 };
 
 extern Command const run_command;

@@ -72,9 +72,13 @@ std::string help_of(Command const& command, po::options_description const& own) 
     return text + options;
 }
 
-Context context_of(std::string const& program, po::variables_map const& options) {
+Context context_of(std::string const& program,
+                   Command const& command,
+                   po::variables_map const& options) {
+    auto const format = options["format"].as<std::string>();
+    bool const own = !command.own_format.empty() && format == command.own_format;
     Context context{Library::standard(program, NVL72_CONFIG_DIR),
-                    parse_table_format(options["format"].as<std::string>()),
+                    own ? TableFormat::text : parse_table_format(format),
                     {},
                     options["threads"].as<int>(),
                     {},
@@ -177,7 +181,7 @@ int dispatch(std::string const& program, std::vector<std::string> arguments) {
     }
     std::vector<std::string> words;
     if (options.count("words") > 0) words = options["words"].as<std::vector<std::string>>();
-    int const code = command.run(context_of(program, options), options, words);
+    int const code = command.run(context_of(program, command, options), options, words);
     std::cout.flush();
     if (std::fflush(stdout) != 0 || !std::cout) {
         throw Error(ExitCode::bad_input,

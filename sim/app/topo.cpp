@@ -1,6 +1,8 @@
 #include "sim/app/command.hpp"
 
 #include "sim/base/error.hpp"
+#include "sim/base/text.hpp"
+#include "sim/interchange/nccl_topology.hpp"
 #include "topology/fabric.hpp"
 
 #include <algorithm>
@@ -17,7 +19,9 @@ void describe(po::options_description& options) {
         ("gpus", po::value<std::int64_t>(),
          "the first N GPUs; default: all the cluster can have")  //
         ("graph", po::value<std::string>(),
-         "dot: the wiring of one unit for Graphviz, instead of facts");
+         "dot: the wiring of one unit for Graphviz, instead of facts")  //
+        ("cluster", po::value<std::string>(),
+         "with FILE.xml: the cluster to compare it with; default: the one it resembles");
 }
 
 /// The choice that `topo CLUSTER --gpus N KEY=VALUE...` stands for; keys as under `cluster:`.
@@ -50,15 +54,14 @@ ClusterChoice choice_of(Context const& context,
 }
 
 Table table_of(Fabric const& fabric, bool text) {
-    Table table(text ? std::vector<Column>{{"title", "fact"},
-                                           {"value", "value"},
-                                           {"unit", "unit"},
-                                           {"how", "follows from"}}
-                     : std::vector<Column>{{"fact", "fact"},
-                                           {"value", "value"},
-                                           {"unit", "unit"},
-                                           {"how", "how"},
-                                           {"title", "title"}});
+    std::vector<Column> columns{
+        {"fact", "fact"}, {"value", "value"}, {"unit", "unit"}, {"how", "how"}, {"title", "title"}};
+    if (text) {
+        columns.pop_back();
+        columns.front().name = "title";
+        columns.back().title = "follows from";
+    }
+    Table table(std::move(columns));
     for (auto const& fact : fabric.facts()) {
         if (text) {
             table.add({fact.title, fact.value, fact.unit, fact.how});
@@ -77,10 +80,58 @@ Table table_of(Fabric const& fabric, bool text) {
     return table;
 }
 
+bool wants_nccl_xml(po::variables_map const& options) {
+    return options["format"].as<std::string>() == "nccl-xml";
+}
+
+/// A topology that NCCL wrote, beside a cluster.
+int run_file(Context const& context,
+             po::variables_map const& options,
+             std::vector<std::string> const& words) {
+    if (words.size() > 1 || options.count("gpus") > 0 || options.count("graph") > 0) {
+        throw ConfigError(
+            fmt::format("topo {}: more than the file (expected --cluster alone)", words.front()));
+    }
+    auto const topology = load_nccl_xml(words.front());
+    if (wants_nccl_xml(options)) {
+        fmt::print("{}", nccl_xml(topology));
+        return static_cast<int>(ExitCode::ok);
+    }
+    auto const comparison = compare_nccl_topology(
+        topology, context.library, option<std::string>(options, "cluster").value_or(""));
+    bool const text = context.format == TableFormat::text;
+    auto const& beside = comparison.cluster;
+    Table const table = table_of(comparison, text);
+    if (text) {
+        fmt::print("{}: beside one machine of {}{}\n\n", words.front(), beside,
+                   comparison.alike.empty()
+                       ? ""
+                       : fmt::format(" (no nearer to {})", join(comparison.alike)));
+    }
+    fmt::print("{}", table.print(context.format));
+    if (text) {
+        int const different = comparison.disagreements();
+        fmt::print("\n{}\n", different == 0 ? fmt::format("agrees with {}", beside)
+                                            : fmt::format("disagrees with {} in {} of {} facts",
+                                                          beside, different, table.rows()));
+    }
+    return static_cast<int>(ExitCode::ok);
+}
+
 int run(Context const& context,
         po::variables_map const& options,
         std::vector<std::string> const& words) {
+    if (!words.empty() && words.front().ends_with(".xml")) {
+        return run_file(context, options, words);
+    }
+    if (options.count("cluster") > 0) {
+        throw ConfigError("--cluster: no FILE.xml to compare with it (expected topo FILE.xml)");
+    }
     Fabric const fabric = build_fabric(choice_of(context, options, words), context.library);
+    if (wants_nccl_xml(options)) {
+        fmt::print("{}", nccl_xml(nccl_topology(fabric)));
+        return static_cast<int>(ExitCode::ok);
+    }
     if (auto const graph = option<std::string>(options, "graph")) {
         if (*graph != "dot") throw ConfigError(fmt::format("--graph: '{}' (expected dot)", *graph));
         fmt::print("{}", fabric.dot());
@@ -99,11 +150,12 @@ int run(Context const& context,
 
 Command const topo_command{
     "topo",
-    "CLUSTER [KEY=VALUE]...",
+    "CLUSTER [KEY=VALUE]... [--format nccl-xml] | FILE.xml [--cluster C]",
     "the derived facts of a topology, each with how it follows; checks it",
     "nvl72sim topo gb200-nvl72 'faults.switch_chips=[rack 0 chip 3]'",
     describe,
     run,
+    "nccl-xml",
 };
 
 }  // namespace nvl72

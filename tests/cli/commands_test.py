@@ -171,6 +171,17 @@ class Commands(unittest.TestCase):
             self.assertEqual(result.returncode, 2, words)
             self.assertIn("the answer could not be written", result.stderr)
 
+    def test_a_topology_goes_to_nccl_and_back(self):
+        xml = self.good("topo", "gb200-nvl72", "--format", "nccl-xml").stdout
+        with open(self.folder + "/tray.xml", "w", encoding="utf-8") as file:
+            file.write(xml)
+        self.assertEqual(self.good("topo", "tray.xml", "--format", "nccl-xml").stdout, xml)
+        self.assertIn("agrees with gb200-nvl72", self.good("topo", "tray.xml").stdout)
+        rows = {row["fact"]: row for row in self.rows("topo", "tray.xml", "--cluster", "hgx-h100")}
+        self.assertEqual(rows["gpus"]["value"], "4")
+        self.assertEqual(rows["gpus"]["agrees"], "no")
+        self.assertEqual(rows["cpus"]["agrees"], "yes")
+
     def test_a_file_size_limit_leaves_nothing_behind(self):
         limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
         result = subprocess.run([PROGRAM, "run", EXAMPLE, "-o", "big.h5", "--quiet"], check=False,
