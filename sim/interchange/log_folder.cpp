@@ -347,7 +347,10 @@ std::vector<MeasuredCollective> measured_rows(IndexedLog const& indexed,
         row.fabric = facts.fabric;
         row.quality = facts.quality;
         take_times(row, seconds_of(own.out_of_place), seconds_of(own.in_place));
-        if (row.status == RowStatus::skipped && !own.dropped.empty()) row.reason = own.dropped;
+        if (row.seconds <= 0) {  // of a log there is nothing to learn then
+            row.status = RowStatus::skipped;
+            if (!own.dropped.empty()) row.reason = own.dropped;
+        }
         set_status(row, facts, found, gpus);
         rows.push_back(std::move(row));
     }
