@@ -209,29 +209,29 @@ TEST(LogFacts, BoxesTellTheirDomains) {
 class GivenFactsTest : public testing::Test {
 protected:
     GivenFactsTest() {
-        given.cluster = "mine";
-        given.gpus_per_node = 8;
-        given.of_cluster.gpu = "h100";
-        given.of_cluster.nics_per_node = 8;
-        given.of_cluster.nic_gbps = 400;
-        given.of_cluster.nvlink_domain = 8;
+        given_.cluster = "mine";
+        given_.gpus_per_node = 8;
+        given_.of_cluster.gpu = "h100";
+        given_.of_cluster.nics_per_node = 8;
+        given_.of_cluster.nic_gbps = 400;
+        given_.of_cluster.nvlink_domain = 8;
     }
     [[nodiscard]] std::string error(LogFacts facts) const {
         try {
-            fill_facts(facts, given, our_gpus, "x.log");
+            fill_facts(facts, given_, our_gpus, "x.log");
             return "no error";
         } catch (ConfigError const& error) {
             return error.what();
         }
     }
-    GivenFacts given;
+    GivenFacts given_;
 };
 
 TEST_F(GivenFactsTest, FillWhatIsLackingTheOptionsBeforeTheCluster) {
     LogFacts facts;
     facts.ranks = 16;
-    given.told.nic_gbps = 200;
-    fill_facts(facts, given, our_gpus, "x.log");
+    given_.told.nic_gbps = 200;
+    fill_facts(facts, given_, our_gpus, "x.log");
     EXPECT_EQ(facts.gpu, "h100");
     EXPECT_EQ(facts.nodes, 2);  // 16 / 8
     EXPECT_EQ(facts.nics_per_node, 8);
@@ -245,13 +245,13 @@ TEST_F(GivenFactsTest, NeverReplaceWhatIsTold) {
     facts.ranks = 8;
     facts.nodes = 4;
     facts.nic_gbps = 100;
-    fill_facts(facts, given, our_gpus, "x.log");
+    fill_facts(facts, given_, our_gpus, "x.log");
     EXPECT_EQ(facts.nodes, 4);
     EXPECT_EQ(facts.nic_gbps, 100);
-    given.told.ranks = 16;
+    given_.told.ranks = 16;
     EXPECT_EQ(error(facts), "x.log: --ranks 16 (expected 8, as told here)");
-    given.told.ranks = 8;
-    given.told.launch = LaunchMode::graph;
+    given_.told.ranks = 8;
+    given_.told.launch = LaunchMode::graph;
     facts.launch = LaunchMode::eager;
     EXPECT_EQ(error(facts), "x.log: --launch graph (expected eager, as told here)");
 }
@@ -261,8 +261,8 @@ TEST_F(GivenFactsTest, RefuseAClusterOfAnotherGpuAndUnequalNodes) {
     facts.gpu = "b200";
     EXPECT_EQ(error(facts), "x.log: GPUs b200 on --cluster mine (expected a cluster of that GPU)");
     facts.gpu = "";
-    given.told.ranks = 16;
-    given.told.nodes = 3;
+    given_.told.ranks = 16;
+    given_.told.nodes = 3;
     EXPECT_EQ(error(facts), "x.log: 3 nodes of 16 ranks (expected equal shares)");
 }
 
