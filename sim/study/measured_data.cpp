@@ -98,6 +98,22 @@ void add_samples(MeasuredData& data,
     data.times.add(machine.times);
 }
 
+/// The measured rows of the data's GPU, and the tables they are from.
+void take_kernels(MeasuredData& data,
+                  std::vector<std::pair<std::string, KernelTable>> const& tables) {
+    for (auto const& entry : tables) {
+        std::vector<KernelSample> own;
+        for (auto const& sample : entry.second.samples) {
+            if (sample.gpu == data.gpu && sample.seconds > 0) own.push_back(sample);
+        }
+        if (any_of_kind<Gemm>(own)) append_name(data.gemm_origin, entry.first);
+        if (any_attention(own, false)) append_name(data.attention_origin, entry.first);
+        if (any_attention(own, true)) append_name(data.generation_origin, entry.first);
+        if (any_of_kind<MoeExchange>(own)) append_name(data.moe_origin, entry.first);
+        data.samples.insert(data.samples.end(), own.begin(), own.end());
+    }
+}
+
 }  // namespace
 
 std::vector<std::string> fitted_gpus(Library const& library) {
@@ -160,17 +176,7 @@ MeasuredData read_measured_data(std::vector<std::string> const& paths,
         throw ConfigError(
             fmt::format("--gpu: no rows of {} (they are of {})", data.gpu, join(names)));
     }
-    for (auto const& entry : tables) {
-        std::vector<KernelSample> own;
-        for (auto const& sample : entry.second.samples) {
-            if (sample.gpu == data.gpu && sample.seconds > 0) own.push_back(sample);
-        }
-        if (any_of_kind<Gemm>(own)) append_name(data.gemm_origin, entry.first);
-        if (any_attention(own, false)) append_name(data.attention_origin, entry.first);
-        if (any_attention(own, true)) append_name(data.generation_origin, entry.first);
-        if (any_of_kind<MoeExchange>(own)) append_name(data.moe_origin, entry.first);
-        data.samples.insert(data.samples.end(), own.begin(), own.end());
-    }
+    take_kernels(data, tables);
     return data;
 }
 
