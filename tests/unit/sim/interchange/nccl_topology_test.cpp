@@ -197,7 +197,7 @@ TEST(NcclTopology, BrokenFilesAreOneLineWithTheirPlace) {
         {" vendor=\"GenuineIntel\"", "", "x.xml:2: cpu.vendor: missing"},
         {"0000:10:00.0", "0000:1g:00.0", "x.xml:4: pci.busid: '0000:1g:00.0' (expected such as"},
         {"0000:10:00.0", "0000:90:00.0", "x.xml:4: pci.busid: '0000:90:00.0' again"},
-        {"dev=\"0\" sm=\"90\"", "dev=\"0\" sm=\"9.0\"", "x.xml:5: gpu.sm: '9.0' (expected a whole"},
+        {R"(dev="0" sm="90")", R"(dev="0" sm="9.0")", "x.xml:5: gpu.sm: '9.0' (expected a whole"},
         {"count=\"5\"", "count=\"0\"",
          "x.xml:6: nvlink.count: '0' (expected a whole number from 1"},
         {"<nvlink target", "<nvlnk target", "x.xml:6: <nvlnk> in <gpu> (expected did you mean"},
@@ -206,7 +206,7 @@ TEST(NcclTopology, BrokenFilesAreOneLineWithTheirPlace) {
         {"latency=\"0.000000\"", "latency=\"nan\"", "x.xml:14: net.latency: 'nan' (expected"},
         {"<nic>", "<gpu>", "x.xml:"},
         {whole, "", "x.xml:1: "},
-        {whole, "<system version=\"1\"><cpu numaid=\"0\" arch=\"arm64\"/></system>",
+        {whole, R"(<system version="1"><cpu numaid="0" arch="arm64"/></system>)",
          "x.xml:1: no <gpu> (expected at least one"},
     };
     for (auto const& slip : broken) {
@@ -226,7 +226,7 @@ TEST(NcclTopology, BrokenFilesAreOneLineWithTheirPlace) {
 }
 
 TEST(NcclTopology, PciSwitchesBehindSwitchesEndSomewhere) {
-    std::string text = "<system version=\"1\"><cpu numaid=\"0\" arch=\"arm64\">";
+    std::string text = R"(<system version="1"><cpu numaid="0" arch="arm64">)";
     for (int i = 0; i < 200; ++i) text += fmt::format("<pci busid=\"{:04x}:00:00.0\">", i);
     for (int i = 0; i < 200; ++i) text += "</pci>";
     EXPECT_THROW(parse_nccl_xml(text + "</cpu></system>", "deep.xml"), ConfigError);
