@@ -2,6 +2,7 @@
 
 #include "sim/base/error.hpp"
 #include "sim/cost/profile.hpp"
+#include "tests/support/folder.hpp"
 
 #include <filesystem>
 #include <fmt/format.h>
@@ -14,15 +15,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// A fresh folder with these files.
-std::string folder(std::string const& name,
-                   std::vector<std::pair<std::string, std::string>> const& files) {
-    auto const path = fs::path(testing::TempDir()) / name;
-    fs::remove_all(path);
-    fs::create_directories(path);
-    for (auto const& file : files) std::ofstream(path / file.first) << file.second;
-    return path.string();
-}
+using support::folder;
 
 std::string message_of(std::function<void()> const& action) {
     try {

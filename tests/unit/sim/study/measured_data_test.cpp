@@ -1,6 +1,7 @@
 #include "sim/study/measured_data.hpp"
 
 #include "sim/base/error.hpp"
+#include "tests/support/folder.hpp"
 
 #include <filesystem>
 #include <fstream>
@@ -13,15 +14,7 @@ namespace fs = std::filesystem;
 
 Library library() { return Library(NVL72_SOURCE_DIR "/configs"); }
 
-/// A fresh folder with these files.
-std::string folder(std::string const& name,
-                   std::vector<std::pair<std::string, std::string>> const& files) {
-    auto const path = fs::path(testing::TempDir()) / name;
-    fs::remove_all(path);
-    fs::create_directories(path);
-    for (auto const& file : files) std::ofstream(path / file.first) << file.second;
-    return path.string();
-}
+using support::folder;
 
 std::string message_of(std::vector<std::string> const& paths, std::string const& gpu) {
     try {
