@@ -191,5 +191,33 @@ TEST(RingStepsProperty, AreWithinThreePercentOfTheActivity) {
     }
 }
 
+/// The same where the ring leaves its domains, as long as a proxy's messages do not bind.
+TEST(RingStepsProperty, AreWithinThreePercentOfTheActivityAcrossDomains) {
+    auto section = *shipped("h100").collectives;
+    section.overlap_norm = 1;
+    section.ring_ll.local = section.ring_simple.local = 0;
+    section.ring_ll.hop_data = Seconds{0};
+    section.ring_simple.out_of_place_copy = section.ring_simple.ramp = 0;
+    section.network.message_gap = section.network.message_gap_ll = Seconds{0};
+    RandomStream random(14, "ring steps across");
+    for (int i = 0; i < 300; ++i) {
+        GroupShape shape;
+        shape.domains = 2 + static_cast<std::int64_t>(random.below(7));
+        shape.ranks_per_domain = 4 + static_cast<std::int64_t>(random.below(5));
+        shape.ranks = shape.domains * shape.ranks_per_domain;
+        shape.planes = shape.planes_up = 4;
+        shape.in_domain = section.nvlink;
+        shape.per_gpu_nic = BytesPerSecond{50e9};
+        auto const op = ops[random.below(3)];
+        auto const algorithm = static_cast<std::uint8_t>(random.below(3));
+        Collective const query{op, algorithm, random_size(random), 2, shape};
+        double const activity = to_seconds(collective_cost(section, query).time);
+        double const steps = to_seconds(collective_steps_time(section, query));
+        EXPECT_NEAR(steps / activity, 1, 0.03)
+            << name_of(algorithm_of(query)) << " of " << query.size.count << " over "
+            << shape.domains << " x " << shape.ranks_per_domain;
+    }
+}
+
 }  // namespace
 }  // namespace nvl72
