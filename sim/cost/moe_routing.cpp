@@ -116,7 +116,7 @@ LinkLoad moe_load(MoeRouting const& routing, MoeDedup dedup, Bytes bytes, GroupS
         LinkLoad load;
         if (dedup == MoeDedup::domain) {
             // Its rail's GPU of each other domain sends to it, and it passes their tokens on.
-            double const senders = static_cast<double>(shape.domains);
+            auto const senders = static_cast<double>(shape.domains);
             load.nvlink = std::max((inside - 1) * senders * in, senders * near);
             load.nic =
                 std::max((senders - 1) * by_domain[domain], everywhere_once - by_domain[domain]);
