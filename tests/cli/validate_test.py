@@ -134,8 +134,11 @@ class Validate(unittest.TestCase):
 
     def test_a_calibration_without_a_row_says_why(self):
         self.write("bare.log", "".join(LOG.splitlines(True)[4:]))
-        for words, said in (([], "bare.log: 2 rows left aside: the operation is not told (expected --op"),
+        for words, said in (([], "bare.log: 2 rows left aside: not told: the operation, the GPU, the number of "
+                              "ranks, the GPUs of an NVLink domain (expected --op, --gpu, --ranks, "),
                             (["--op", "all_reduce", "--ranks", "16", "--cluster", "hgx-h100"],
+                             "bare.log: 16 ranks on --cluster hgx-h100 (expected at most 8, as it has GPUs)"),
+                            (["--op", "all_reduce", "--ranks", "16", "--cluster", "hgx-h100-superpod"],
                              "bare.log: 4 collective rows for 5 constants (expected at least 15)")):
             result = subprocess.run([PROGRAM, "calibrate", "--from", "bare.log", "-o", "x.yaml",
                                      "--quiet", *words], cwd=self.folder, capture_output=True,

@@ -133,10 +133,12 @@ def called(row):
     if row["precision"] not in words and not row["precision"].endswith(" bytes"):
         words += f" {row['precision']}"
     if row["gpus"] > 1:
-        words += f", {row['gpus']:,.0f} GPUs"
+        noun = "ranks" if row["part"].startswith("microkernels ") else "GPUs"
+        words += f", {row['gpus']:,.0f} {noun}"
     if row["bytes"] > 0:
         words += f", {size_of(row['bytes'])}"
-    return f"{words} ({os.path.basename(row['source'])}:{row['line']:.0f})"
+    line = f":{row['line']:.0f}" if row["line"] > 0 else ""  # a samples file has no lines
+    return f"{words} ({os.path.basename(row['source'])}{line})"
 
 
 def answer(rows, unscored, told=lambda row: row):
