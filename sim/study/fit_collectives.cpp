@@ -263,13 +263,14 @@ private:
     [[nodiscard]] std::string source_of(CollectiveKnob const& knob, double value) const {
         std::string text =
             fmt::format("fitted: rows of {}, all branches together", setting_.origin);
+        std::size_t rows = 0;
         for (auto const& group : plan_.fitted) {
             for (auto const& own : group.knobs) {
                 if (own.key != knob.key) continue;
                 for (auto const& fit : fits_) {
-                    if (belongs(group, fit.precision)) {
-                        text = section_fit::source_text(fit);
-                    }
+                    if (!belongs(group, fit.precision) || fit.rows <= rows) continue;
+                    rows = fit.rows;
+                    text = section_fit::source_text(fit);
                 }
             }
         }
