@@ -72,6 +72,18 @@ double ring_network_seconds(Scene const& scene, double payload) {
                     bytes / (network.ring_bandwidth_max.count * payload));
 }
 
+/// A hop between two domains of a ring, which is longer with one rank a domain: NCCL then takes its
+/// tree's latencies, 1.9 times the ring's for LL and 2.1 times for LL128.
+///   source  NCCL 2.30.7, src/graph/tuning.cc
+double ring_hop(Scene const& scene,
+                Seconds hop,
+                TunerLatency const& ring,
+                TunerLatency const& tree) {
+    bool const known = ring.network.count > 0 && tree.network.count > 0;
+    if (scene.shape.ranks_per_domain > 1 || !known) return hop.count;
+    return hop.count * tree.network.count / ring.network.count;
+}
+
 /// Between domains the steps of LL and LL128 wait for messages while bytes of others move.
 double ring_norm(Scene const& scene) {
     return scene.shape.domains > 1 ? scene.section.network.ring_norm : 1;
@@ -80,12 +92,14 @@ double ring_norm(Scene const& scene) {
 CollectiveTerms ring_ll_terms(Scene const& scene) {
     auto const& ring = scene.section.ring_ll;
     auto const& network = scene.section.network;
+    auto const& tuner = scene.section.tuner;
     double const units = scene.size / (scene.n * 2048);  // of one step, in 2 KiB
     double const hop = ring.hop.count + ring.hop_data.count * units / (1 + units);
     double const factor = ring_factor(scene.query.op, scene.shape.ranks);
     double const inside = (factor + ring.local / scene.n) * scene.size / ring.bandwidth.count;
     auto const latency = [&](double step) {
-        return ring_latency(scene, ring.base.count, step, network.hop_ll.count,
+        return ring_latency(scene, ring.base.count, step,
+                            ring_hop(scene, network.hop_ll, tuner.ll, tuner.tree.ll),
                             network.message_gap_ll);
     };
     return {latency(ring.hop.count), latency(hop),
@@ -95,9 +109,11 @@ CollectiveTerms ring_ll_terms(Scene const& scene) {
 
 CollectiveTerms ring_ll128_terms(Scene const& scene) {
     auto const& ring = scene.section.ring_ll128;
-    double const latency =
-        ring_latency(scene, scene.section.ring_ll.base.count, ring.step.count,
-                     scene.section.network.hop_ll128.count, scene.section.network.message_gap);
+    auto const& tuner = scene.section.tuner;
+    double const latency = ring_latency(
+        scene, scene.section.ring_ll.base.count, ring.step.count,
+        ring_hop(scene, scene.section.network.hop_ll128, tuner.ll128, tuner.tree.ll128),
+        scene.section.network.message_gap);
     auto const& simple = scene.section.ring_simple;
     double const inside = ring_factor(scene.query.op, scene.shape.ranks) *
                           ramped(scene.size, simple.ramp, simple.ramp_bytes.count) /

@@ -133,6 +133,17 @@ TEST(CollectiveCost, HierarchicalAddsTreeLevels) {
     EXPECT_NEAR(us(plain_section(), query), 134 + 125, 1e-6);
 }
 
+TEST(CollectiveCost, RingsOfOneRankADomainHaveTheHopsOfATree) {
+    // All-gather over 4 domains of one: 5 + 3 x 5 us; NICs 3/4 x 8 kB over 10 GB/s x 0.8 x 1/2
+    // = 1.5 us. The tuner has 2 us for a ring's hop and 4 us for a tree's: 5 + 3 x 10 us.
+    auto section = plain_section();
+    auto const query = query_of(CollectiveAlgorithm::ring_ll, CollectiveOp::all_gather, 8000, 4, 4);
+    EXPECT_NEAR(us(section, query), 20 + 1.5, 1e-6);
+    section.tuner.ll.network = Seconds{2e-6};
+    section.tuner.tree.ll.network = Seconds{4e-6};
+    EXPECT_NEAR(us(section, query), 35 + 1.5, 1e-6);
+}
+
 TEST(CollectiveCost, TheWayBelowNvlsIsAsLongAsTheDeepestLevel) {
     // 3 domains of 8, 8 kB: two levels there and back, so 20 + 2 x 2 x (50 + 7) us; NICs 1.5 x 8 kB
     // / (8 x 10 x 0.8 GB/s) = 0.1875 us bind.
