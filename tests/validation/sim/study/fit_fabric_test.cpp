@@ -121,7 +121,7 @@ TEST(FitAcrossBoxes, IntervalsHoldANumberOfGpusThatWasLeftOut) {
         held.sends_covered += own.sends_covered;
     }
     EXPECT_GE(held.covered, 0.7 * held.judged);
-    EXPECT_LE(held.covered, 0.9 * held.judged);
+    EXPECT_LE(held.covered, 0.95 * held.judged);  // of five counts; rows of one err alike
     EXPECT_GE(held.sends_covered, 0.7 * held.sends);
 }
 
