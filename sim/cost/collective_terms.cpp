@@ -36,12 +36,13 @@ struct Scene {
     [[nodiscard]] double nvlink_stretch() const {
         return load.nvlink > 0 ? section.nvlink.count / shape.in_domain.count : 1;
     }
-    /// Seconds that the NICs need, at a share of their line rate.
+    /// Seconds that the NICs need, at a share of their line rate; a draw of a share may pass 1.
     [[nodiscard]] double nic_seconds(double efficiency) const {
         if (shape.domains == 1) return 0;
         NVL72_EXPECT(shape.per_gpu_nic.count > 0 && shape.network_efficiency > 0,
                      "domains are joined by NICs");
-        return load.nic / (shape.per_gpu_nic.count * shape.network_efficiency * efficiency);
+        return load.nic /
+               (shape.per_gpu_nic.count * shape.network_efficiency * std::min(1.0, efficiency));
     }
 };
 

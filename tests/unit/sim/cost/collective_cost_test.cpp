@@ -133,6 +133,16 @@ TEST(CollectiveCost, HierarchicalAddsTreeLevels) {
     EXPECT_NEAR(us(plain_section(), query), 134 + 125, 1e-6);
 }
 
+TEST(CollectiveCost, ADrawOfAShareAboveOneIsLineRate) {
+    auto section = plain_section();
+    auto const query =
+        query_of(CollectiveAlgorithm::ring_simple, CollectiveOp::all_reduce, 80'000'000, 16, 2);
+    section.network.ring_efficiency = 1;
+    double const full = us(section, query);
+    section.network.ring_efficiency = 1.05;
+    EXPECT_EQ(us(section, query), full);
+}
+
 TEST(CollectiveCost, RingsOfOneRankADomainHaveTheHopsOfATree) {
     // All-gather over 4 domains of one: 5 + 3 x 5 us; NICs 3/4 x 8 kB over 10 GB/s x 0.8 x 1/2
     // = 1.5 us. The tuner has 2 us for a ring's hop and 4 us for a tree's: 5 + 3 x 10 us.
