@@ -38,6 +38,22 @@ sed -i -n '1,3p;/fact .*value/p;/planes up/p;/NVLink left/p;/bisection/p;/copper
 block calibrate calibrate --from ../../configs/measurements --gpu h100 -o h100.yaml
 sed -i 's#--from ../../#--from #' "$work/blocks/calibrate"
 block validate validate --table training
+# Collectives by place, size and fabric: the shipped tables, and each cluster left out of its fabric's fit.
+{
+  echo '# Collectives: predicted against measured'
+  echo
+  echo 'Written by results/refresh.sh from `nvl72sim validate --table collectives` and'
+  echo '`nvl72sim calibrate --from configs/measurements --fit-fabric NAME`.'
+  for fabric in infiniband roce efa slingshot tcpx tcpxo unknown; do
+    printf '\n## Fabric %s\n\n```text\n' "$fabric"
+    "$program" calibrate -q --from configs/measurements --fit-fabric "$fabric" -o "$work/$fabric.yaml" | sed 's/ *$//'
+    echo '```'
+  done
+  printf '\n## By size and place\n\n```text\n'
+  "$program" validate -q --table collectives --measurements configs/measurements/collectives |
+    sed -n -e '/group  .*rows/h' -e '/  across [<>1]/H' -e '/  in box or tray [<>5]/H' -e '/  in rack/H' -e '${x;p}' | sed 's/ *$//'
+  echo '```'
+} > results/collectives.md
 block typo run llama405b-hopper-vs-nvl72 systems.0.layout.tpp=4
 
 # accuracy BLOCK EXPERIMENT...: predicted against published, all rows that have a published figure.

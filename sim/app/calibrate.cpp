@@ -4,6 +4,7 @@
 #include "sim/app/measure.hpp"
 #include "sim/base/error.hpp"
 #include "sim/study/compare_profile.hpp"
+#include "sim/study/fit_fabric.hpp"
 #include "sim/study/fit_report.hpp"
 #include "sim/trace/atomic_file.hpp"
 
@@ -31,6 +32,9 @@ void describe(po::options_description& options) {
          "options for nvl72-measure, such as \"--quick --ranks 2\"")  //
         ("compare", po::value<std::string>(),
          "fits nothing: says where the measurements differ from this profile")  //
+        ("fit-fabric", po::value<std::string>(),
+         "fits what joins NVLink domains instead of a GPU: infiniband | roce ..., for "
+         "configs/fabrics")  //
         ("output,o", po::value<std::string>(), "the profile to write");
     describe_given_facts(options);
 }
@@ -113,6 +117,23 @@ int fit(Context const& context, MeasuredData const& data, std::string const& out
     return 0;
 }
 
+/// A fabric's constants, and how they fare at each of its sites when it is left out.
+int fit_one_fabric(Context const& context,
+                   std::vector<std::string> const& paths,
+                   GivenFacts const& given,
+                   std::string const& fabric,
+                   std::string const& output) {
+    auto const measured = read_measured_collectives(paths, context.library, given);
+    print_notes(context, measured.notes);
+    auto const fitted = fit_fabric(fabric, measured.samples, measured.origin, context.library);
+    write_whole(output, {fitted.text.begin(), fitted.text.end()});
+    fmt::print("{}", fit_table(fitted.fits).print(context.format));
+    if (fitted.sites) fmt::print("\n{}", fitted.sites->print(context.format));
+    std::fflush(stdout);
+    if (!context.quiet) fmt::print(stderr, "wrote {}\n", output);
+    return 0;
+}
+
 int run(Context const& context,
         po::variables_map const& options,
         std::vector<std::string> const& words) {
@@ -149,6 +170,10 @@ int run(Context const& context,
         if (!context.quiet) fmt::print(stderr, "fits {}\n", samples);
     }
     auto const given = given_facts(options, context.library);
+    if (auto const fabric = option<std::string>(options, "fit-fabric")) {
+        if (profile) throw ConfigError("--fit-fabric: with --compare (expected one of them)");
+        return fit_one_fabric(context, paths, given, *fabric, output);
+    }
     auto const data = read_measured_data(paths, context.library, given.told.gpu, given);
     print_notes(context, data.notes);
     return profile ? compare(context, data, *profile) : fit(context, data, output);

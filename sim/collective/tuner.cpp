@@ -114,11 +114,12 @@ double tuner_hierarchical(Choice const& choice) {
 
 namespace {
 
-/// The share that NCCL gives a buffer of this size, by its power of two from 64 B.
+/// The share that NCCL gives a buffer of this size, by its power of two from 64 B; it gives the
+/// whole to those of the list's last, 512 MiB, and above.
 double tree_share(std::vector<double> const& shares, Bytes size) {
     auto const blocks = static_cast<std::uint64_t>(std::max<std::int64_t>(1, size.count / 64));
     auto const power = static_cast<std::size_t>(std::bit_width(blocks) - 1);
-    return shares[std::min(power, shares.size() - 1)];
+    return power + 1 < shares.size() ? shares[power] : 1;
 }
 
 /// All channels of the tree's graph, which NCCL takes for 8 % slower than the ring's.

@@ -100,8 +100,8 @@ Basis basis_of(CollectiveSection const& section, Collective const& query) {
 }  // namespace
 
 double collective_seconds(CollectiveSection const& section, CollectiveTerms const& terms) {
-    return norm_of(norm_of(terms.latency, terms.transfer, section.overlap_norm), terms.launching,
-                   section.launch.norm);
+    double const p = std::max(section.overlap_norm, terms.norm);
+    return norm_of(norm_of(terms.latency, terms.transfer, p), terms.launching, section.launch.norm);
 }
 
 Cost collective_cost(CollectiveSection const& section, Collective const& query) {

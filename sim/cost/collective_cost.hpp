@@ -146,10 +146,13 @@ struct NetworkBranch {
     Seconds alltoall_peer;  ///< start-up of one peer in another domain
     double sendrecv_efficiency = 0;
     Seconds sendrecv_base;
+    BytesPerSecond sendrecv_channel{1e15};  ///< of one channel; none stated: never the limit
+    int sendrecv_channels_max = 64;         ///< for all ranks' sends together
+    double ring_norm = 1;                   ///< p of LL and LL128, where it is above overlap_norm
     Seconds message_gap{};     ///< least time of a ring step: a proxy's work for one message
     Seconds message_gap_ll{};  ///< the same of LL
     int tree_nics_max = 1;     ///< of a domain that a tree's channels use
-    double tree_ramp = 0;      ///< hierarchical: as nvls.ramp, of its chunks' way through the tree
+    double tree_ramp = 0;  ///< hierarchical: as nvls.ramp, of its chunks' way up or down a level
     BufferSize tree_ramp_bytes_per_rank{1};  ///< of a domain
 
     // What a fabric profile adds (sim/cost/fabric_profile.hpp), not the GPU's calibration.
@@ -251,6 +254,7 @@ struct CollectiveTerms {
     double latency = 0;
     double transfer = 0;
     double launching = 0;  ///< of one host thread that launches for several GPUs; else 0
+    double norm = 1;       ///< p, where it is above the section's overlap_norm
 };
 
 /// On another wiring than the measured one the transfer scales by the smallest capacity ratio over

@@ -36,12 +36,13 @@ struct Scene {
     [[nodiscard]] double nvlink_stretch() const {
         return load.nvlink > 0 ? section.nvlink.count / shape.in_domain.count : 1;
     }
-    /// Seconds that the NICs need, at a share of their line rate.
+    /// Seconds that the NICs need, at a share of their line rate; a draw of a share may pass 1.
     [[nodiscard]] double nic_seconds(double efficiency) const {
         if (shape.domains == 1) return 0;
         NVL72_EXPECT(shape.per_gpu_nic.count > 0 && shape.network_efficiency > 0,
                      "domains are joined by NICs");
-        return load.nic / (shape.per_gpu_nic.count * shape.network_efficiency * efficiency);
+        return load.nic /
+               (shape.per_gpu_nic.count * shape.network_efficiency * std::min(1.0, efficiency));
     }
 };
 
@@ -72,32 +73,55 @@ double ring_network_seconds(Scene const& scene, double payload) {
                     bytes / (network.ring_bandwidth_max.count * payload));
 }
 
+/// A hop between two domains of a ring, which is longer with one rank a domain: NCCL then takes its
+/// tree's latencies, 1.9 times the ring's for LL and 2.1 times for LL128.
+///   source  NCCL 2.30.7, src/graph/tuning.cc
+double ring_hop(Scene const& scene,
+                Seconds hop,
+                TunerLatency const& ring,
+                TunerLatency const& tree) {
+    bool const known = ring.network.count > 0 && tree.network.count > 0;
+    if (scene.shape.ranks_per_domain > 1 || !known) return hop.count;
+    return hop.count * tree.network.count / ring.network.count;
+}
+
+/// Between domains the steps of LL and LL128 wait for messages while bytes of others move.
+double ring_norm(Scene const& scene) {
+    return scene.shape.domains > 1 ? scene.section.network.ring_norm : 1;
+}
+
 CollectiveTerms ring_ll_terms(Scene const& scene) {
     auto const& ring = scene.section.ring_ll;
     auto const& network = scene.section.network;
+    auto const& tuner = scene.section.tuner;
     double const units = scene.size / (scene.n * 2048);  // of one step, in 2 KiB
     double const hop = ring.hop.count + ring.hop_data.count * units / (1 + units);
     double const factor = ring_factor(scene.query.op, scene.shape.ranks);
     double const inside = (factor + ring.local / scene.n) * scene.size / ring.bandwidth.count;
     auto const latency = [&](double step) {
-        return ring_latency(scene, ring.base.count, step, network.hop_ll.count,
+        return ring_latency(scene, ring.base.count, step,
+                            ring_hop(scene, network.hop_ll, tuner.ll, tuner.tree.ll),
                             network.message_gap_ll);
     };
     return {latency(ring.hop.count), latency(hop),
-            std::max(inside * scene.nvlink_stretch(), ring_network_seconds(scene, 0.5))};
+            std::max(inside * scene.nvlink_stretch(), ring_network_seconds(scene, 0.5)), 0,
+            ring_norm(scene)};
 }
 
 CollectiveTerms ring_ll128_terms(Scene const& scene) {
     auto const& ring = scene.section.ring_ll128;
-    double const latency =
-        ring_latency(scene, scene.section.ring_ll.base.count, ring.step.count,
-                     scene.section.network.hop_ll128.count, scene.section.network.message_gap);
+    auto const& tuner = scene.section.tuner;
+    double const latency = ring_latency(
+        scene, scene.section.ring_ll.base.count, ring.step.count,
+        ring_hop(scene, scene.section.network.hop_ll128, tuner.ll128, tuner.tree.ll128),
+        scene.section.network.message_gap);
     auto const& simple = scene.section.ring_simple;
     double const inside = ring_factor(scene.query.op, scene.shape.ranks) *
                           ramped(scene.size, simple.ramp, simple.ramp_bytes.count) /
                           ring.bandwidth.count;
     return {latency, latency,
-            std::max(inside * scene.nvlink_stretch(), ring_network_seconds(scene, 120.0 / 128))};
+            std::max(inside * scene.nvlink_stretch(), ring_network_seconds(scene, 120.0 / 128)), 0,
+            ring_norm(scene)};
 }
 
 CollectiveTerms ring_simple_terms(Scene const& scene) {
@@ -197,14 +221,15 @@ CollectiveTerms nvls_terms(Scene const& scene, std::int64_t ranks) {
             bytes * crowd_of(scene, ranks) * scene.nvlink_stretch() / nvls.bandwidth.count};
 }
 
-/// NVLS in each domain, chunk by chunk: `way` seconds of the first chunks outside, a ramp of its
-/// own, then the slower of NVLS and NICs. Never less than NVLS alone.
-CollectiveTerms switched_terms(Scene const& scene, double way) {
+/// NVLS in each domain, chunk by chunk, and `levels` between domains, each with a latency and a
+/// ramp of its own; then the slower of NVLS and NICs. Never less than NVLS alone.
+CollectiveTerms switched_terms(Scene const& scene, double levels) {
     auto const& network = scene.section.network;
+    double const way = 2 * levels * (network.tree_step.count + network.hop_simple.count);
     CollectiveTerms terms = nvls_terms(scene, scene.shape.ranks_per_domain);
     double const knee =
         network.tree_ramp_bytes_per_rank.count * number(scene.shape.ranks_per_domain);
-    double const ramp = ramped(scene.size, network.tree_ramp, knee) / scene.size - 1;
+    double const ramp = ramped(scene.size, levels * network.tree_ramp, knee) / scene.size - 1;
     double const full = scene.load.nvlink * crowd_of(scene, scene.shape.ranks_per_domain) *
                         scene.nvlink_stretch() / scene.section.nvls->bandwidth.count;
     terms.latency_empty += way;
@@ -215,15 +240,11 @@ CollectiveTerms switched_terms(Scene const& scene, double way) {
 }
 
 CollectiveTerms hierarchical_terms(Scene const& scene) {
-    auto const& network = scene.section.network;
-    double const level = network.tree_step.count + network.hop_simple.count;
-    return switched_terms(scene, 2 * number(tree_levels(scene.shape.domains)) * level);
+    return switched_terms(scene, number(deepest_level(scene.shape.domains)));
 }
 
-CollectiveTerms collnet_terms(Scene const& scene) {
-    auto const& network = scene.section.network;
-    return switched_terms(scene, 2 * (network.tree_step.count + network.hop_simple.count));
-}
+/// The network's switches sum: one level.
+CollectiveTerms collnet_terms(Scene const& scene) { return switched_terms(scene, 1); }
 
 double alltoall_start(Scene const& scene, double base) {
     auto const far = scene.shape.ranks - smallest_share(scene.shape);
@@ -251,26 +272,40 @@ CollectiveTerms alltoall_simple_terms(Scene const& scene) {
                      scene.nic_seconds(scene.section.network.alltoall_efficiency))};
 }
 
-/// Seconds that the channels of one send need. NCCL has a number of them for all ranks' sends,
-/// halved until they fit, and doubles them as long as a channel's part is large: then the largest
-/// part binds.
+/// Channels of one send: NCCL has a number of them for all ranks' sends, and halves it until they
+/// fit.
 ///   source  NCCL 2.30.7, src/enqueue.cc
+std::int64_t channels_of_a_send(std::int64_t channels_max, std::int64_t ranks) {
+    std::int64_t channels = channels_max;
+    while (channels > 1 && channels * ranks > channels_max) channels /= 2;
+    return channels;
+}
+
+/// Seconds that the channels of one send need inside a domain, where NCCL doubles them as long as a
+/// channel's part is large: then the largest part binds.
 double channel_seconds(SendrecvBranch const& branch, std::int64_t ranks, double size) {
-    std::int64_t channels = branch.channels_max;
-    while (channels > 1 && channels * ranks > branch.channels_max) channels /= 2;
-    return std::min(size / number(channels), branch.part_bytes.count) /
-           branch.channel_bandwidth.count;
+    double const part = size / number(channels_of_a_send(branch.channels_max, ranks));
+    return std::min(part, branch.part_bytes.count) / branch.channel_bandwidth.count;
+}
+
+/// Between domains no log shows the channels doubled.
+double network_channel_seconds(NetworkBranch const& network, std::int64_t ranks, double size) {
+    auto const channels = channels_of_a_send(network.sendrecv_channels_max, ranks);
+    return size / number(channels) / network.sendrecv_channel.count;
 }
 
 CollectiveTerms sendrecv_terms(Scene const& scene) {
     auto const& branch = scene.section.sendrecv;
     auto const& network = scene.section.network;
-    bool const inside = scene.shape.domains == 1;
-    double const latency = inside ? branch.base.count : network.sendrecv_base.count;
-    double const channels = inside ? channel_seconds(branch, scene.shape.ranks, scene.size) : 0;
-    double const transfer =
-        std::max(scene.size / branch.bandwidth.count, channels) * scene.nvlink_stretch();
-    return {latency, latency, std::max(transfer, scene.nic_seconds(network.sendrecv_efficiency))};
+    double const linked = scene.size / branch.bandwidth.count * scene.nvlink_stretch();
+    if (scene.shape.domains == 1) {
+        double const channels = channel_seconds(branch, scene.shape.ranks, scene.size);
+        return {branch.base.count, branch.base.count,
+                std::max(linked, channels * scene.nvlink_stretch())};
+    }
+    return {network.sendrecv_base.count, network.sendrecv_base.count,
+            std::max({linked, scene.nic_seconds(network.sendrecv_efficiency),
+                      network_channel_seconds(network, scene.shape.ranks, scene.size)})};
 }
 
 CollectiveTerms branch_terms(CollectiveSection const& section, Collective const& query) {

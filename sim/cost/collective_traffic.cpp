@@ -67,6 +67,10 @@ std::int64_t tree_levels(std::int64_t domains) {
     return static_cast<std::int64_t>(std::bit_width(static_cast<std::uint64_t>(domains))) - 1;
 }
 
+std::int64_t deepest_level(std::int64_t domains) {
+    return static_cast<std::int64_t>(std::bit_width(static_cast<std::uint64_t>(domains - 1)));
+}
+
 std::int64_t ring_network_steps(CollectiveOp op, std::int64_t domains) {
     return ring_steps(op, domains);
 }

@@ -88,6 +88,9 @@ std::int64_t ring_network_steps(CollectiveOp op, std::int64_t domains);
 
 /// Levels of NCCL's double binary tree over `domains`: floor(log2), there and back.
 std::int64_t tree_levels(std::int64_t domains);
+/// Levels that the longest way in the tree over domains passes: 1, 2, 2, 3 of 2, 3, 4 and 5
+/// domains.
+std::int64_t deepest_level(std::int64_t domains);
 
 /// True when the microkernel `algorithm` does `op`.
 bool microkernel_does(CollectiveAlgorithm algorithm, CollectiveOp op);

@@ -57,6 +57,7 @@ void read_circumstances(MeasuredCollective& measured, CsvTable const& table, std
         return table.has(column) ? std::string(trimmed(table.text(row, column))) : std::string();
     };
     measured.fabric = word("fabric");
+    measured.site = word("site");
     measured.algorithm = word("algorithm");
     if (table.has("launch"))
         measured.launch = launch_mode(word("launch"), table.place(row, "launch"));

@@ -159,11 +159,13 @@ std::vector<CollectiveSample> samples_to_fit(std::vector<MeasuredCollective> con
     for (auto const& row : rows) {
         if (row.status != RowStatus::ok) continue;
         bool const both = row.query.op == CollectiveOp::all_reduce;
+        auto const& site = row.site.empty() ? row.source : row.site;
         if (row.out_of_place) {
-            samples.push_back({row.gpu, row.query, *row.out_of_place, row.fabric, row.algorithm});
+            samples.push_back(
+                {row.gpu, row.query, *row.out_of_place, row.fabric, row.algorithm, site});
         }
         if (row.in_place && (both || !row.out_of_place)) {
-            samples.push_back({row.gpu, row.query, *row.in_place, row.fabric, row.algorithm});
+            samples.push_back({row.gpu, row.query, *row.in_place, row.fabric, row.algorithm, site});
         }
     }
     return samples;

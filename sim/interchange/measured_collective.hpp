@@ -36,6 +36,7 @@ struct MeasuredCollective {
     LaunchMode launch = LaunchMode::unknown;       ///< as stated; query.launch is what to price
     std::string algorithm{};  ///< that the run forced, as collective_algorithms names it
     std::string fabric;       ///< "none", "infiniband", ... as the source says; may be empty
+    std::string site{};       ///< the cluster, where a table names it
     std::string quality = "ok";
     RowStatus status = RowStatus::ok;
     std::string reason;
@@ -48,6 +49,7 @@ struct CollectiveSample {
     double seconds = 0;
     std::string fabric{};     ///< between its domains; "" where it is not told
     std::string algorithm{};  ///< that its run forced, as collective_algorithms names it
+    std::string site{};       ///< the cluster, or the file where no table names it
 };
 
 /// The rows of status ok as a fit takes them. An all-reduce counts both of its times, one sample

@@ -198,8 +198,8 @@ std::vector<Group> network_groups(double nvlink) {
                     [](S& s) -> double& { return s.network.alltoall_peer.count; })}},
         {"sendrecv across",
          [](Collective const& q) { return across(q) && algorithm_of(q) == Algorithm::sendrecv; },
-         {number_knob("network.sendrecv_efficiency", 0.5, 0.1, 1,
-                      [](S& s) -> double& { return s.network.sendrecv_efficiency; })}},
+         {rate_knob("network.sendrecv_channel", nvlink, 0.03, 0.002, 0.5,
+                    [](S& s) -> double& { return s.network.sendrecv_channel.count; })}},
     };
 }
 

@@ -103,17 +103,6 @@ Value regions(std::vector<CollectiveRow> const& rows, bool nvls) {
     return list;
 }
 
-/// The time on the row's branch; all-to-all takes the quicker protocol, as its tuner does.
-double seconds_of(CollectiveSection const& section, Collective const& query) {
-    auto const on = [&](Algorithm algorithm) {
-        Collective branch = query;
-        branch.algorithm = static_cast<std::uint8_t>(algorithm);
-        return collective_seconds(section, collective_terms(section, branch));
-    };
-    if (query.op != CollectiveOp::alltoall) return on(algorithm_of(query));
-    return std::min(on(Algorithm::alltoall_ll), on(Algorithm::alltoall_simple));
-}
-
 /// Each row on the branch that ran, by its forced algorithm or by NCCL's tuner; those that are
 /// fitted, or the others.
 std::vector<CollectiveRow> rows_on_branches(std::vector<CollectiveSample> const& samples,
@@ -183,7 +172,7 @@ void add_unfitted(std::vector<SectionFit>& fits,
             fits.push_back(std::move(fit));
             found = fits.end() - 1;
         }
-        section_fit::add_unseen(*found, row, 0, seconds_of(section, row.kernel));
+        section_fit::add_unseen(*found, row, 0, seconds_on_branch(section, row.kernel));
     }
 }
 
@@ -202,7 +191,7 @@ public:
                           CollectiveSection section,
                           std::vector<CollectiveRow> const& rows,
                           Value& draws) {
-        section_fit::SecondsOf<CollectiveSection, Collective> const seconds = seconds_of;
+        section_fit::SecondsOf<CollectiveSection, Collective> const seconds = seconds_on_branch;
         auto const used = plan_.rows_of(rows);
         section_fit::Unseen unseen;
         if (!used.empty()) unseen = section_fit::predict_unseen(section, knobs_, used, seconds);
@@ -213,7 +202,7 @@ public:
         for (auto const& row : rows) {
             bool const in_fit = !plan_.rows_of({row}).empty();
             auto& part = parts[branch_of(row.kernel)];
-            double const seen = seconds_of(section, row.kernel);
+            double const seen = seconds_on_branch(section, row.kernel);
             part.measured.push_back(row.seconds);
             part.seen.push_back(seen);
             part.queries.push_back(row.kernel);
@@ -263,13 +252,14 @@ private:
     [[nodiscard]] std::string source_of(CollectiveKnob const& knob, double value) const {
         std::string text =
             fmt::format("fitted: rows of {}, all branches together", setting_.origin);
+        std::size_t rows = 0;
         for (auto const& group : plan_.fitted) {
             for (auto const& own : group.knobs) {
                 if (own.key != knob.key) continue;
                 for (auto const& fit : fits_) {
-                    if (belongs(group, fit.precision)) {
-                        text = section_fit::source_text(fit);
-                    }
+                    if (!belongs(group, fit.precision) || fit.rows <= rows) continue;
+                    rows = fit.rows;
+                    text = section_fit::source_text(fit);
                 }
             }
         }
@@ -299,6 +289,16 @@ std::vector<Group> together(std::vector<Group> first, std::vector<Group> const& 
 }
 
 }  // namespace
+
+double seconds_on_branch(CollectiveSection const& section, Collective const& query) {
+    auto const on = [&](Algorithm algorithm) {
+        Collective branch = query;
+        branch.algorithm = static_cast<std::uint8_t>(algorithm);
+        return collective_seconds(section, collective_terms(section, branch));
+    };
+    if (query.op != CollectiveOp::alltoall) return on(algorithm_of(query));
+    return std::min(on(Algorithm::alltoall_ll), on(Algorithm::alltoall_simple));
+}
 
 bool fitted_to(Collective const& query, std::string const& fabric) {
     return !across(query) || fabric == "infiniband" || fabric.empty();

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "sim/cost/collective_cost.hpp"
 #include "sim/interchange/measured_collective.hpp"
 #include "sim/study/fit_kernels.hpp"
 
@@ -20,6 +21,9 @@ struct CollectiveSetting {
 /// fabrics take what their software makes of them, and have profiles of their own
 /// (configs/fabrics); their rows only show how far times lie where the fabric is not told.
 bool fitted_to(Collective const& query, std::string const& fabric);
+
+/// Seconds on the query's branch; an all-to-all takes the quicker protocol, as its tuner does.
+double seconds_on_branch(CollectiveSection const& section, Collective const& query);
 
 /// A fitted section, and the branches that had too few rows and stay as shipped.
 struct FittedCollectives {

@@ -116,6 +116,25 @@ void take_kernels(MeasuredData& data,
 
 }  // namespace
 
+MeasuredCollectives read_measured_collectives(std::vector<std::string> const& paths,
+                                              Library const& library,
+                                              GivenFacts const& given) {
+    MeasuredCollectives found;
+    for (auto const& file : measured_files(paths, found.notes)) {
+        bool const holds = file.kind == MeasuredFileKind::collectives ||
+                           file.kind == MeasuredFileKind::log ||
+                           file.kind == MeasuredFileKind::log_folder;
+        if (!holds) continue;
+        auto const rows = collectives_in(file, given, library, found.notes);
+        auto const samples = samples_to_fit(rows);
+        std::ranges::copy(left_aside(rows), std::back_inserter(found.notes));
+        if (samples.empty()) continue;
+        append_name(found.origin, fs::path(file.path).filename().string());
+        std::ranges::copy(samples, std::back_inserter(found.samples));
+    }
+    return found;
+}
+
 std::vector<std::string> fitted_gpus(Library const& library) {
     std::vector<std::string> notes;
     std::set<std::string> gpus;

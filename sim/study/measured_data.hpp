@@ -41,6 +41,16 @@ MeasuredData read_measured_data(std::vector<std::string> const& paths,
                                 std::string const& gpu,
                                 GivenFacts given = {});
 
+/// Collectives of whatever GPU, and where they are from: what a fabric is fitted to.
+struct MeasuredCollectives {
+    std::vector<CollectiveSample> samples;
+    std::string origin;  ///< names of the files
+    std::vector<std::string> notes;
+};
+MeasuredCollectives read_measured_collectives(std::vector<std::string> const& paths,
+                                              Library const& library,
+                                              GivenFacts const& given);
+
 /// GPUs with kernel tables of their own among the shipped measurements.
 std::vector<std::string> fitted_gpus(Library const& library);
 

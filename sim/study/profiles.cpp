@@ -30,11 +30,12 @@ FabricProfile const& Profiles::fabric(std::string const& word) {
     return fabrics_.emplace(name, load_fabric_profile(library_, name)).first->second;
 }
 
-Profile const& Profiles::over(std::string const& gpu, std::string const& word) {
-    auto const& own = fabric(word);
-    auto const key = std::pair(gpu, own.name);
+Profile const& Profiles::over(std::string const& gpu, std::string const& word, bool nics_assumed) {
+    auto own = fabric(word);
+    auto const key = std::tuple(gpu, own.name, nics_assumed);
     auto const found = over_.find(key);
     if (found != over_.end()) return found->second;
+    if (nics_assumed) own.spread = fabric("").spread;
     return over_.emplace(key, with_fabric(*of(gpu).profile, own)).first->second;
 }
 

@@ -7,7 +7,7 @@
 #include <map>
 #include <optional>
 #include <string>
-#include <utility>
+#include <tuple>
 #include <vector>
 
 namespace nvl72 {
@@ -28,14 +28,15 @@ public:
     /// Of a word that a log or a table states; see fabric_name.
     FabricProfile const& fabric(std::string const& word);
 
-    /// The profile of a GPU that has one, over such a fabric.
-    Profile const& over(std::string const& gpu, std::string const& word);
+    /// The profile of a GPU that has one, over such a fabric; where its NICs are assumed, with the
+    /// interval of a fabric of which nothing is known.
+    Profile const& over(std::string const& gpu, std::string const& word, bool nics_assumed);
 
 private:
     Library const& library_;
     std::map<std::string, Named> loaded_;
     std::map<std::string, FabricProfile> fabrics_;
-    std::map<std::pair<std::string, std::string>, Profile> over_;
+    std::map<std::tuple<std::string, std::string, bool>, Profile> over_;
 };
 
 }  // namespace nvl72

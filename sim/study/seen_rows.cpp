@@ -1,5 +1,6 @@
 #include "sim/study/seen_rows.hpp"
 
+#include "sim/cost/fabric_profile.hpp"
 #include "sim/interchange/collective_table.hpp"
 #include "sim/interchange/kernel_table.hpp"
 #include "sim/interchange/moe_table.hpp"
@@ -24,7 +25,8 @@ SeenRows::SeenRows(Library const& library) {
             add(read_moe_table(CsvTable::load(path), "").samples);
         } else if (kind == MeasuredFileKind::collectives) {
             for (auto const& row : read_collective_table(CsvTable::load(path), "")) {
-                if (fitted_to(row.query, row.fabric))
+                bool const fabrics_own = fabric_name(library, row.fabric) != "unknown";
+                if (fitted_to(row.query, row.fabric) || fabrics_own)
                     rows_.insert(row_of(row.gpu, row.query, row.seconds));
             }
         } else if (kind == MeasuredFileKind::experiments) {

@@ -291,7 +291,8 @@ private:
     /// Over the fabric that the row states; where it states no NICs, with the fabric's own.
     void predict_across(ValidationRow& row, MeasuredCollective const& measured) {
         Collective query = measured.query;
-        if (query.shape.per_gpu_nic.count <= 0) {
+        bool const assumed = query.shape.per_gpu_nic.count <= 0;
+        if (assumed) {
             auto const& fabric = profiles_.fabric(measured.fabric);
             if (!fabric.line_rate) return skip(row, "NIC rate not told");
             query.shape.per_gpu_nic = *fabric.line_rate;
@@ -299,7 +300,7 @@ private:
                 fmt::format("; taken: {} a GPU, as fabric {}",
                             ValueType<BytesPerSecond>::write(*fabric.line_rate), fabric.name);
         }
-        predict_collective(row, profiles_.over(measured.gpu, measured.fabric), query,
+        predict_collective(row, profiles_.over(measured.gpu, measured.fabric, assumed), query,
                            measured.algorithm);
     }
 

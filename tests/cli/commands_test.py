@@ -229,7 +229,7 @@ class Commands(unittest.TestCase):
         for name in ["ring-ll", "ring-simple", "hierarchical"]:
             forced = [float(row["time_us"]) for row in self.rows(*words, "--algorithm", name)]
             for best, other in zip(chosen, forced, strict=True):
-                self.assertLessEqual(best, 1.3 * other, name)
+                self.assertLessEqual(best, 1.1 * other, name)
 
 
 if __name__ == "__main__":

@@ -133,6 +133,56 @@ TEST(CollectiveCost, HierarchicalAddsTreeLevels) {
     EXPECT_NEAR(us(plain_section(), query), 134 + 125, 1e-6);
 }
 
+TEST(CollectiveCost, ADrawOfAShareAboveOneIsLineRate) {
+    auto section = plain_section();
+    auto const query =
+        query_of(CollectiveAlgorithm::ring_simple, CollectiveOp::all_reduce, 80'000'000, 16, 2);
+    section.network.ring_efficiency = 1;
+    double const full = us(section, query);
+    section.network.ring_efficiency = 1.05;
+    EXPECT_EQ(us(section, query), full);
+}
+
+TEST(CollectiveCost, RingsOfOneRankADomainHaveTheHopsOfATree) {
+    // All-gather over 4 domains of one: 5 + 3 x 5 us; NICs 3/4 x 8 kB over 10 GB/s x 0.8 x 1/2
+    // = 1.5 us. The tuner has 2 us for a ring's hop and 4 us for a tree's: 5 + 3 x 10 us.
+    auto section = plain_section();
+    auto const query = query_of(CollectiveAlgorithm::ring_ll, CollectiveOp::all_gather, 8000, 4, 4);
+    EXPECT_NEAR(us(section, query), 20 + 1.5, 1e-6);
+    section.tuner.ll.network = Seconds{2e-6};
+    section.tuner.tree.ll.network = Seconds{4e-6};
+    EXPECT_NEAR(us(section, query), 35 + 1.5, 1e-6);
+}
+
+TEST(CollectiveCost, TheWayBelowNvlsIsAsLongAsTheDeepestLevel) {
+    // 3 domains of 8, 8 kB: two levels there and back, so 20 + 2 x 2 x (50 + 7) us; NICs 1.5 x 8 kB
+    // / (8 x 10 x 0.8 GB/s) = 0.1875 us bind.
+    auto const query =
+        query_of(CollectiveAlgorithm::hierarchical, CollectiveOp::all_reduce, 8000, 24, 3);
+    EXPECT_NEAR(us(plain_section(), query), 248 + 0.1875, 1e-6);
+    // The network's switches are one level, whatever the domains: NICs 8 kB, 0.125 us.
+    auto const summed =
+        query_of(CollectiveAlgorithm::collnet, CollectiveOp::all_reduce, 8000, 24, 3);
+    EXPECT_NEAR(us(plain_section(), summed), 134 + 0.125, 1e-6);
+}
+
+TEST(CollectiveCost, LowLatencyRingsMoveBytesWhileStepsWaitBetweenDomains) {
+    // 2 domains of 8, all-gather of 1.6 MB by LL128: 5 + 14 x 2 + 1 x 6 us; a NIC sends 15/16 x 1.6
+    // MB / 8 at 10 GB/s x 0.8 x 120/128 = 25 us. Of the third power, (39^3 + 25^3)^(1/3).
+    auto section = plain_section();
+    auto const ring = [](CollectiveAlgorithm algorithm, std::int64_t domains) {
+        return query_of(algorithm, CollectiveOp::all_gather, 1'600'000, 16, domains);
+    };
+    EXPECT_NEAR(us(section, ring(CollectiveAlgorithm::ring_ll128, 2)), 39 + 25, 1e-6);
+    double const plain = us(section, ring(CollectiveAlgorithm::ring_simple, 2));
+    double const inside = us(section, ring(CollectiveAlgorithm::ring_ll128, 1));
+    section.network.ring_norm = 3;
+    EXPECT_NEAR(us(section, ring(CollectiveAlgorithm::ring_ll128, 2)),
+                std::cbrt(39. * 39 * 39 + 25. * 25 * 25), 1e-6);
+    EXPECT_EQ(us(section, ring(CollectiveAlgorithm::ring_simple, 2)), plain);
+    EXPECT_EQ(us(section, ring(CollectiveAlgorithm::ring_ll128, 1)), inside);
+}
+
 // Below 2 domains of 8 lie the ramp of NVLS and that of the tree, 9 MB / 80 GB/s each, half gone.
 TEST(CollectiveCost, TwoDomainsAreNeverQuickerThanOne) {
     auto section = plain_section();
@@ -226,6 +276,20 @@ TEST(CollectiveCost, SendsHaveTheChannelsThatTheirRanksLeave) {
     EXPECT_NEAR(sent(4'000'000), 10 + 250, 1e-6);
     EXPECT_NEAR(sent(8'000'000), 10 + 250, 1e-6);
     EXPECT_NEAR(sent(32'000'000), 10 + 32e6 / 100e3, 1e-6);
+}
+
+TEST(CollectiveCost, SendsAcrossDomainsHaveTheChannelsThatAllRanksLeave) {
+    // 64 channels of 1 GB/s for all: 20 ranks have two each, 80 one, and 4 ranks 16, more than the
+    // NIC's 10 GB/s x 0.5. 20 us, and 2 MB at 2, 1 and 5 GB/s.
+    auto section = plain_section();
+    section.network.sendrecv_channel = 1_GBps;
+    auto const sent = [&](std::int64_t ranks) {
+        return us(section, query_of(CollectiveAlgorithm::sendrecv, CollectiveOp::sendrecv,
+                                    2'000'000, ranks, 2));
+    };
+    EXPECT_NEAR(sent(20), 20 + 1000, 1e-6);
+    EXPECT_NEAR(sent(80), 20 + 2000, 1e-6);
+    EXPECT_NEAR(sent(4), 20 + 400, 1e-6);
 }
 
 TEST(CollectiveCost, SymmetricBuffersGoToEveryoneUntilTheSwitchesSum) {

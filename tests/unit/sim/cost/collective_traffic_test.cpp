@@ -102,6 +102,11 @@ TEST(CollectiveTraffic, TreeLevelsAreTheLogarithmRoundedDown) {
     EXPECT_EQ(tree_levels(4), 2);
     EXPECT_EQ(tree_levels(255), 7);
     EXPECT_EQ(tree_levels(256), 8);
+    EXPECT_EQ(deepest_level(1), 0);
+    EXPECT_EQ(deepest_level(2), 1);
+    EXPECT_EQ(deepest_level(3), 2);
+    EXPECT_EQ(deepest_level(4), 2);
+    EXPECT_EQ(deepest_level(10), 4);
 }
 
 TEST(CollectiveTraffic, SwitchesOfTheNetworkTakeEachBufferOnce) {

@@ -40,5 +40,28 @@ TEST(Census, CountsFittedNumbersByFileAndSectionAndThoseAtABoundApart) {
     EXPECT_EQ(std::get<std::int64_t>(table.at(2, 2)), 1);
 }
 
+/// Two GPUs of one family hold the same fit: three numbers, not six; the one that differs is own.
+TEST(Census, CountsOneFitOfTwoProfilesOnce) {
+    auto const folder = fs::path(testing::TempDir()) / "census_shared";
+    fs::remove_all(folder);
+    fs::create_directories(folder / "calibration");
+    for (auto const* name : {"x", "y"}) {
+        std::ofstream(folder / "calibration" / (std::string(name) + ".yaml"))
+            << "collectives:\n"
+               "  a: {value: 2 us, source: \"fitted: 9 rows\"}\n"
+               "  list: {value: [1, 2], source: \"fitted: 9 rows\"}\n"
+               "gemm:\n"
+               "  b: {value: 1, source: \"fitted: rows of "
+            << name << "\"}\n";
+    }
+    auto const census = fitted_census(Library(folder.string()));
+    ASSERT_EQ(census.size(), 2U);
+    EXPECT_EQ(census[0].determined, 4U);
+    EXPECT_EQ(census[0].shared, 0U);
+    EXPECT_EQ(census[1].determined, 1U);
+    EXPECT_EQ(census[1].shared, 3U);
+    EXPECT_EQ(std::get<std::int64_t>(census_table(census).at(2, 1)), 5);
+}
+
 }  // namespace
 }  // namespace nvl72
