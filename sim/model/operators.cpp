@@ -127,6 +127,7 @@ Operator expert_gemm(std::string_view name, Architecture const& a, std::int64_t 
 /// Moves rows between token order and expert order: `in` and `out` rows of the hidden width.
 Operator permute(std::string_view name, Architecture const& a, int in, int out) {
     return {.name = name,
+            .kind = OperatorKind::permute,
             .split = Split::routed,
             .read_bytes_per_token = bytes(in * a.hidden),
             .written_bytes_per_token = bytes(out * a.hidden),
@@ -147,6 +148,7 @@ void add_experts(Operators& to, Architecture const& a) {
                              (a.ffn_matrices - 1) * a.expert_ffn, a.hidden));
     to.push_back(activation(a, a.top_k * a.expert_ffn, Split::routed));
     to.push_back(expert_gemm("expert_down", a, a.hidden, a.expert_ffn));
+    to.back().inner_k = true;
     to.push_back(
         {.name = "combine", .kind = OperatorKind::combine, .split = Split::routed, .n = a.hidden});
     to.push_back(permute("unpermute", a, a.top_k, 1));

@@ -8,9 +8,18 @@
 
 namespace nvl72 {
 
-/// `experts` is a GEMM of every routed expert over the rows it gets; `dispatch` sends a token to
-/// the ranks of its experts, `combine` brings their results back.
-enum class OperatorKind : std::uint8_t { gemm, attention, elementwise, experts, dispatch, combine };
+/// `experts` is a GEMM of every routed expert over the rows it gets; `permute` brings rows from
+/// token order to expert order or back; `dispatch` sends a token to the ranks of its experts,
+/// `combine` brings their results back.
+enum class OperatorKind : std::uint8_t {
+    gemm,
+    attention,
+    elementwise,
+    experts,
+    permute,
+    dispatch,
+    combine
+};
 
 /// How tensor parallelism cuts an operator. Saved bytes follow the operator's input:
 ///   none      every rank does all of it
@@ -26,10 +35,11 @@ struct Operator {
     std::string_view name;
     OperatorKind kind = OperatorKind::elementwise;
     Split split = Split::none;
-    std::int64_t n = 0;               ///< gemm: outputs per row; weights are n x k. Exchange: width
-    std::int64_t k = 0;               ///< gemm: inputs per row
-    int rows_per_token = 1;           ///< experts: top_k
-    std::int64_t window = 0;          ///< attention: tokens it sees; 0: all before
+    std::int64_t n = 0;       ///< gemm: outputs per row; weights are n x k. Exchange: width
+    std::int64_t k = 0;       ///< gemm: inputs per row
+    bool inner_k = false;     ///< experts: k is the inner width, which expert_tp cuts; else n is
+    int rows_per_token = 1;   ///< experts: top_k
+    std::int64_t window = 0;  ///< attention: tokens it sees; 0: all before
     double read_bytes_per_token = 0;  ///< activations read, weights excluded
     double written_bytes_per_token = 0;
     double saved_bytes_per_token = 0;    ///< kept for the backward pass

@@ -38,6 +38,34 @@ std::vector<Field<OverlapPolicy>> const& fields_of(OverlapPolicy const*) {
         optional("dp", &OverlapPolicy::dp, "true",
                  "gradient and parameter collectives under compute"),
         optional("pp", &OverlapPolicy::pp, "true", "pipeline sends under compute"),
+        optional("ep", &OverlapPolicy::ep, "false",
+                 "expert exchanges under the compute of another micro-batch"),
+        optional("fsdp", &OverlapPolicy::fsdp, "true",
+                 "the next layer's weights gathered under this layer's compute"),
+        optional("shared_expert", &OverlapPolicy::shared_expert, "false",
+                 "the shared expert under the expert exchanges"),
+    };
+    return fields;
+}
+
+std::vector<Field<MoePolicy>> const& fields_of(MoePolicy const*) {
+    static std::vector<Field<MoePolicy>> const fields{
+        optional("dispatcher", &MoePolicy::dispatcher, "alltoall",
+                 "alltoall (NCCL, a copy per expert) or fused (a copy per rank)"),
+        optional("dispatch_bytes", &MoePolicy::dispatch_bytes, "2",
+                 "bytes per element of a token on its way to its experts"),
+        optional("combine_bytes", &MoePolicy::combine_bytes, "2",
+                 "and of a result on its way back"),
+        optional("permute_bytes", &MoePolicy::permute_bytes, "8",
+                 "HBM bytes per element of a routed row and pass: permuting, padding, copies"),
+        optional("fused_quantise", &MoePolicy::fused_quantise, "false",
+                 "expert GEMMs quantise their rows without a pass of its own"),
+        optional("host_sync", &MoePolicy::host_sync, "0 us",
+                 "per layer and pass: the GPU waits for the host"),
+        optional("capacity", &MoePolicy::capacity, "0",
+                 "rows of a rank over its even share, the rest dropped; 0: none is"),
+        optional("imbalance", &MoePolicy::imbalance, "1",
+                 "rows of the busiest rank over the even share"),
     };
     return fields;
 }
@@ -71,8 +99,13 @@ std::vector<Field<Recipe>> const& fields_of(Recipe const*) {
         required("precisions", &Recipe::precisions,
                  "what each precision word of an experiment means"),
         required("overlap", &Recipe::overlap, "which communication runs under compute"),
+        optional("moe", &Recipe::moe, "", "around layers of experts"),
         required("state", &Recipe::state, "bytes per parameter"),
         required("reserve", &Recipe::reserve, "memory besides the model"),
+        optional("kernel_launch", &Recipe::kernel_launch, "0 us",
+                 "host time of one kernel launch; 0: CUDA graphs"),
+        optional("recompute", &Recipe::recompute, "",
+                 "operators that run again before their backward, by name"),
         optional("full_recompute", &Recipe::full_recompute, "false",
                  "run every layer's forward again before its backward"),
         required("optimizer_traffic_bytes", &Recipe::optimizer_traffic_bytes,
@@ -104,6 +137,11 @@ constexpr std::array overlap_limits{
     Limits{"tp_sms", 0, 1000},
     Limits{"tp_scatter_pieces", 1, 1000},
 };
+constexpr std::array moe_limits{
+    Limits{"dispatch_bytes", 0.25, 8}, Limits{"combine_bytes", 0.25, 8},
+    Limits{"permute_bytes", 0, 1000},  Limits{"capacity", 0, 100},
+    Limits{"imbalance", 1, 100},
+};
 constexpr std::array reserve_limits{Limits{"fragmentation", 0, 1}};
 constexpr std::array recipe_limits{Limits{"optimizer_traffic_bytes", 1, 200}};
 
@@ -123,6 +161,7 @@ void check_recipe(Value const& file) {
         check_limits(&policy, policy_limits);
     }
     check_limits(file.find("overlap"), overlap_limits);
+    check_limits(file.find("moe"), moe_limits);
     check_limits(file.find("state"), state_limits);
     check_limits(file.find("reserve"), reserve_limits);
     check_limits(&file, recipe_limits);
