@@ -38,6 +38,8 @@ struct Architecture {
     std::int64_t max_sequence = 0;  ///< tokens
     int ffn_matrices = 3;           ///< 3 gated (SwiGLU, GeGLU), 2 plain
     int norm_vectors = 1;           ///< vectors of `hidden` per norm: 1 RMSNorm, 2 LayerNorm
+    bool head_norms = false;        ///< a norm over each query and key head (Qwen3)
+    bool branch_norms = false;      ///< a norm behind attention and FFN too (Gemma-2, Grok-1)
     bool rotary = true;             ///< rotary positions; false: learned ones, as GPT-3
     bool tied_embeddings = false;   ///< the output layer reuses the input embedding
 

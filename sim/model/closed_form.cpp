@@ -20,9 +20,10 @@ std::int64_t network_parameters(Architecture const& a, std::int64_t width) {
     return a.ffn_matrices * a.hidden * width;
 }
 
-/// Matrix parameters that a token passes in a layer, the router aside.
+/// Matrix parameters that a token passes in a layer.
 std::int64_t passed_parameters(Architecture const& a, LayerKind kind) {
-    return layer_parameters(a, kind).matrices +
+    auto const layer = layer_parameters(a, kind);
+    return layer.matrices + layer.router +
            (kind.experts ? a.top_k * network_parameters(a, a.expert_ffn) : 0);
 }
 std::int64_t mtp_projection(Architecture const& a) { return 2 * a.hidden * a.hidden; }
@@ -37,7 +38,9 @@ LayerParameters layer_parameters(Architecture const& a, LayerKind kind) {
         p.router = a.hidden * a.experts;
         p.experts = a.experts * network_parameters(a, a.expert_ffn);
     }
-    p.norms = (2 * a.hidden + a.q_rank + a.kv_rank) * a.norm_vectors;
+    p.norms = ((a.branch_norms ? 4 : 2) * a.hidden + (a.head_norms ? 2 * a.head_dim : 0) +
+               a.q_rank + a.kv_rank) *
+              a.norm_vectors;
     return p;
 }
 

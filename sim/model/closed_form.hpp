@@ -14,7 +14,7 @@ struct Parameters {
     std::int64_t attention = 0;  ///< all layers: projections in, between and out
     std::int64_t ffn = 0;        ///< all layers: dense and shared networks, routers
     std::int64_t experts = 0;    ///< all layers: routed experts
-    std::int64_t norms = 0;   ///< two per layer and the final one; of latents where there are any
+    std::int64_t norms = 0;   ///< of layers, heads and latents where there are any, and the final
     std::int64_t output = 0;  ///< 0 when tied to the embedding
     std::int64_t mtp = 0;     ///< multi-token prediction modules; they share embedding and output
 
@@ -25,7 +25,7 @@ struct Parameters {
 };
 Parameters parameters_of(Architecture const& architecture);
 
-/// Parameters that one token passes, routers and norms aside, the input embedding included.
+/// Parameters that one token passes, norms aside, the input embedding included.
 std::int64_t active_parameters(Architecture const& architecture);
 
 /// Parameters of one layer.
@@ -40,8 +40,8 @@ LayerParameters layer_parameters(Architecture const& architecture, LayerKind kin
 LayerParameters mtp_parameters(Architecture const& architecture);
 
 /// FLOPs of one token through every weight matrix that it passes, forward (the output layer
-/// included, once more for each multi-token prediction module; the embedding look-up and routers
-/// not): 2 x parameters of the matrices.
+/// and routers included, the former once more for each multi-token prediction module; the embedding
+/// look-up not): 2 x parameters of the matrices.
 Flops forward_matmul_flops_per_token(Architecture const& architecture);
 
 /// FLOPs of one token's scores and weighted values, forward, averaged over a sequence of

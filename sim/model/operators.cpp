@@ -160,9 +160,15 @@ void add_experts(Operators& to, Architecture const& a) {
 std::vector<Operator> layer_operators(Architecture const& a, LayerKind kind) {
     Operators operators{norm("input_norm", a.hidden)};
     add_projections(operators, a);
+    if (a.head_norms) {
+        operators.push_back(norm("head_norm", a.query_width() + a.key_width()));
+        operators.back().split = Split::column;
+        operators.back().kernels = 2;  // of queries, of keys
+    }
     if (a.rotary) operators.push_back(rope(a));
     operators.push_back(attention(a, kind));
     operators.push_back(gemm("projection", Split::row, a.hidden, a.output_width(), true));
+    if (a.branch_norms) operators.push_back(norm("attention_branch_norm", a.hidden));
     operators.push_back(residual("attention_residual", a));
     operators.push_back(norm("post_norm", a.hidden));
     if (kind.experts) {
@@ -170,6 +176,7 @@ std::vector<Operator> layer_operators(Architecture const& a, LayerKind kind) {
     } else {
         add_network(operators, a, a.ffn);
     }
+    if (a.branch_norms) operators.push_back(norm("ffn_branch_norm", a.hidden));
     operators.push_back(residual("ffn_residual", a));
     return operators;
 }
