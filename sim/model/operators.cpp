@@ -100,6 +100,7 @@ void add_projections(Operators& to, Architecture const& a) {
     to.push_back(
         gemm("q_up", Split::column, a.query_width(), a.q_rank > 0 ? a.q_rank : a.hidden, true));
     to.push_back(gemm("kv_down", Split::sequence, a.kv_rank + a.rope_dim, a.hidden, true));
+    to.back().saved_bytes_per_token = 0;  // the queries' first gemm keeps the same input
     to.push_back(norm("kv_norm", a.kv_rank));
     to.push_back(gemm("kv_up", Split::column, a.heads * (a.head_dim - a.rope_dim + a.value_width()),
                       a.kv_rank, true));
@@ -138,7 +139,10 @@ Operator permute(std::string_view name, Architecture const& a, int in, int out) 
 /// with the routes' weights where they are unpermuted.
 void add_experts(Operators& to, Architecture const& a) {
     to.push_back(gemm("router", Split::sequence, a.experts, a.hidden, false));
-    to.back().saved_bytes_per_token = bytes(2 * std::int64_t{a.experts}, fp32);  // logits, scores
+    // Logits and scores; its input, which is a copy in expert order to the experts, unless the
+    // shared network keeps that.
+    to.back().saved_bytes_per_token =
+        bytes(2 * std::int64_t{a.experts}, fp32) + (a.shared_ffn > 0 ? 0 : bytes(a.hidden));
     to.push_back(permute("permute", a, 1, a.top_k));
     to.push_back({.name = "dispatch",
                   .kind = OperatorKind::dispatch,
