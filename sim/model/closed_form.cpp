@@ -99,8 +99,11 @@ Flops attention_flops_per_token(Architecture const& a, std::int64_t sequence, bo
 }
 
 Flops training_flops_per_token(Architecture const& a, std::int64_t sequence, bool causal) {
-    return 3.0 *
-           (forward_matmul_flops_per_token(a) + attention_flops_per_token(a, sequence, causal));
+    auto const routers = [&](LayerKind kind) { return layer_parameters(a, kind).router; };
+    std::int64_t uncounted = a.mtp_layers * routers(a.mtp_kind());
+    for (int layer = 0; layer < a.layers; ++layer) uncounted += routers(a.kind_of(layer));
+    return 3.0 * (forward_matmul_flops_per_token(a) - Flops{2.0 * static_cast<double>(uncounted)} +
+                  attention_flops_per_token(a, sequence, causal));
 }
 
 Bytes kv_bytes_per_token(Architecture const& a, std::int64_t bytes_per_element) {

@@ -52,8 +52,9 @@ Flops attention_flops_per_token(Architecture const& architecture,
                                 bool causal);
 
 /// FLOPs that published TFLOP/s per GPU count: forward and backward (3 x forward), recomputation
-/// excluded, causal attention counted half (Megatron-Bridge's performance summaries; MLPerf's
-/// 21,508 TFLOP per Llama-3.1-405B sample counts it whole).
+/// and routers excluded, causal attention counted half (Megatron-Bridge's performance summaries,
+/// mixtures of experts within 0.1 %; MLPerf's 21,508 TFLOP per Llama-3.1-405B sample counts
+/// attention whole).
 Flops training_flops_per_token(Architecture const& architecture,
                                std::int64_t sequence,
                                bool causal = true);
