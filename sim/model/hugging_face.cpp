@@ -208,8 +208,10 @@ void HuggingFaceConfig::read_experts(Architecture& a) const {
         if (routed == a.kind_of(layer).experts) continue;
         fail(place(key_of("dense_layers")),
              fmt::format("layer {} {} experts", layer, routed ? "has" : "without"),
-             fmt::format("the first layers dense, then every {}-th with experts",
-                         a.expert_layer_step));
+             a.expert_layer_step == 1
+                 ? "the first layers dense, all others with experts"
+                 : fmt::format("the first layers dense, then every {}-th with experts",
+                               a.expert_layer_step));
     }
 }
 
