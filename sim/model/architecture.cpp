@@ -123,23 +123,53 @@ void check_ranges(Architecture const& a, std::function<Place(std::string const&)
     within("expert_layer_step", a.expert_layer_step, layers_max);
 }
 
+/// What belongs to a latent, to experts or to a window is an error without: it would do nothing.
+void check_belonging(Architecture const& a,
+                     std::function<Place(std::string const&)> const& place_of) {
+    auto const without = [&](char const* owner, std::string const& key, std::int64_t value) {
+        if (value == 0) return;
+        fail(place_of(key), std::to_string(value), fmt::format("nothing without {}", owner));
+    };
+    if (!a.latent()) {
+        without("kv_rank", "q_rank", a.q_rank);
+        without("kv_rank", "rope_dim", a.rope_dim);
+    } else if (a.kv_heads != a.heads) {
+        fail(place_of("kv_heads"), std::to_string(a.kv_heads),
+             fmt::format("the {} heads, as kv_rank says latent attention", a.heads));
+    }
+    if (a.experts == 0) {
+        without("experts", "top_k", a.top_k);
+        without("experts", "expert_ffn", a.expert_ffn);
+        without("experts", "shared_ffn", a.shared_ffn);
+        without("experts", "dense_layers", a.dense_layers);
+    }
+    if (a.window == 0) without("window", "global_every", a.global_every);
+}
+
+/// About all parameters, in floating point: sums of wrong counts would leave 64 bits.
+double rough_parameters(Architecture const& a) {
+    auto const real = [](std::int64_t count) { return static_cast<double>(count); };
+    double const head = real(std::max(a.head_dim, a.value_width()));
+    double const ffn =
+        std::max(real(a.ffn), real(a.experts) * real(a.expert_ffn) + real(a.shared_ffn));
+    double const width = 2 * real(a.heads + a.kv_heads) * head + real(a.q_rank + a.kv_rank) +
+                         real(a.experts) + a.ffn_matrices * ffn;
+    double const latents = 2 * real(a.q_rank + a.kv_rank) * real(a.heads) * head;
+    double const layer = real(a.hidden) * width + latents;
+    return a.layers * layer + a.mtp_layers * (layer + 2 * real(a.hidden) * real(a.hidden)) +
+           2 * real(a.hidden) * real(a.vocab);
+}
+
 /// Throws unless the counts are possible together; `place_of` finds a field's key in the file.
 void check(Architecture const& a, std::function<Place(std::string const&)> const& place_of) {
     check_ranges(a, place_of);
+    check_belonging(a, place_of);
     if (a.heads % a.kv_heads != 0) {
         fail(place_of("kv_heads"), fmt::format("{} key-value heads", a.kv_heads),
              fmt::format("a divisor of the {} heads", a.heads));
     }
-    double const ffn = std::max(static_cast<double>(a.ffn),
-                                static_cast<double>(a.experts) * static_cast<double>(a.expert_ffn) +
-                                    static_cast<double>(a.shared_ffn));
-    double const width = 2.0 * static_cast<double>(a.heads + a.kv_heads) *
-                             static_cast<double>(std::max(a.head_dim, a.value_width())) +
-                         static_cast<double>(a.q_rank + a.kv_rank) + a.ffn_matrices * ffn;
-    double const parameters =
-        static_cast<double>(a.hidden) * (a.layers * width + 2.0 * static_cast<double>(a.vocab));
-    if (parameters > parameters_max) {
-        fail(place_of("hidden"), fmt::format("{:.1e} parameters in all", parameters),
+    if (rough_parameters(a) > parameters_max) {
+        fail(place_of("hidden"), fmt::format("{:.1e} parameters in all", rough_parameters(a)),
              "at most 1e15");
     }
 }

@@ -347,5 +347,25 @@ TEST(OwnModelFile, HasExpertsWhereItSaysSoAndAFeedForwardWidthElsewhere) {
               "tiny.yaml: ffn: 0 (expected a whole number, 1 to 100000000)");
 }
 
+TEST(OwnModelFile, SaysNothingThatWouldDoNothing) {
+    std::string const text =
+        "layers: 4\nhidden: 64\nheads: 4\nkv_heads: 2\nhead_dim: 16\nvocab: 100\nffn: 128\n"
+        "max_sequence: 512\n";
+    EXPECT_EQ(error_of(text + "q_rank: 32\n", "t.yaml"),
+              "t.yaml:9: q_rank: 32 (expected nothing without kv_rank)");
+    EXPECT_EQ(error_of(text + "shared_ffn: 32\n", "t.yaml"),
+              "t.yaml:9: shared_ffn: 32 (expected nothing without experts)");
+    EXPECT_EQ(error_of(text + "global_every: 2\n", "t.yaml"),
+              "t.yaml:9: global_every: 2 (expected nothing without window)");
+    EXPECT_EQ(error_of(text + "kv_rank: 32\n", "t.yaml"),
+              "t.yaml:4: kv_heads: 2 (expected the 4 heads, as kv_rank says latent attention)");
+    EXPECT_EQ(error_of(text + "mtp_layers: 100000\n", "t.yaml"), "no error");
+    EXPECT_NE(error_of(text + "mtp_layers: 100000\nwindow: 8\nffn_matrices: 2\nexperts: 100000\n"
+                              "top_k: 1\nexpert_ffn: 100000000\n",
+                       "t.yaml")
+                  .find("parameters in all (expected at most 1e15)"),
+              std::string::npos);
+}
+
 }  // namespace
 }  // namespace nvl72
