@@ -61,6 +61,7 @@ inline constexpr std::array model_families{
                 .head_norms = true,
                 .branch_norms = true,
                 .global_every = 6},
+    ModelFamily{.model_type = "nemotron", .ffn_matrices = 2, .norm_vectors = 2},
     ModelFamily{.model_type = "gpt2",
                 .keys = Keys::gpt2,
                 .ffn_matrices = 2,

@@ -283,7 +283,7 @@ TEST(HuggingFaceConfig, RefusesOtherArchitecturesByTheKeyThatSaysSo) {
     EXPECT_EQ(error_with("model_type", "t5"),
               "x.json: model_type: unknown 't5' (expected llama, mistral, mixtral, qwen2, qwen3, "
               "qwen3_moe, deepseek_v2, deepseek_v3, kimi_k2, gpt_oss, grok-1, phi3, gemma, gemma2, "
-              "gemma3_text, gpt2)");
+              "gemma3_text, nemotron, gpt2)");
     EXPECT_EQ(error_with("num_local_experts", 1), "no error");
     EXPECT_EQ(error_with("num_experts", nullptr), "no error");
 }
