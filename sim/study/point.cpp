@@ -80,8 +80,8 @@ void check_turns(SystemSpec const& system, Parallel const& parallel) {
 }
 
 StepSpec spec_of(LoadedPoint const& point) {
-    return {point.model,   point.parallel, point.fabric,
-            point.profile, point.recipe,   point.precision};
+    return {point.model,  point.parallel,  point.fabric,  point.profile,
+            point.recipe, point.precision, point.must_fit};
 }
 
 StepResult simulate(LoadedPoint const& point, std::function<void(double)> const& progress) {
@@ -160,7 +160,8 @@ LoadedPoint load_point(Point const& point,
                        {},
                        {},
                        {},
-                       {}};
+                       {},
+                       true};
     std::tie(loaded.profile, loaded.profile_name) =
         profile_of(loaded.fabric, system.cluster.name_place, library, given, trail);
     loaded.profile = with_network(std::move(loaded.profile), loaded.fabric, library);

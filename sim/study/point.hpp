@@ -27,6 +27,7 @@ struct LoadedPoint {
     Parallel parallel;
     std::string profile_name;
     ProfileDraws draws;  ///< of the profile; none: the interval does without
+    bool must_fit = true;
 };
 
 /// The profile that prices a cluster's GPU and its name or file: one that was given for it, else

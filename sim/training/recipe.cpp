@@ -2,6 +2,7 @@
 
 #include "sim/base/text.hpp"
 
+#include <algorithm>
 #include <array>
 #include <filesystem>
 #include <fmt/format.h>
@@ -23,6 +24,7 @@ std::vector<Field<PrecisionPolicy>> const& fields_of(PrecisionPolicy const*) {
             "bytes per element in the tensor-parallel all-gather of activations and gradients"),
         optional("parameter_gather_bytes", &PrecisionPolicy::parameter_gather_bytes, "2",
                  "bytes per parameter in the data-parallel all-gather"),
+        optional("also", &PrecisionPolicy::also, "", "other words for it in tables of runs"),
     };
     return fields;
 }
@@ -96,6 +98,10 @@ std::vector<Field<MemoryReserve>> const& fields_of(MemoryReserve const*) {
 std::vector<Field<Recipe>> const& fields_of(Recipe const*) {
     static std::vector<Field<Recipe>> const fields{
         required("summary", &Recipe::summary, "one line: which software, which release"),
+        optional("software", &Recipe::software, "", "whose release this is"),
+        optional("release", &Recipe::release, "", "of that software, as 26.06"),
+        optional("architecture", &Recipe::architecture, "",
+                 "of the GPUs it is for, as configs/gpus say; default: any"),
         required("precisions", &Recipe::precisions,
                  "what each precision word of an experiment means"),
         required("overlap", &Recipe::overlap, "which communication runs under compute"),
@@ -106,6 +112,10 @@ std::vector<Field<Recipe>> const& fields_of(Recipe const*) {
                  "host time of one kernel launch; 0: CUDA graphs"),
         optional("recompute", &Recipe::recompute, "",
                  "operators that run again before their backward, by name"),
+        optional("compiled", &Recipe::compiled, "true",
+                 "kernels fused by a compiler; false: one by one (eager)"),
+        optional("trains_weights", &Recipe::trains_weights, "true",
+                 "false: adapters alone (LoRA), all else is frozen"),
         optional("full_recompute", &Recipe::full_recompute, "false",
                  "run every layer's forward again before its backward"),
         required("optimizer_traffic_bytes", &Recipe::optimizer_traffic_bytes,
@@ -167,10 +177,42 @@ void check_recipe(Value const& file) {
     check_limits(&file, recipe_limits);
 }
 
+/// Entries of `over` replace those of `base`, map by map.
+void lay_over(Value& base, Value const& over) {
+    for (auto const& [name, value] : over.entries) {
+        auto const found = std::ranges::find(base.entries, name, &NamedValue::name);
+        if (found == base.entries.end()) {
+            base.entries.push_back({name, value});
+        } else if (found->value.is_map() && value.is_map()) {
+            lay_over(found->value, value);
+        } else {
+            found->value = value;
+        }
+    }
+}
+
+constexpr int bases_max = 8;  // more is a circle
+
+Value load_over_base(std::string const& path, int depth = 0) {
+    Value file = load_yaml(path);
+    auto const base = std::ranges::find(file.entries, "base", &NamedValue::name);
+    if (base == file.entries.end()) return file;
+    Place const place = base->value.place;
+    if (depth == bases_max) fail(place, "a circle of bases", "a recipe without base at its end");
+    auto const beside = std::filesystem::path(path).parent_path() / (base->value.scalar + ".yaml");
+    if (!std::filesystem::exists(beside)) {
+        fail(place, "'" + base->value.scalar + "'", "the name of a recipe beside this one");
+    }
+    Value whole = load_over_base(beside.string(), depth + 1);
+    file.entries.erase(base);
+    lay_over(whole, file);
+    return whole;
+}
+
 }  // namespace
 
 Recipe load_recipe(std::string const& path, Trail* trail) {
-    Value const file = load_yaml(path);
+    Value const file = load_over_base(path);
     auto recipe = read_spec<Recipe>(file, trail);
     check_recipe(file);
     recipe.name = std::filesystem::path(path).stem().string();

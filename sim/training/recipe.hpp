@@ -20,6 +20,7 @@ struct PrecisionPolicy {
                                 ///< gradient into its precision, all passes and copies
     double gathered_bytes = 2;  ///< per element, in the tensor-parallel all-gather
     double parameter_gather_bytes = 2;  ///< per parameter, in the data-parallel all-gather
+    std::vector<std::string> also;      ///< other words for it in tables of runs
 };
 std::vector<Field<PrecisionPolicy>> const& fields_of(PrecisionPolicy const*);
 
@@ -83,6 +84,9 @@ struct Recipe {
     Place place;
     std::string name;
     std::string summary;
+    std::string software;      ///< "megatron-bridge"
+    std::string release;       ///< "26.06", of that software; releases sort as their numbers do
+    std::string architecture;  ///< of the GPUs it is for; "": any
     std::vector<std::pair<std::string, PrecisionPolicy>> precisions;  ///< by the experiment's word
     OverlapPolicy overlap;
     MoePolicy moe;
@@ -90,12 +94,15 @@ struct Recipe {
     MemoryReserve reserve;
     Picoseconds kernel_launch{0};        ///< host time of one launch; 0: CUDA graphs
     std::vector<std::string> recompute;  ///< operators that run again before their backward
+    bool compiled = true;                ///< kernels fused by a compiler; false: one by one (eager)
+    bool trains_weights = true;          ///< false: adapters alone (LoRA), all else is frozen
     bool full_recompute = false;         ///< every layer's forward runs again before its backward
     double optimizer_traffic_bytes = 0;  ///< HBM bytes per parameter of one optimizer step
 };
 std::vector<Field<Recipe>> const& fields_of(Recipe const*);
 
-/// Throws ConfigError where a number is outside what training software can have.
+/// Reads a recipe over its `base`, a recipe beside it, whose entries it replaces. Throws
+/// ConfigError where a number is outside what training software can have.
 Recipe load_recipe(std::string const& path, Trail* trail = nullptr);
 
 /// The policy of `word`; throws ConfigError at `asked` with the recipe's words.

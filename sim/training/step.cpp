@@ -97,6 +97,7 @@ private:
         for (auto const& [group, pattern, parameters] :
              {std::tuple(dense_shards, groups_.dp_cp, own.dense()),
               std::tuple(expert_shards, groups_.expert_dp, own.experts)}) {
+            if (!spec_.recipe.trains_weights) continue;
             if (fsdp > 1) {
                 std::int64_t const shards = std::min(fsdp, pattern.count);
                 GroupPattern const replicas{pattern.count / shards, pattern.stride * shards};
@@ -141,8 +142,9 @@ private:
         return static_cast<double>(spread ? holders : std::min(holders, spec_.parallel.fsdp));
     }
 
-    [[nodiscard]] PricedCost optimizer(StageParameters const& held) {
+    [[nodiscard]] PricedCost optimizer(StageParameters held) {
         Parallel const& parallel = spec_.parallel;
+        if (!spec_.recipe.trains_weights) held = {0, 0, 1};
         double const own =
             static_cast<double>(held.dense()) / optimizer_ranks(parallel.dp * parallel.cp) +
             static_cast<double>(held.experts) / optimizer_ranks(parallel.expert_dp);
@@ -298,7 +300,7 @@ std::vector<Memory> step_memory(StepSpec const& spec) {
         stages.push_back(memory_of(spec.parallel, spec.model, memory_policy(spec), s));
         if (s == 0 || stages.back().total() > worst.total()) worst = stages.back();
     }
-    check_fits(worst, spec.fabric.gpu().hbm_usable(), spec.parallel);
+    if (spec.must_fit) check_fits(worst, spec.fabric.gpu().hbm_usable(), spec.parallel);
     return stages;
 }
 

@@ -341,8 +341,10 @@ struct TurnPricer::Pass {
         if (!back) {
             for (Operator const& op : operators) forward(op);
         } else {
-            move_shards(CollectiveOp::reduce_scatter, parameters,
-                        pricer.recipe_.state.gradient_bytes);
+            if (pricer.recipe_.trains_weights) {
+                move_shards(CollectiveOp::reduce_scatter, parameters,
+                            pricer.recipe_.state.gradient_bytes);
+            }
             auto const& some = pricer.recipe_.recompute;
             for (Operator const& op : operators) {
                 bool const again =
@@ -392,7 +394,7 @@ struct TurnPricer::Pass {
                 std::int64_t const k = op.k / (op.inner_k ? shape.expert_tp : 1);
                 quantise(op, op.n);
                 experts(op, k, n, false);
-                experts(op, n, k, true);
+                if (pricer.recipe_.trains_weights) experts(op, n, k, true);
                 break;
             }
             case OperatorKind::permute: permute(); break;
@@ -407,7 +409,9 @@ struct TurnPricer::Pass {
                 quantise(op, op.n);
                 Picoseconds const data = gemm(op, rows(op), inputs, outputs,
                                               op.split == Split::row ? gather_pieces() : 1);
-                Picoseconds const weight = gemm(op, outputs, inputs, rows(op));
+                bool const trains = pricer.recipe_.trains_weights;
+                Picoseconds const weight =
+                    trains ? gemm(op, outputs, inputs, rows(op)) : Picoseconds{0};
                 if (op.split == Split::row && shape.sequence_parallel) {
                     tp_gather(gathered(op, op.n), data);
                 }
