@@ -17,6 +17,7 @@ struct TableKind {
     bool step_asked;
 };
 constexpr std::array table_kinds{
+    TableKind{"", {"software", "release", "gpu", "model"}, false},
     TableKind{"megatron-bridge", {"release", "system", "model", "tokens_per_s_per_gpu"}, false},
     TableKind{"nemo-mlperf", {"round", "gpu", "model", "step_s"}, true},
     TableKind{"torchtitan", {"gpu", "local_batch", "seq", "tokens_s_gpu"}, false},
@@ -73,8 +74,8 @@ MeasuredTraining read_row(CsvTable const& table, std::size_t row, TableKind cons
     MeasuredTraining run;
     run.source = table.file();
     run.line = table.place(row, kind.columns.back()).line;
-    run.software = kind.software;
-    run.step_asked = kind.step_asked;
+    run.software = kind.software.empty() ? cells.text({"software"}) : std::string(kind.software);
+    run.aside = cells.text({"aside"});
     run.release = cells.text({"release", "round"});
     // "system" is the GPU of one table and a site's name in another.
     run.gpu = cells.text({"gpu", "system"});
@@ -84,22 +85,23 @@ MeasuredTraining read_row(CsvTable const& table, std::size_t row, TableKind cons
     run.task = cells.text({"task"});
     run.recompute = cells.text({"recompute"});
     run.gpus = cells.count({"gpus"});
-    run.sequence = cells.count({"seq_len", "seq"});
-    run.global_batch = cells.count({"gbs"});
+    run.sequence = cells.count({"sequence", "seq_len", "seq"});
+    run.global_batch = cells.count({"global_batch", "gbs"});
     run.local_batch = cells.count({"local_batch"});
-    run.micro_batch = cells.count({"mbs"});
-    run.micro_batches = cells.count({"microbatches", "ga"});
+    run.micro_batch = cells.count({"micro_batch", "mbs"});
+    run.micro_batches = cells.count({"micro_batches", "microbatches", "ga"});
     run.tp = cells.count({"tp"});
     run.pp = cells.count({"pp"});
     run.cp = cells.count({"cp"});
     run.vp = cells.count({"vp"});
     run.ep = cells.count({"ep"});
     run.fsdp = cells.count({"fsdp"}, 0);
-    run.compiled = cells.flag({"compile"}, true);
+    run.compiled = cells.flag({"compiled", "compile"}, true);
     run.async_tp = cells.flag({"async_tp"}, true);
     run.tokens_per_s_per_gpu = cells.number({"tokens_per_s_per_gpu", "tokens_s_gpu"});
     run.step_s = cells.number({"step_s"});
-    run.memory_gib = cells.number({"memory_GiB", "memory_gib"});
+    run.step_asked = kind.step_asked || (run.step_s && !run.tokens_per_s_per_gpu);
+    run.memory_gib = cells.number({"memory_gib", "memory_GiB"});
     return run;
 }
 

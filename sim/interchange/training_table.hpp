@@ -17,6 +17,7 @@ struct MeasuredTraining {
     std::string software;                           ///< that the table's kind implies
     std::string release;                            ///< "26.06", or the round of a benchmark
     std::string gpu, model, precision, note, task;  ///< in the table's words
+    std::string aside;                              ///< why it is not to be scored; "": it is
     std::string recompute;                          ///< "", "full", "selective"
     std::optional<std::int64_t> gpus, sequence;
     std::optional<std::int64_t> global_batch;   ///< sequences
@@ -30,8 +31,8 @@ struct MeasuredTraining {
     std::optional<double> tokens_per_s_per_gpu, step_s, memory_gib;  ///< measured
 };
 
-/// Has the columns of a table of training runs: Megatron-Bridge's performance summaries, MLPerf
-/// result logs, or TorchTitan's benchmarks.
+/// Has the columns of a table of training runs: ours (with its software), Megatron-Bridge's
+/// performance summaries, MLPerf result logs, or TorchTitan's benchmarks.
 bool is_training_table(CsvTable const& table);
 
 /// Rows in order. A cell that is no number fails at its place.

@@ -84,7 +84,7 @@ public:
         system.model = {model, place_, {}};
         system.recipe = {recipe, place_, {}};
         Recipe const loaded = load_recipe(library_.path("recipes", recipe, place_));
-        if (!run_.release.empty() && loaded.release != run_.release)
+        if (!run_.release.empty() && loaded.release.value_or("") != run_.release)
             note_.push_back(fmt::format("recipe {} for {}", recipe, run_.release));
         system.precision = {precision(loaded), place_, {}};
         system.sequence_length = {run_.sequence.value_or(4096), place_, {}};
@@ -205,10 +205,20 @@ std::string model_named(std::string const& words, Library const& library, Place 
     for (auto const& name : names) {
         if (letters_and_digits(name) == wanted) return name;
     }
+    // Of the same family and size, the one whose name agrees longest: 3 with 3.1 rather than
+    // with 2.
     auto const kind = family_and_size(words);
+    std::string best;
+    std::ptrdiff_t agrees = 0;
     for (auto const& name : names) {
-        if (!kind.second.empty() && family_and_size(name) == kind) return name;
+        if (kind.second.empty() || family_and_size(name) != kind) continue;
+        auto const plain = letters_and_digits(name);
+        auto const length = std::ranges::mismatch(plain, wanted).in1 - plain.begin();
+        if (length <= agrees) continue;
+        agrees = length;
+        best = name;
     }
+    if (!best.empty()) return best;
     fail(asked, fmt::format("model '{}'", words),
          "a model of nvl72sim list models, or its config.json in configs/models");
 }
@@ -225,24 +235,23 @@ std::string recipe_named(MeasuredTraining const& run,
     std::optional<Candidate> best;
     for (auto const& name : library.names("recipes")) {
         auto const recipe = load_recipe(library.path("recipes", name, {}));
-        bool const other_gpu = !recipe.architecture.empty() && recipe.architecture != architecture;
-        if (recipe.software.empty() || other_gpu) continue;
-        auto const release = numbers_of(recipe.release);
+        bool const other_gpu =
+            recipe.architecture.has_value() && recipe.architecture != architecture;
+        if (!recipe.software || other_gpu) continue;
+        auto const release = numbers_of(recipe.release.value_or(""));
         Candidate const next{recipe.software == run.software,
-                             !recipe.architecture.empty(),
+                             recipe.architecture.has_value(),
                              recipe.compiled == run.compiled,
                              asked.empty() || release <= asked,
                              release,
                              name};
         auto const better = [&] {
             auto const key = [](Candidate const& c) {
-                return std::tuple(c.software, c.compiled, c.no_newer);
+                return std::tuple(c.software, c.compiled, c.no_newer, c.own_gpu);
             };
             if (key(next) != key(*best)) return key(next) > key(*best);
-            // The newest that is no newer, else the oldest; then the one made for this GPU.
-            if (next.release != best->release)
-                return next.no_newer == (next.release > best->release);
-            return next.own_gpu && !best->own_gpu;
+            // The newest that is no newer, else the oldest.
+            return next.release != best->release && next.no_newer == (next.release > best->release);
         };
         if (!best || better()) best = next;
     }

@@ -18,7 +18,7 @@ struct TrainingRun {
 
 /// Shipped names that a table's words stand for. Throws ConfigError at `asked` with the nearest.
 ///   models   by letters and digits ("llama3.1-405b"), else of the same family and size
-///   recipes  of the software and GPU, the newest that is no newer than the release
+///   recipes  of the software and GPU, for that GPU before any, the newest that is no newer
 std::string model_named(std::string const& words, Library const& library, Place const& asked);
 std::string recipe_named(MeasuredTraining const& run,
                          std::string const& architecture,

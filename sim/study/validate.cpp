@@ -302,6 +302,10 @@ private:
                 row.status = "defaulted";
                 row.reason = join(defaulted, ", ");
             }
+            if (!run.aside.empty()) {
+                row.status = "set_aside";
+                row.reason = run.aside;
+            }
             memory = row;
             SweepRow const predicted = simulate_point(point, 0).row;
             row.predicted = run.step_asked ? predicted.step_s : predicted.tokens_per_s_per_gpu;

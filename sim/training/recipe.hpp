@@ -3,6 +3,7 @@
 #include "sim/config/fields.hpp"
 #include "sim/cost/query.hpp"
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -52,6 +53,8 @@ struct MoePolicy {
     MoeDispatcher dispatcher = MoeDispatcher::alltoall;
     double dispatch_bytes = 2;  ///< per element of a token on its way to its experts
     double combine_bytes = 2;   ///< and back
+    /// Time of its dispatch and combine kernels over those that the calibration holds.
+    double exchange_time = 1;
     /// HBM bytes per element of a routed row in one pass: permuting, padding, their copies.
     double permute_bytes = 8;
     bool fused_quantise = false;  ///< expert GEMMs quantise their rows without a pass of its own
@@ -84,9 +87,10 @@ struct Recipe {
     Place place;
     std::string name;
     std::string summary;
-    std::string software;      ///< "megatron-bridge"
-    std::string release;       ///< "26.06", of that software; releases sort as their numbers do
-    std::string architecture;  ///< of the GPUs it is for; "": any
+    std::optional<std::string> software;  ///< "megatron-bridge"
+    std::optional<std::string>
+        release;  ///< "26.06", of that software; releases sort as their numbers do
+    std::optional<std::string> architecture;  ///< of the GPUs it is for; none: any
     std::vector<std::pair<std::string, PrecisionPolicy>> precisions;  ///< by the experiment's word
     OverlapPolicy overlap;
     MoePolicy moe;

@@ -276,7 +276,10 @@ struct TurnPricer::Pass {
             cost.compute.add({stop, Picoseconds{0}, {BasisKind::interpolated, {}}});
         }
         if (shape.ep == 1) return;
-        Planned const planned = plan_exchange(op, step);
+        Planned planned = plan_exchange(op, step);
+        planned.cost.time = from_seconds(to_seconds(planned.cost.time) * moe().exchange_time);
+        planned.cost.bandwidth_part = std::min(planned.cost.bandwidth_part, planned.cost.time);
+        if (planned.cost.time.count <= 0) return;
         if (pricer.recipe_.overlap.ep) {
             exchanges.push_back(planned);
             return;
@@ -291,7 +294,10 @@ struct TurnPricer::Pass {
         bool const out = step == MoeStep::dispatch;
         double const element = out ? moe().dispatch_bytes : moe().combine_bytes;
         bool const fused = moe().dispatcher == MoeDispatcher::fused;
-        double const copies = fused ? ranks_hit(model.top_k, shape.ep) : model.top_k;
+        // A fused kernel sends one copy to each rank, and one to each domain across the network.
+        std::int64_t const places =
+            shape.ep_group.domains > 1 ? shape.ep_group.domains : shape.ep_group.ranks;
+        double const copies = fused ? ranks_hit(model.top_k, places) : model.top_k;
         double const kept = moe().capacity > 0 ? std::min(moe().capacity, 1.0) : 1.0;
         auto const tokens = static_cast<std::int64_t>(std::llround(routing_tokens()));
         double const bytes = routing_tokens() * copies * kept * moe().imbalance *
