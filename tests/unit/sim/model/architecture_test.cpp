@@ -360,11 +360,20 @@ TEST(OwnModelFile, SaysNothingThatWouldDoNothing) {
     EXPECT_EQ(error_of(text + "kv_rank: 32\n", "t.yaml"),
               "t.yaml:4: kv_heads: 2 (expected the 4 heads, as kv_rank says latent attention)");
     EXPECT_EQ(error_of(text + "mtp_layers: 100000\n", "t.yaml"), "no error");
-    EXPECT_NE(error_of(text + "mtp_layers: 100000\nwindow: 8\nffn_matrices: 2\nexperts: 100000\n"
-                              "top_k: 1\nexpert_ffn: 100000000\n",
-                       "t.yaml")
-                  .find("parameters in all (expected at most 1e15)"),
-              std::string::npos);
+}
+
+TEST(OwnModelFile, HoldsAtMostAThousandTrillionParameters) {
+    // 2 x (1e8)^2 of one prediction module's projection is 2e16; 1e5 experts of 2 x 64 x 1e8 more.
+    std::string const text =
+        "layers: 4\nheads: 4\nkv_heads: 2\nhead_dim: 16\nvocab: 100\nmax_sequence: 512\n"
+        "ffn_matrices: 2\nffn: 128\n";
+    EXPECT_EQ(error_of(text + "hidden: 100000000\n", "t.yaml"), "no error");
+    EXPECT_EQ(error_of(text + "hidden: 100000000\nmtp_layers: 1\n", "t.yaml"),
+              "t.yaml:9: hidden: 2.0e+16 parameters in all (expected at most 1e15)");
+    EXPECT_NE(
+        error_of(text + "hidden: 64\nexperts: 100000\ntop_k: 1\nexpert_ffn: 100000000\n", "t.yaml")
+            .find("parameters in all (expected at most 1e15)"),
+        std::string::npos);
 }
 
 }  // namespace
