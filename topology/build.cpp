@@ -124,9 +124,27 @@ UnitFaults& Fabric::faults_at(std::int64_t unit) {
     return faults;
 }
 
+void Fabric::mark_trays(ClusterChoice const& choice) {
+    int const per_tray = cluster_.nvlink.chips_per_tray;
+    for (auto const& fault : choice.faults.switch_trays) {
+        if (per_tray == 0) {
+            fail(fault.place, fmt::format("'{}'", fault.text),
+                 fmt::format("none: {} has no switch trays", cluster_.name));
+        }
+        int const trays = wiring_.chips / per_tray;
+        auto const found = numbers_after(fault.text, {cluster_.unit, "tray"}, 2);
+        if (!found || (*found)[0] >= units() || (*found)[1] >= trays) {
+            fail(fault.place, fmt::format("'{}'", fault.text),
+                 fmt::format("{} 0 to {} tray 0 to {}", cluster_.unit, units() - 1, trays - 1));
+        }
+        auto& down = faults_at((*found)[0]).chip_down;
+        for (int i = 0; i < per_tray; ++i) down[index((*found)[1] * per_tray + i)] = 1;
+    }
+}
+
 void Fabric::mark(ClusterChoice const& choice) {
-    for (auto const* faults :
-         {&choice.faults.switch_chips, &choice.faults.links, &choice.faults.nics}) {
+    for (auto const* faults : {&choice.faults.switch_chips, &choice.faults.switch_trays,
+                               &choice.faults.links, &choice.faults.nics}) {
         if (cluster_.threads() && !faults->empty()) {
             fail(faults->front().place, fmt::format("'{}'", faults->front().text),
                  "nothing: threads of a host have no links, chips or NICs");
@@ -142,6 +160,7 @@ void Fabric::mark(ClusterChoice const& choice) {
         }
         faults_at((*found)[0]).chip_down[index((*found)[1])] = 1;
     }
+    mark_trays(choice);
     for (auto const& fault : choice.faults.links) {
         auto const found = numbers_after(fault.text, {"gpu", "link"}, 2);
         if (!found || (*found)[0] >= gpus_ || (*found)[1] >= cluster_.nvlink.links) {
@@ -181,11 +200,11 @@ void Fabric::mark(ClusterChoice const& choice) {
 
 void Fabric::refuse_what_cannot_run(ClusterChoice const& choice) const {
     auto const& broken = choice.faults;
-    bool const nvlink = !broken.switch_chips.empty() || !broken.links.empty();
-    PlacedText const none;
-    auto const& fault = !broken.switch_chips.empty() ? broken.switch_chips.front()
-                        : !broken.links.empty()      ? broken.links.front()
-                                                     : none;
+    PlacedText fault;
+    for (auto const* faults : {&broken.links, &broken.switch_trays, &broken.switch_chips}) {
+        if (!faults->empty()) fault = faults->front();
+    }
+    bool const nvlink = !fault.text.empty();
     if (nvlink && cluster_.resiliency == Resiliency::full) {
         fail(fault.place,
              fmt::format("'{}' stops the NVLink partition: fabric.resiliency is full", fault.text),

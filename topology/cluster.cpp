@@ -160,6 +160,27 @@ std::vector<Field<HostSpec>> const& fields_of(HostSpec const*) {
         required("memory", &HostSpec::memory, "per CPU"),
         required("cpu_gpu_bandwidth", &HostSpec::cpu_gpu_bandwidth,
                  "CPU to one GPU, one direction"),
+        optional("identity", &HostSpec::identity, "", "what NCCL reads of the CPU"),
+        optional("pcie", &HostSpec::pcie, "", "from the CPU to GPUs and NICs"),
+    };
+    return fields;
+}
+
+std::vector<Field<CpuIdentity>> const& fields_of(CpuIdentity const*) {
+    static std::vector<Field<CpuIdentity>> const fields{
+        required("arch", &CpuIdentity::arch, "x86_64 | arm64"),
+        optional("vendor", &CpuIdentity::vendor, "none", "CPUID's, of x86_64"),
+        optional("family", &CpuIdentity::family, "0", "the same"),
+        optional("model", &CpuIdentity::model, "0", "the same"),
+    };
+    return fields;
+}
+
+std::vector<Field<PcieSpec>> const& fields_of(PcieSpec const*) {
+    static std::vector<Field<PcieSpec>> const fields{
+        required("lane_rate", &PcieSpec::lane_rate, "GT/s: 16 of generation 4, 32 of 5, 64 of 6"),
+        required("gpu_lanes", &PcieSpec::gpu_lanes, "of one GPU"),
+        required("nic_lanes", &PcieSpec::nic_lanes, "of one NIC"),
     };
     return fields;
 }
@@ -211,6 +232,8 @@ std::vector<Field<FaultsSpec>> const& fields_of(FaultsSpec const*) {
     static std::vector<Field<FaultsSpec>> const fields{
         fault_list("switch_chips", &FaultsSpec::switch_chips, "rack 0 chip 3",
                    "NVSwitch chips down"),
+        fault_list("switch_trays", &FaultsSpec::switch_trays, "rack 0 tray 1",
+                   "switch trays down, all chips of each"),
         fault_list("links", &FaultsSpec::links, "gpu 5 link 2", "NVLink links down"),
         fault_list("nics", &FaultsSpec::nics, "gpu 5 nic 0", "NICs down"),
     };

@@ -49,12 +49,29 @@ struct NicSpec {
 };
 std::vector<Field<NicSpec>> const& fields_of(NicSpec const*);
 
+/// What NCCL reads of a CPU: the architecture, and of x86_64 what CPUID says.
+struct CpuIdentity {
+    std::string arch;    ///< x86_64 | arm64
+    std::string vendor;  ///< "GenuineIntel"; "" where there is no CPUID
+    int family = 0, model = 0;
+};
+std::vector<Field<CpuIdentity>> const& fields_of(CpuIdentity const*);
+
+/// PCIe from the CPU to GPUs and NICs.
+struct PcieSpec {
+    double lane_rate = 0;  ///< GT/s; a transfer is a bit
+    int gpu_lanes = 0, nic_lanes = 0;
+};
+std::vector<Field<PcieSpec>> const& fields_of(PcieSpec const*);
+
 /// Host side of one unit.
 struct HostSpec {
     std::string cpu;
-    int cpus = 0;                      ///< per tray
-    Bytes memory;                      ///< per CPU
-    BytesPerSecond cpu_gpu_bandwidth;  ///< CPU to one GPU, one direction (C2C or PCIe)
+    int cpus = 0;                         ///< per tray
+    Bytes memory;                         ///< per CPU
+    BytesPerSecond cpu_gpu_bandwidth;     ///< CPU to one GPU, one direction (C2C or PCIe)
+    std::optional<CpuIdentity> identity;  ///< none: NCCL's topology cannot be written
+    std::optional<PcieSpec> pcie;         ///< the same
 };
 std::vector<Field<HostSpec>> const& fields_of(HostSpec const*);
 
@@ -119,6 +136,7 @@ struct PlacedText {
 /// What is broken, in words that name it.
 struct FaultsSpec {
     std::vector<PlacedText> switch_chips;  ///< "rack 0 chip 3"
+    std::vector<PlacedText> switch_trays;  ///< "rack 0 tray 1": all chips of the tray
     std::vector<PlacedText> links;         ///< "gpu 5 link 2"
     std::vector<PlacedText> nics;          ///< "gpu 5" or "gpu 5 nic 0"
 };

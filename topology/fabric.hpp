@@ -126,6 +126,7 @@ private:
     [[nodiscard]] Fact bisection_fact() const;
     void add_fault_facts(std::vector<Fact>& facts) const;
     void mark(ClusterChoice const& choice);
+    void mark_trays(ClusterChoice const& choice);
     void refuse_what_cannot_run(ClusterChoice const& choice) const;
     UnitFaults& faults_at(std::int64_t unit);
 

@@ -70,6 +70,7 @@ std::vector<Field<GpuSpec>> const& fields_of(GpuSpec const*) {
         required("title", &GpuSpec::title, "what people call it"),
         required("architecture", &GpuSpec::architecture, "family"),
         detail::left_to_check("sms", &GpuSpec::sms, "streaming multiprocessors enabled"),
+        optional("compute_capability", &GpuSpec::compute_capability, "", "CUDA's, such as 9.0"),
         detail::left_to_check("peak", &GpuSpec::peak, "dense tensor-core peaks"),
         detail::left_to_check("hbm_capacity", &GpuSpec::hbm_capacity,
                               "total memory, as nvidia-smi shows it"),

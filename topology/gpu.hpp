@@ -33,6 +33,7 @@ struct GpuSpec {
     std::string title;
     GpuArchitecture architecture{};
     int sms = 0;
+    std::optional<double> compute_capability;  ///< CUDA's: 9.0; none: no interchange names it
     PeakRates peak;
     Bytes hbm_capacity;  ///< total, as nvidia-smi shows it
     Bytes hbm_reserve;   ///< of that, what no process can have (driver, context, ECC tables)

@@ -11,8 +11,11 @@
 #include <cstdint>
 #include <cstdio>
 #include <exception>
+#include <system_error>
 
 namespace {
+
+constexpr char const* unwritten = "stdout: the answer could not be written (disk full or closed?)";
 
 std::uint64_t stop_word = 0;
 static_assert(nvl72::kernels::SystemAtomic::is_always_lock_free, "a signal handler may store it");
@@ -40,12 +43,16 @@ int main(int argc, char** argv) {
     (void)std::signal(SIGTERM, on_signal);
     try {
         nvl72::measure::run(nvl72::measure::parse_settings(argc, argv), stopped);
+        if (std::fflush(stdout) != 0) throw nvl72::measure::InputError(unwritten);
         nvl72::measure::leave_world(0);
         return 0;
     } catch (nvl72::measure::InputError const& why) {
         return fail(why, 2);
     } catch (nvl72::measure::Interrupted const& why) {
         return fail(why, 130);
+    } catch (std::system_error const& why) {  // fmt::print's
+        if (std::ferror(stdout) == 0) return fail(why, 1);
+        return fail(nvl72::measure::InputError(unwritten), 2);
     } catch (std::exception const& why) {
         return fail(why, 1);
     }

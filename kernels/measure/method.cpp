@@ -103,6 +103,29 @@ std::int64_t iterations_for(double once_s, double block_s) {
                                                          : static_cast<std::int64_t>(count);
 }
 
+std::optional<double> drift_of(std::span<CaseTimes const> cases) {
+    constexpr std::size_t cases_least = 8;
+    std::vector<std::vector<double>> passes;  // of each, every case's time over its quickest
+    for (auto const& one : cases) {
+        if (one.blocks.empty()) continue;
+        double const best = std::ranges::min(one.blocks, {}, &Timing::time_s).time_s;
+        passes.resize(std::max(passes.size(), one.blocks.size()));
+        for (std::size_t i = 0; i < one.blocks.size(); ++i) {
+            passes[i].push_back(one.blocks[i].time_s / best);
+        }
+    }
+    if (passes.size() < 2 || passes.back().size() < cases_least) return std::nullopt;
+    std::vector<double> typical;
+    for (auto& pass : passes) typical.push_back(median(std::move(pass)));
+    auto const [quickest, slowest] = std::ranges::minmax(typical);
+    return slowest / quickest - 1;
+}
+
+std::optional<Drift> worst_of(std::span<Drift const> drifts) {
+    if (drifts.empty()) return std::nullopt;
+    return std::ranges::max(drifts, {}, &Drift::share);
+}
+
 std::vector<CaseTimes> time_cases(std::string const& suite,
                                   std::vector<Case> const& cases,
                                   Method const& method,

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <random>
 #include <span>
 #include <string>
@@ -44,11 +45,26 @@ std::int64_t warm_up(std::function<double()> const& block, double stable, std::i
 /// Iterations that last about `block_s` when one takes `once_s`: 1 to 1000.
 std::int64_t iterations_for(double once_s, double block_s);
 
+/// How much the speed of the machine changed while a batch was timed.
+struct Drift {
+    std::string batch;
+    double share = 0;  ///< slowest pass over the quickest, less 1
+};
+
+/// A pass is one block of every case; how slow it was is the median, over the cases, of its time
+/// over the case's quickest. Returns the slowest pass over the quickest, less 1; none where there
+/// are fewer than two passes, or fewer than eight cases, of which no pass is typical.
+std::optional<double> drift_of(std::span<CaseTimes const> cases);
+
+/// The largest of them; none of no batch.
+std::optional<Drift> worst_of(std::span<Drift const> drifts);
+
 /// What one run of the program shares between its batches.
 struct Session {
     std::int64_t order = 0;         ///< next running number
     std::function<bool()> stopped;  ///< a signal came; may be empty
     std::vector<SkippedRow> skipped = {};
+    std::vector<Drift> drifts = {};  ///< of the batches large enough to tell
     std::function<void(std::size_t done, std::size_t all)>
         progress;  ///< timed blocks; may be empty
 };

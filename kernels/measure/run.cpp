@@ -8,6 +8,7 @@
 #include "kernels/measure/world.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <fmt/format.h>
 #include <unistd.h>
@@ -78,9 +79,22 @@ void print_list(CudaFound const& found) {
     }
 }
 
-/// Progress of one batch on stderr: a line that is drawn over on a terminal, nothing in a log.
+/// Progress of one batch in a log: its name at once, then a line every 15 seconds.
+std::function<void(std::size_t, std::size_t)> progress_in_log(std::string const& name) {
+    using Clock = std::chrono::steady_clock;
+    static constexpr std::chrono::seconds every{15};
+    fmt::print(stderr, "{}\n", name);
+    return [name, shown = Clock::now()](std::size_t done, std::size_t all) mutable {
+        auto const now = Clock::now();
+        if (now - shown < every) return;
+        shown = now;
+        fmt::print(stderr, "{}: {} %\n", name, 100 * done / std::max<std::size_t>(all, 1));
+    };
+}
+
+/// Progress of one batch on stderr: on a terminal a line that is drawn over.
 std::function<void(std::size_t, std::size_t)> progress_of(std::string const& name) {
-    if (isatty(STDERR_FILENO) == 0) return {};
+    if (isatty(STDERR_FILENO) == 0) return progress_in_log(name);
     return [name, shown = -1](std::size_t done, std::size_t all) mutable {
         int const percent = static_cast<int>(100 * done / std::max<std::size_t>(all, 1));
         if (percent == shown) return;
@@ -93,13 +107,11 @@ std::function<void(std::size_t, std::size_t)> progress_of(std::string const& nam
 
 void run_batch(Suite const& suite, Batch const& batch, Samples& samples, Session& session) {
     auto const name = fmt::format("{}: {}", suite.name, batch.name);
-    if (world().first()) {
-        session.progress = progress_of(name);
-        if (!session.progress) fmt::print(stderr, "{}\n", name);
-    }
+    if (world().first()) session.progress = progress_of(name);
     try {
         auto const cases = batch.cases();
         auto times = time_cases(suite.name, cases, samples.method, session);
+        if (auto const drift = drift_of(times)) session.drifts.push_back({name, *drift});
         std::ranges::move(times, std::back_inserter(samples.cases));
     } catch (CaseUnavailable const& why) {
         session.skipped.push_back({suite.name, batch.name, why.what()});
@@ -152,6 +164,7 @@ void measure_all(Settings const& settings,
     }
     read();
     samples.skipped = std::move(session.skipped);
+    if (auto const worst = worst_of(session.drifts)) samples.drift = *worst;
     complete_versions(samples.machine, chosen, cuda);
 }
 
@@ -172,8 +185,19 @@ void say_found(Machine const& machine,
                machine.cpu_cores, names_of(chosen));
 }
 
+/// One line when the machine's speed changed so much that the times tell little.
+void warn_of_drift(Drift const& drift) {
+    constexpr double allowed = 0.1;  // assumed: quiet machines stay below half of it
+    if (drift.share <= allowed) return;
+    fmt::print(stderr,
+               "busy machine: the passes of {} differ by {:.0f} %; measure when quiet, or "
+               "--blocks 20\n",
+               drift.batch, 100 * drift.share);
+}
+
 void answer(Settings const& settings, Samples const& samples) {
     print_skipped(samples.skipped);
+    warn_of_drift(samples.drift);
     if (samples.cases.empty()) {
         throw InputError("nothing could be measured: " + (samples.skipped.empty()
                                                               ? "no case was asked for"

@@ -83,6 +83,10 @@ void attribute(hid_t object, char const* name, std::int64_t number) {
     write_attribute(object, name, H5T_NATIVE_INT64, &number);
 }
 
+void attribute(hid_t object, char const* name, double number) {
+    write_attribute(object, name, H5T_NATIVE_DOUBLE, &number);
+}
+
 void write_column(hid_t group,
                   char const* name,
                   hid_t type,
@@ -210,6 +214,9 @@ void write_about(hid_t file, Samples const& samples) {
              {"peer_access", machine.peer_access}}) {
         attribute(file, name, value);
     }
+    if (samples.drift.batch.empty()) return;
+    attribute(file, "drift", samples.drift.share);
+    attribute(file, "drift_batch", samples.drift.batch);
 }
 
 void write_file(std::string const& path, Samples const& samples) {

@@ -17,6 +17,7 @@ struct Samples {
     std::vector<CaseTimes> cases;
     std::vector<ClockRow> clocks;
     std::vector<SkippedRow> skipped;
+    Drift drift = {};  ///< the worst batch; "" where none could tell
 };
 
 /// Throws InputError unless a file could be written at `path`: asked before hours of measuring.

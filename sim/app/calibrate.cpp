@@ -7,8 +7,10 @@
 #include "sim/study/fit_report.hpp"
 #include "sim/trace/atomic_file.hpp"
 
+#include <algorithm>
 #include <cstdio>
 #include <fmt/format.h>
+#include <functional>
 
 namespace nvl72 {
 
@@ -66,6 +68,26 @@ int compare(Context const& context, MeasuredData const& data, std::string const&
 /// A fit of good rows stays below half of this; above it the form is wrong, or the rows are mixed.
 constexpr double unexplained = 0.1;
 
+/// Nothing, or how many parts are fitted badly, what that may mean, and a line each, worst first.
+std::string unexplained_text(std::vector<SectionFit> const& fits) {
+    std::vector<SectionFit const*> bad;
+    for (auto const& fit : fits) {
+        if (fit.rows > 0 && fit.in_sample.median >= unexplained) bad.push_back(&fit);
+    }
+    if (bad.empty()) return {};
+    std::ranges::stable_sort(bad, std::greater{},
+                             [](auto const* fit) { return fit->in_sample.median; });
+    auto text = fmt::format(
+        "{} of {} parts err by {:.0f} % or more (median): their form does not explain their rows, "
+        "which may mix launch modes or links, or be of a busy or another kind of machine\n",
+        bad.size(), fits.size(), 100 * unexplained);
+    for (auto const* fit : bad) {
+        text += fmt::format("  {:4.0f} %  {}, {} rows\n", 100 * fit->in_sample.median, fit->part(),
+                            fit->rows);
+    }
+    return text;
+}
+
 /// What was measured beside what no prediction uses yet, for a person.
 void print_times(Context const& context, MeasuredData const& data, ReckonedTimes const& reckoned) {
     auto const times = table_of(data.times, reckoned);
@@ -86,13 +108,7 @@ int fit(Context const& context, MeasuredData const& data, std::string const& out
     all.insert(all.end(), calibration.unpriced.begin(), calibration.unpriced.end());
     fmt::print("{}", fit_table(all).print(context.format));
     std::fflush(stdout);  // what is said of the table on stderr follows it
-    for (auto const& fit : all) {
-        if (fit.rows == 0 || fit.in_sample.median < unexplained) continue;
-        fmt::print(stderr,
-                   "{}: a median error of {:.0f} %: its form does not explain these {} rows; they "
-                   "may mix launch modes or links, or be of another kind of machine\n",
-                   fit.part(), 100 * fit.in_sample.median, fit.rows);
-    }
+    fmt::print(stderr, "{}", unexplained_text(all));
     if (!context.quiet) fmt::print(stderr, "wrote {}\n", output);
     return 0;
 }
@@ -130,6 +146,7 @@ int run(Context const& context,
         int const code = measure_machine(*device, arguments, samples);
         if (code != 0) return code;
         paths.push_back(samples);
+        if (!context.quiet) fmt::print(stderr, "fits {}\n", samples);
     }
     auto const given = given_facts(options, context.library);
     auto const data = read_measured_data(paths, context.library, given.told.gpu, given);

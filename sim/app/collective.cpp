@@ -17,12 +17,17 @@ namespace po = boost::program_options;
 
 void describe(po::options_description& options) {
     options.add_options()  //
-        ("cluster", po::value<std::string>(), "configs/clusters, or a path")(
+        ("cluster", po::value<std::string>(),
+         "configs/clusters, or a path; KEY=VALUE words change it as under `cluster:` of an "
+         "experiment: nvlink_domain=16, routing=ecmp, oversubscription=2, 'nic_line_rate=200 "
+         "Gb/s', "
+         "'faults.switch_trays=[rack 0 tray 1]'")(
             "op", po::value<std::string>(),
             "all_reduce | all_gather | reduce_scatter | alltoall | broadcast | sendrecv")(
             "gpus", po::value<std::int64_t>(), "the first N GPUs; default: all of one rack or box")(
             "algorithm", po::value<std::string>()->default_value(""),
-            "ring | nvls | hierarchical ..., or one of its protocols; default: as NCCL's tuner")(
+            "ring | nvls | hierarchical ..., or one of its protocols; of alltoall also pairwise | "
+            "hierarchical; default: as NCCL's tuner")(
             "begin,b", po::value<std::string>()->default_value("1M"), "smallest buffer")(
             "end,e", po::value<std::string>()->default_value("1G"), "largest buffer")(
             "factor,f", po::value<std::int64_t>(), "each buffer is this times the last; default 2")(
@@ -37,7 +42,14 @@ void describe(po::options_description& options) {
             "(the same, CUDA graphs) | symmetric (NCCL's kernels for symmetric buffers)")(
             "fabric", po::value<std::string>(),
             "between NVLink domains: configs/fabrics, or a path; default: as the cluster says")(
-            "explain", po::bool_switch(), "every algorithm as the tuner and we see it");
+            "experts", po::value<std::int64_t>(),
+            "of an alltoall that takes tokens to experts; sizes are then one GPU's tokens")(
+            "top-k", po::value<std::int64_t>(), "experts of a token")(
+            "zipf", po::value<double>(),
+            "how uneven: expert i is asked for as 1/(i+1)^ZIPF; default 0, balanced")(
+            "dedup", po::value<std::string>(),
+            "none | gpu | domain: a token goes once to each expert, GPU (default), or NVLink "
+            "domain")("explain", po::bool_switch(), "every algorithm as the tuner and we see it");
 }
 
 /// The choice behind --cluster, --gpus and KEY=VALUE words, keys as under `cluster:`.
@@ -68,6 +80,34 @@ Launch launch_of(po::variables_map const& options, Fabric const& fabric) {
     return {mode, one_thread ? static_cast<int>(std::max<std::int64_t>(1, together)) : 1};
 }
 
+/// The routing behind --experts and --top-k; none where neither is given.
+std::optional<MoeRouting> moe_of(po::variables_map const& options, CollectiveOp op) {
+    auto const experts = option<std::int64_t>(options, "experts");
+    auto const top_k = option<std::int64_t>(options, "top-k");
+    if (!experts && !top_k) {
+        for (char const* name : {"zipf", "dedup"}) {
+            if (options.count(name) == 0) continue;
+            throw ConfigError(
+                fmt::format("--{}: without --experts (expected --experts and --top-k)", name));
+        }
+        return std::nullopt;
+    }
+    if (!experts || !top_k) throw ConfigError("--experts and --top-k: one missing (expected both)");
+    if (op != CollectiveOp::alltoall) {
+        throw ConfigError(fmt::format("--experts: of {} (expected --op alltoall)", name_of(op)));
+    }
+    constexpr std::int64_t most = 2048, most_of_a_token = 64;
+    if (*experts < 1 || *experts > most) {
+        throw ConfigError(fmt::format("--experts: {} (expected 1 to {})", *experts, most));
+    }
+    std::int64_t const top_most = std::min(*experts, most_of_a_token);
+    if (*top_k < 1 || *top_k > top_most) {
+        throw ConfigError(fmt::format("--top-k: {} (expected 1 to {})", *top_k, top_most));
+    }
+    return MoeRouting{static_cast<int>(*experts), static_cast<int>(*top_k),
+                      option<double>(options, "zipf").value_or(0)};
+}
+
 CollectiveSweep sweep_of(po::variables_map const& options, Fabric const& fabric) {
     CollectiveSweep sweep;
     auto const op = option<std::string>(options, "op");
@@ -76,6 +116,8 @@ CollectiveSweep sweep_of(po::variables_map const& options, Fabric const& fabric)
                                       join(ValueType<CollectiveOp>::words(), " | ")));
     }
     sweep.op = parse_collective_op(*op);
+    sweep.moe = moe_of(options, sweep.op);
+    if (options.count("dedup") > 0) sweep.dedup = choice<MoeDedup>(options, "dedup");
     sweep.algorithm = options["algorithm"].as<std::string>();
     sweep.begin = parse_test_size("-b", options["begin"].as<std::string>());
     sweep.end = parse_test_size("-e", options["end"].as<std::string>());
@@ -111,7 +153,8 @@ int run(Context const& context,
     } else {
         profile = with_network(std::move(profile), fabric, context.library);
     }
-    auto const sweep = sweep_of(options, fabric);
+    auto sweep = sweep_of(options, fabric);
+    sweep.seed = context.seed.value_or(sweep.seed);
     auto const answer = run_sweep(sweep, profile, fabric);
     fmt::print("{}", context.format == TableFormat::text ? nccl_tests_text(answer)
                                                          : table_of(answer).print(context.format));

@@ -12,6 +12,7 @@
 #include <new>
 #include <sstream>
 #include <stdexcept>
+#include <system_error>
 
 namespace nvl72 {
 namespace {
@@ -181,24 +182,33 @@ int dispatch(std::string const& program, std::vector<std::string> arguments) {
     }
     std::vector<std::string> words;
     if (options.count("words") > 0) words = options["words"].as<std::vector<std::string>>();
-    int const code = command.run(context_of(program, command, options), options, words);
+    return command.run(context_of(program, command, options), options, words);
+}
+
+constexpr char const* unwritten = "stdout: the answer could not be written (disk full or closed?)";
+
+/// What was printed has arrived, or it is an error.
+int flushed(int code) {
     std::cout.flush();
-    if (std::fflush(stdout) != 0 || !std::cout) {
-        throw Error(ExitCode::bad_input,
-                    "stdout: the answer could not be written (disk full or closed?)");
+    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0 || !std::cout) {
+        throw Error(ExitCode::bad_input, unwritten);
     }
     return code;
 }
 
 int guarded(std::string const& program, std::vector<std::string> arguments) {
     try {
-        return dispatch(program, std::move(arguments));
+        return flushed(dispatch(program, std::move(arguments)));
     } catch (Error const& error) {
         print(stderr, fmt::format("nvl72sim: {}\n", error.what()));
         return static_cast<int>(error.code());
     } catch (std::overflow_error const& error) {
         print(stderr,
               fmt::format("nvl72sim: {} (expected faster links or smaller sizes)\n", error.what()));
+        return static_cast<int>(ExitCode::bad_input);
+    } catch (std::system_error const& error) {  // fmt::print's
+        bool const output = std::ferror(stdout) != 0;
+        print(stderr, fmt::format("nvl72sim: {}\n", output ? unwritten : error.what()));
         return static_cast<int>(ExitCode::bad_input);
     } catch (std::bad_alloc const&) {
         print(stderr,

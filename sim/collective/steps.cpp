@@ -104,7 +104,9 @@ Picoseconds ring_makespan_on_engine(RingProgram const& program) {
     return run.engine.last_call();
 }
 
-RingProgram ring_program(CollectiveSection const& section, Collective const& query) {
+RingProgram ring_program(CollectiveSection const& section,
+                         Collective const& query,
+                         std::span<double const> nic_shares) {
     double hop = 0;
     double network_hop = 0;
     double payload = 1;
@@ -141,9 +143,15 @@ RingProgram ring_program(CollectiveSection const& section, Collective const& que
     auto const& shape = query.shape;
     auto const ranks = static_cast<std::size_t>(shape.ranks);
     double const wiring = shape.in_domain.count / section.nvlink.count;
-    double const nics = shape.per_gpu_nic.count * shape.network_efficiency *
-                        network.ring_efficiency * static_cast<double>(smallest_share(shape));
-    double const crossing = payload * std::min(nics, network.ring_bandwidth_max.count);
+    NVL72_EXPECT(nic_shares.empty() || nic_shares.size() == static_cast<std::size_t>(shape.domains),
+                 "a share for each domain");
+    auto const crossing = [&](std::int64_t domain) {
+        double const kept = nic_shares.empty() ? shape.network_efficiency
+                                               : nic_shares[static_cast<std::size_t>(domain)];
+        double const nics = shape.per_gpu_nic.count * kept * network.ring_efficiency *
+                            static_cast<double>(smallest_share(shape));
+        return payload * std::min(nics, network.ring_bandwidth_max.count);
+    };
     RingProgram program{static_cast<double>(query.size.count) / static_cast<double>(shape.ranks),
                         ring_steps(query.op, shape.ranks),
                         {},
@@ -153,17 +161,20 @@ RingProgram ring_program(CollectiveSection const& section, Collective const& que
         bool const last = (r + 1) % shape.ranks_per_domain == 0 || r + 1 == shape.ranks;
         bool const crosses = shape.domains > 1 && last;
         double const inside = rate.count * wiring;
-        program.rate.push_back(crosses ? std::min(rate.count, crossing) : inside);
+        program.rate.push_back(crosses ? std::min(rate.count, crossing(r / shape.ranks_per_domain))
+                                       : inside);
         program.hop.push_back(from_seconds(crosses ? network_hop : hop));
     }
     return program;
 }
 
-Picoseconds collective_steps_time(CollectiveSection const& section, Collective const& query) {
+Picoseconds collective_steps_time(CollectiveSection const& section,
+                                  Collective const& query,
+                                  std::span<double const> nic_shares) {
     Seconds const base = algorithm_of(query) == CollectiveAlgorithm::ring_simple
                              ? section.ring_simple.base
                              : section.ring_ll.base;
-    return from_seconds(base.count) + ring_makespan(ring_program(section, query));
+    return from_seconds(base.count) + ring_makespan(ring_program(section, query, nic_shares));
 }
 
 }  // namespace nvl72

@@ -3,6 +3,7 @@
 #include "sim/cost/collective_cost.hpp"
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 namespace nvl72 {
@@ -27,9 +28,16 @@ Picoseconds ring_makespan_on_engine(RingProgram const& program);
 /// The sends behind a ring query, built from its branch's own link costs. Ranks stand in domains in
 /// order; the last of a domain sends over the network, at the rate of all the NICs that its
 /// channels share. Throws ConfigError for algorithms that are no ring.
-RingProgram ring_program(CollectiveSection const& section, Collective const& query);
+///   nic_shares  of each domain's NIC rate that its hashed flows keep (ring_ecmp_shares); empty:
+///   all
+///               keep the shape's network_efficiency, which folds them
+RingProgram ring_program(CollectiveSection const& section,
+                         Collective const& query,
+                         std::span<double const> nic_shares = {});
 
 /// Time of a ring at `fidelity: steps`: the branch's base, then its sends.
-Picoseconds collective_steps_time(CollectiveSection const& section, Collective const& query);
+Picoseconds collective_steps_time(CollectiveSection const& section,
+                                  Collective const& query,
+                                  std::span<double const> nic_shares = {});
 
 }  // namespace nvl72

@@ -2,7 +2,9 @@
 
 #include "sim/base/error.hpp"
 #include "sim/base/text.hpp"
+#include "sim/collective/exchange.hpp"
 #include "sim/collective/steps.hpp"
+#include "topology/hashing.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -38,7 +40,7 @@ bool counts_parts(CollectiveOp op) {
 /// nccl-tests keeps parts aligned to 16 bytes.
 std::int64_t count_of(CollectiveSweep const& sweep, Bytes size, std::int64_t ranks) {
     std::int64_t const elements = size.count / sweep.type.bytes;
-    if (!counts_parts(sweep.op)) return elements;
+    if (!counts_parts(sweep.op) || sweep.moe) return elements;
     std::int64_t const aligned = 16 / sweep.type.bytes;
     return elements / ranks / aligned * aligned;
 }
@@ -48,17 +50,50 @@ std::string_view reduction(CollectiveOp op) {
 }
 int root(CollectiveOp op) { return op == CollectiveOp::broadcast ? 0 : -1; }
 
+/// True for an alltoall made of phases, which are no rows of the algorithms' table.
+bool is_exchange(CollectiveSweep const& sweep) {
+    return sweep.op == CollectiveOp::alltoall &&
+           (sweep.moe || sweep.algorithm == "pairwise" || sweep.algorithm == "hierarchical");
+}
+
+CollectiveSweepRow exchange_row(CollectiveSweep const& sweep,
+                                Profile const& profile,
+                                GroupShape const& shape,
+                                Bytes size,
+                                std::int64_t count) {
+    if (sweep.steps) {
+        throw ConfigError(
+            "--fidelity: steps of an all-to-all (expected activity; steps are of "
+            "rings)");
+    }
+    auto const plan = sweep.moe ? moe_exchange(profile, *sweep.moe, sweep.dedup, size, shape)
+                      : sweep.algorithm == "pairwise" ? pairwise_alltoall(profile, size, shape)
+                                                      : hierarchical_alltoall(profile, size, shape);
+    Cost const priced = exchange_cost(profile, plan);
+    double const seconds = to_seconds(priced.time);
+    double const algbw = static_cast<double>(size.count) / seconds / 1e9;
+    double const busbw = sweep.moe ? (plan.load.nvlink + plan.load.nic) / seconds / 1e9
+                                   : algbw * bus_factor(sweep.op, shape.ranks);
+    return {size,         count,
+            priced.time,  algbw,
+            busbw,        plan.phases.size() > 1 ? "hierarchical" : "pairwise",
+            priced.basis, spread_of(profile, plan.phases.front(), priced.basis.kind)};
+}
+
 CollectiveSweepRow row_of(CollectiveSweep const& sweep,
                           Profile const& profile,
                           GroupShape const& shape,
+                          std::span<double const> nic_shares,
                           Bytes size,
                           std::int64_t count) {
+    if (is_exchange(sweep)) return exchange_row(sweep, profile, shape, size, count);
     auto const plan = plan_collective(
         profile, sweep.op, size, shape, sweep.type.bytes,
         sweep.steps && sweep.algorithm.empty() ? "ring" : sweep.algorithm, sweep.launch);
     Cost const priced = cost(profile, plan.query, Load::burst);
     Picoseconds const time =
-        sweep.steps ? collective_steps_time(*profile.collectives, plan.query) : priced.time;
+        sweep.steps ? collective_steps_time(*profile.collectives, plan.query, nic_shares)
+                    : priced.time;
     double const algbw = static_cast<double>(size.count) / to_seconds(time) / 1e9;
     auto const& row = collective_algorithms()[plan.query.algorithm];
     Basis basis = priced.basis;
@@ -146,6 +181,42 @@ void note_rows(SweepAnswer& answer) {
     }
 }
 
+/// How flows that cross several switches share them.
+std::string routing_note(Fabric const& fabric,
+                         CollectiveSweep const& sweep,
+                         std::vector<double> const& nic_shares) {
+    auto const routing = name_of(fabric.routing());
+    if (nic_shares.empty()) {
+        return fmt::format(
+            "; routing {}, folded, at the stated {:.0f} % of line rate where "
+            "several switches are crossed",
+            routing, 100 * fabric.routing_factor());
+    }
+    return fmt::format(
+        "; routing {}, unfolded: flows hashed by seed {}, the slowest keeps {:.0f} % "
+        "of its NIC",
+        routing, sweep.seed, 100 * *std::ranges::min_element(nic_shares));
+}
+
+/// A bus bandwidth above what a GPU's links carry looks like a mistake, and is none.
+void note_switch_sums(SweepAnswer& answer) {
+    auto const& shape = answer.shape;
+    double const links = shape.in_domain.count / 1e9;
+    for (auto const& row : answer.rows) {
+        if (!(links > 0) || row.busbw <= links || is_exchange(answer.sweep)) continue;
+        auto const branch =
+            std::ranges::find(collective_algorithms(), row.algorithm, &AlgorithmRow::name)->branch;
+        double const carried =
+            link_load(branch, answer.sweep.op, row.size, shape).nvlink / to_seconds(row.time) / 1e9;
+        answer.notes.push_back(
+            fmt::format("busbw above the {:.0f} GB/s of a GPU's links: busbw counts 2(n-1)/n "
+                        "buffers, and a GPU sends 1 + 1/n where switches sum; its links carry "
+                        "{:.0f} GB/s at {} bytes",
+                        links, carried, row.size.count));
+        return;
+    }
+}
+
 std::string time_text(double us) {
     if (us >= 10000) return fmt::format("{:7.0f}", us);
     return us >= 100 ? fmt::format("{:7.1f}", us) : fmt::format("{:7.2f}", us);
@@ -191,6 +262,10 @@ SweepAnswer run_sweep(CollectiveSweep const& sweep, Profile const& profile, Fabr
         sweep, fabric.cluster().name, fabric.gpu().title, fabric.shape_of(0, 1, fabric.gpus()), {},
         {}};
     std::int64_t const ranks = answer.shape.ranks;
+    bool const hashed =
+        sweep.steps && answer.shape.network_tiers > 1 && fabric.routing() == Routing::ecmp;
+    auto const nic_shares =
+        hashed ? ring_ecmp_shares(fabric, answer.shape, sweep.seed) : std::vector<double>{};
     Bytes left_out;
     std::set<std::int64_t> seen;
     for (Bytes const asked : sizes_of(sweep)) {
@@ -199,9 +274,10 @@ SweepAnswer run_sweep(CollectiveSweep const& sweep, Profile const& profile, Fabr
             left_out = asked;
             continue;
         }
-        Bytes const size{count * sweep.type.bytes * (counts_parts(sweep.op) ? ranks : 1)};
+        bool const parts = counts_parts(sweep.op) && !sweep.moe;
+        Bytes const size{count * sweep.type.bytes * (parts ? ranks : 1)};
         if (!seen.insert(size.count).second) continue;  // rounded down to one that is there
-        answer.rows.push_back(row_of(sweep, profile, answer.shape, size, count));
+        answer.rows.push_back(row_of(sweep, profile, answer.shape, nic_shares, size, count));
     }
     if (answer.rows.empty()) {
         throw ConfigError(
@@ -214,16 +290,29 @@ SweepAnswer run_sweep(CollectiveSweep const& sweep, Profile const& profile, Fabr
                                            counts_parts(sweep.op) ? 16 : sweep.type.bytes));
     }
     note_rows(answer);
-    if (sweep.explain) note_candidates(answer, profile);
+    note_switch_sums(answer);
+    if (sweep.moe) {
+        answer.notes.push_back(
+            fmt::format("a token goes to {:.2f} GPUs of {} and {:.2f} NVLink domains of {}; sizes "
+                        "are one GPU's "
+                        "tokens, busbw the links of the busiest GPU",
+                        distinct_parts(*sweep.moe, static_cast<int>(ranks)), ranks,
+                        distinct_parts(*sweep.moe, static_cast<int>(answer.shape.domains)),
+                        answer.shape.domains));
+    }
+    if (sweep.explain && !is_exchange(sweep)) note_candidates(answer, profile);
     auto const& unit = fabric.cluster().unit;
     if (fabric.cluster().threads()) {
         answer.notes.emplace_back("threads of this host, in its memory");
     } else if (answer.shape.domains == 1) {
-        answer.notes.push_back(fmt::format("stays inside the {}: one NVLink domain of {} GPUs",
-                                           unit, fabric.gpus_per_domain()));
+        answer.notes.push_back(
+            fmt::format("stays inside the {}: one NVLink domain of {} GPUs; NICs, routing, "
+                        "oversubscription and more {} change nothing here",
+                        unit, fabric.gpus_per_domain(), unit == "box" ? "boxes" : unit + "s"));
     } else {
-        answer.notes.push_back(fmt::format("spans {} NVLink domains, {} GPUs of the fullest",
-                                           answer.shape.domains, answer.shape.ranks_per_domain));
+        answer.notes.push_back(fmt::format("spans {} NVLink domains, {} GPUs of the fullest{}",
+                                           answer.shape.domains, answer.shape.ranks_per_domain,
+                                           routing_note(fabric, sweep, nic_shares)));
     }
     return answer;
 }

@@ -2,9 +2,12 @@
 
 #include "sim/base/table.hpp"
 #include "sim/collective/algorithms.hpp"
+#include "sim/cost/moe_routing.hpp"
 #include "sim/cost/profile.hpp"
 #include "topology/fabric.hpp"
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,13 +27,18 @@ TestType parse_test_type(std::string const& text);
 /// What nccl-tests' command line says.
 struct CollectiveSweep {
     CollectiveOp op = CollectiveOp::all_reduce;
-    std::string algorithm;  ///< "": the tuner's choice
+    std::string algorithm;  ///< "": the tuner's choice; also pairwise | hierarchical of alltoall
     Bytes begin{}, end{};
     std::int64_t factor = 2;
     Bytes step{};  ///< more than 0: adds instead of multiplying
     TestType type{"float", 4};
     bool steps = false;  ///< fidelity: steps
     Launch launch{};
+    std::uint64_t seed = 1;  ///< of hashed flows
+    /// An alltoall that dispatches (or combines) tokens to experts: sizes are the bytes of one
+    /// GPU's tokens, and busbw is what the busiest GPU sends or gets.
+    std::optional<MoeRouting> moe{};
+    MoeDedup dedup = MoeDedup::gpu;
     bool explain = false;  ///< notes of what the tuner weighed, a line each
 };
 

@@ -85,6 +85,7 @@ std::vector<Field<ProfileFile>> const& fields_of(ProfileFile const*) {
         required("gpu", &ProfileFile::gpu, "name in configs/gpus"),
         optional("date", &ProfileFile::date, "", "day of the measurement"),
         optional("device", &ProfileFile::device, "", "what was measured"),
+        optional("logs", &ProfileFile::logs, "", "nccl-tests logs of its user"),
         optional("sustained", &ProfileFile::sustained, "",
                  "tensor-core time under load over burst"),
         optional("scaled_from", &ProfileFile::scaled_from, "",

@@ -51,6 +51,7 @@ struct ProfileFile {
     Place place;
     std::string gpu;
     std::optional<std::string> date, device;  ///< of its samples, where it was measured
+    std::optional<std::string> logs;          ///< of the user, that it was fitted to
     std::optional<double> sustained;
     std::optional<std::string> scaled_from;
     std::vector<std::pair<std::string, double>> compute;  ///< ratios that replace the datasheets'

@@ -6,12 +6,15 @@
 #include <array>
 #include <cmath>
 #include <cstddef>
-#include <tuple>
+#include <functional>
+#include <queue>
+#include <utility>
 
 namespace nvl72 {
 
 namespace {
 
+constexpr std::uint32_t no_task = UINT32_MAX;
 constexpr std::size_t lanes = 8;  // sets of times that one pass takes: a cache line
 using Lanes = std::array<double, lanes>;
 
@@ -51,20 +54,50 @@ Lanes makespans(Replay const& recorded, std::vector<LaneTime> const& times) {
     return last;
 }
 
+/// Tasks by their start. Of those that start together some may be over at once and start others:
+/// none goes before a task that it needs, or that is ahead in its stream.
+std::vector<TaskId> start_order(TaskGraph const& graph, Execution const& execution) {
+    auto const tasks = graph.tasks();
+    std::vector<std::size_t> waits_for(tasks.size());
+    std::vector<std::uint32_t> next_in_stream(tasks.size(), no_task);
+    std::vector<std::uint32_t> last_of_stream(graph.streams().size(), no_task);
+    for (std::uint32_t i = 0; i < tasks.size(); ++i) {
+        waits_for[i] = graph.needs(TaskId{i}).size();
+        auto& before = last_of_stream[tasks[i].stream.value];
+        if (before != no_task) {
+            next_in_stream[before] = i;
+            ++waits_for[i];
+        }
+        before = i;
+    }
+    using Ready = std::pair<std::int64_t, std::uint32_t>;  // start and task
+    std::priority_queue<Ready, std::vector<Ready>, std::greater<>> ready;
+    for (std::uint32_t i = 0; i < tasks.size(); ++i) {
+        if (waits_for[i] == 0) ready.emplace(execution.start[i].count, i);
+    }
+    auto const done = [&](std::uint32_t i) {
+        if (--waits_for[i] == 0) ready.emplace(execution.start[i].count, i);
+    };
+    std::vector<TaskId> order;
+    while (!ready.empty()) {
+        std::uint32_t const at = ready.top().second;
+        ready.pop();
+        order.emplace_back(at);
+        for (TaskId const fed : graph.feeds(TaskId{at})) done(fed.value);
+        if (next_in_stream[at] != no_task) done(next_in_stream[at]);
+    }
+    NVL72_EXPECT(order.size() == tasks.size(), "a graph that ran has no cycle");
+    return order;
+}
+
 }  // namespace
 
 Replay record(TaskGraph const& graph, std::span<TaskTime const> times, Execution const& execution) {
     auto const tasks = graph.tasks();
-    std::vector<TaskId> order;
-    for (std::uint32_t i = 0; i < tasks.size(); ++i) order.emplace_back(i);
-    // Of two that start together one may be over at once and start the other: it goes first.
-    std::ranges::sort(order, {}, [&](TaskId id) {
-        return std::tuple(execution.start[id.value].count, execution.finish[id.value].count,
-                          id.value);
-    });
+    auto const order = start_order(graph, execution);
     Replay recorded;
     std::vector<std::uint32_t> step_of(tasks.size());
-    std::vector<std::uint32_t> last_of_stream(graph.streams().size(), UINT32_MAX);
+    std::vector<std::uint32_t> last_of_stream(graph.streams().size(), no_task);
     for (std::uint32_t i = 0; i < order.size(); ++i) {
         TaskId const id = order[i];
         Task const& task = tasks[id.value];
@@ -73,7 +106,7 @@ Replay record(TaskGraph const& graph, std::span<TaskTime const> times, Execution
             recorded.needs.push_back(step_of[needed.value]);
         }
         auto& before = last_of_stream[task.stream.value];
-        if (before != UINT32_MAX) recorded.needs.push_back(before);
+        if (before != no_task) recorded.needs.push_back(before);
         before = i;
         TaskTime const& alone = times[task.cost.value];
         auto const working = execution.finish[id.value] - execution.start[id.value] - alone.latency;

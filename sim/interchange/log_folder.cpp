@@ -15,9 +15,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// GPUs whose NVLink domain may span several trays; all others' ends at the wall of their box.
-constexpr std::array<std::string_view, 4> of_racks{"gb200", "gb300", "gh200", "rubin"};
-constexpr std::int64_t box_gpus_max = 8;
+constexpr std::int64_t box_gpus_max = 8;  // NVLink of GPUs that no rack holds ends at its wall
 
 std::int64_t ceil_of(std::int64_t whole, std::int64_t part) { return (whole + part - 1) / part; }
 
@@ -112,6 +110,37 @@ void note_unlisted(LogFolder& result, fs::path const& folder, std::set<std::stri
     }
 }
 
+/// GPUs of one NVLink domain; 0: the facts do not tell.
+std::int64_t domain_of(LogFacts const& facts, KnownGpu const& gpu) {
+    if (facts.nvlink_domain > 0) return facts.nvlink_domain;
+    if (facts.nodes == 1) return facts.ranks;
+    bool const in_boxes = !gpu.spans_trays && facts.ranks <= facts.nodes * box_gpus_max;
+    return in_boxes ? ceil_of(facts.ranks, facts.nodes) : 0;
+}
+
+/// All that a prediction needs and the facts do not tell, and the options that do; "" for nothing.
+std::string lack_of(LogFacts const& facts, std::string const& op, KnownGpu const& gpu) {
+    std::vector<std::string> what, options;
+    auto const lacks = [&](bool lack, char const* name, char const* option) {
+        if (!lack) return;
+        what.emplace_back(name);
+        options.emplace_back(option);
+    };
+    lacks(op.empty(), "the operation", "--op");
+    lacks(facts.gpu.empty(), "the GPU", "--gpu");
+    lacks(facts.ranks == 0, "the number of ranks", "--ranks");
+    // Nodes of a box each would tell the domain; those of a rack do not.
+    bool const nodes = facts.nodes == 0 && !gpu.spans_trays;
+    bool const domain = facts.ranks == 0 ? facts.nvlink_domain == 0 && facts.nodes == 0
+                                         : domain_of(facts, gpu) == 0;
+    lacks(domain, "the GPUs of an NVLink domain",
+          nodes ? "--nodes or --nvlink-domain" : "--nvlink-domain");
+    if (what.empty()) return {};
+    bool const by_cluster = domain || facts.gpu.empty();
+    return fmt::format("not told: {} (expected {}{}, or INDEX.csv)", join(what), join(options),
+                       by_cluster ? ", --cluster" : "");
+}
+
 /// Shape of the ranks, and what the facts lack for it.
 struct ShapeOrLack {
     GroupShape shape;
@@ -119,31 +148,22 @@ struct ShapeOrLack {
     std::string defaulted;  ///< they can, once the study fills it
 };
 
-ShapeOrLack shape_of(LogFacts const& facts) {
+ShapeOrLack shape_of(LogFacts const& facts, std::string const& op, KnownGpus const& gpus) {
     ShapeOrLack found;
-    if (facts.ranks == 0) {
-        return {{}, "the number of ranks is not told (expected --ranks, or INDEX.csv)", ""};
-    }
     if (facts.ranks == 1) return {{}, "1 rank, which sends nothing (expected 2 or more)", ""};
-    auto domain = facts.nvlink_domain;
-    bool const of_rack = std::ranges::find(of_racks, facts.gpu) != of_racks.end();
-    bool const in_boxes = !of_rack && facts.ranks <= facts.nodes * box_gpus_max;
-    if (domain == 0 && facts.nodes == 1) domain = facts.ranks;
-    if (domain == 0 && in_boxes) domain = ceil_of(facts.ranks, facts.nodes);
-    if (domain == 0) {
-        return {
-            {},
-            "the GPUs of an NVLink domain are not told (expected --nvlink-domain, --cluster, or "
-            "INDEX.csv)",
-            ""};
-    }
+    KnownGpu const* known = find_gpu(gpus, facts.gpu);
+    KnownGpu const gpu = known == nullptr ? KnownGpu{} : *known;
+    found.lack = lack_of(facts, op, gpu);
+    if (!found.lack.empty()) return found;
+    auto const domain = domain_of(facts, gpu);
     auto& shape = found.shape;
     shape.ranks = facts.ranks;
     shape.domains = ceil_of(facts.ranks, domain);
-    if (!of_rack && domain <= box_gpus_max) shape.domains = std::max(shape.domains, facts.nodes);
+    if (!gpu.spans_trays && domain <= box_gpus_max) {
+        shape.domains = std::max(shape.domains, facts.nodes);
+    }
     shape.ranks_per_domain = ceil_of(shape.ranks, shape.domains);
-    // Nodes of four Grace Hoppers have no switches: each GPU is wired to the three others.
-    bool const direct = facts.gpu == "gh200" && domain <= 4;
+    bool const direct = domain <= gpu.direct;  // no switches: each GPU is wired to the others
     shape.planes = shape.planes_up = direct ? 0 : planes_assumed;
     if (shape.domains == 1) return found;
     if (facts.nodes == 0 || facts.nics_per_node == 0 || facts.nic_gbps == 0) {
@@ -161,29 +181,34 @@ ShapeOrLack shape_of(LogFacts const& facts) {
     return found;
 }
 
-std::string unknown_gpu(std::string const& gpu, std::span<std::string const> gpus) {
+std::string unknown_gpu(std::string const& gpu, KnownGpus const& gpus) {
     std::vector<std::string> kinds;
-    for (auto const& name : gpus) {
-        if (name.starts_with(gpu + "-")) kinds.push_back(name);
+    for (auto const& known : gpus) {
+        if (known.name.starts_with(gpu + "-")) kinds.push_back(known.name);
     }
-    if (kinds.empty()) return fmt::format("GPU '{}' is not among configs/gpus", gpu);
+    if (kinds.empty()) {
+        return fmt::format("GPU '{}' is not among configs/gpus (expected --gpu, or --cluster)",
+                           gpu);
+    }
     return fmt::format("GPU '{}' may be {} (expected --gpu)", gpu, join(kinds, " or "));
 }
 
 void set_status(MeasuredCollective& row,
                 LogFacts const& facts,
                 ShapeOrLack const& found,
-                std::span<std::string const> gpus) {
+                KnownGpus const& gpus) {
     auto const skip = [&](std::string const& reason) {
         row.status = RowStatus::skipped;
         row.reason = reason;
     };
     if (row.status == RowStatus::skipped) return;
     if (row.query.size.count == 0) return skip("0 bytes: fewer elements than ranks");
-    if (row.op.empty()) return skip("the operation is not told (expected --op, or INDEX.csv)");
-    if (!collective_op(row.op)) return skip(fmt::format("operation '{}' is not simulated", row.op));
-    if (row.gpu.empty()) return skip("the GPU is not told (expected --gpu, or INDEX.csv)");
-    if (std::ranges::find(gpus, row.gpu) == gpus.end()) return skip(unknown_gpu(row.gpu, gpus));
+    if (!row.op.empty() && !collective_op(row.op)) {
+        return skip(fmt::format("operation '{}' is not simulated", row.op));
+    }
+    if (!row.gpu.empty() && find_gpu(gpus, row.gpu) == nullptr) {
+        return skip(unknown_gpu(row.gpu, gpus));
+    }
     if (!found.lack.empty()) return skip(found.lack);
     if (row.quality != "ok") {
         row.status = RowStatus::set_aside;
@@ -197,12 +222,19 @@ void set_status(MeasuredCollective& row,
 }
 
 /// What neither the log, nor an index, nor an option tells.
-void fill_from_cluster(LogFacts& facts, GivenFacts const& given, std::string const& file) {
+void fill_from_cluster(LogFacts& facts,
+                       GivenFacts const& given,
+                       KnownGpus const& gpus,
+                       std::string const& file) {
     auto const& own = given.of_cluster;
-    if (facts.gpu.empty() || own.gpu.starts_with(facts.gpu + "-")) facts.gpu = own.gpu;
+    if (find_gpu(gpus, facts.gpu) == nullptr) facts.gpu = own.gpu;
     if (facts.gpu != own.gpu) {
         fail({file, 0, ""}, fmt::format("GPUs {} on --cluster {}", facts.gpu, given.cluster),
              "a cluster of that GPU");
+    }
+    if (given.gpus_max > 0 && facts.ranks > given.gpus_max) {
+        fail({file, 0, ""}, fmt::format("{} ranks on --cluster {}", facts.ranks, given.cluster),
+             fmt::format("at most {}, as it has GPUs", given.gpus_max));
     }
     if (facts.nodes == 0) facts.nodes = ceil_of(facts.ranks, given.gpus_per_node);
     if (facts.nics_per_node == 0) facts.nics_per_node = own.nics_per_node;
@@ -219,7 +251,7 @@ std::optional<double> seconds_of(std::optional<NcclTime> const& time) {
 
 void fill_facts(LogFacts& facts,
                 GivenFacts const& given,
-                std::span<std::string const> gpus,
+                KnownGpus const& gpus,
                 std::string const& file) {
     auto const& told = given.told;
     auto const fill = [&](auto& fact, auto const& own, char const* option, auto const& text) {
@@ -242,9 +274,9 @@ void fill_facts(LogFacts& facts,
     fill(facts.nvlink_domain, told.nvlink_domain, "--nvlink-domain", number);
     fill(facts.fabric, told.fabric, "--fabric", word);
     fill(facts.launch, told.launch, "--launch", launch);
-    bool const known = std::ranges::find(gpus, facts.gpu) != gpus.end();
+    bool const known = find_gpu(gpus, facts.gpu) != nullptr;
     if (!known && !told.gpu.empty()) facts.gpu = told.gpu;
-    if (!given.cluster.empty()) fill_from_cluster(facts, given, file);
+    if (!given.cluster.empty()) fill_from_cluster(facts, given, gpus, file);
     bool const asked = told.nodes > 0 || told.ranks > 0;
     if (asked && facts.nodes > 0 && facts.ranks % facts.nodes != 0) {
         fail({file, 0, ""}, fmt::format("{} nodes of {} ranks", facts.nodes, facts.ranks),
@@ -259,7 +291,7 @@ bool is_log_index(CsvTable const& table) {
 
 LogFolder read_log_folder(std::string const& folder,
                           GivenFacts const& given,
-                          std::span<std::string const> gpus) {
+                          KnownGpus const& gpus) {
     auto const table = CsvTable::load((fs::path(folder) / "INDEX.csv").string());
     if (!is_log_index(table)) {
         fail({table.file(), 1, ""}, join(table.header()),
@@ -303,9 +335,7 @@ LogFacts facts_of(NcclLog const& log) {
     return facts;
 }
 
-IndexedLog read_lone_log(std::string const& path,
-                         GivenFacts const& given,
-                         std::span<std::string const> gpus) {
+IndexedLog read_lone_log(std::string const& path, GivenFacts const& given, KnownGpus const& gpus) {
     auto log = read_nccl_log(path);
     auto facts = facts_of(log);
     fill_facts(facts, given, gpus, path);
@@ -317,8 +347,7 @@ IndexedLog read_lone_log(std::string const& path,
     return {facts, log};
 }
 
-std::vector<MeasuredCollective> measured_rows(IndexedLog const& indexed,
-                                              std::span<std::string const> gpus) {
+std::vector<MeasuredCollective> measured_rows(IndexedLog const& indexed, KnownGpus const& gpus) {
     auto const& facts = indexed.facts;
     std::vector<MeasuredCollective> rows;
     for (auto const& own : indexed.log.rows) {
@@ -326,7 +355,7 @@ std::vector<MeasuredCollective> measured_rows(IndexedLog const& indexed,
         LogFacts of_row = facts;
         if (own.ranks > 0) of_row.ranks = own.ranks;
         if (own.hosts > 0 && own.ranks != facts.ranks) of_row.nodes = own.hosts;
-        auto const found = shape_of(of_row);
+        auto const found = shape_of(of_row, own.op.empty() ? facts.op : own.op, gpus);
         MeasuredCollective row;
         row.source = indexed.log.file;
         row.line = own.line;

@@ -1,10 +1,10 @@
 #pragma once
 
 #include "sim/interchange/csv.hpp"
+#include "sim/interchange/known_gpus.hpp"
 #include "sim/interchange/measured_collective.hpp"
 #include "sim/interchange/nccl_log.hpp"
 
-#include <span>
 #include <string>
 #include <vector>
 
@@ -30,16 +30,17 @@ struct LogFacts {
 /// that it ran on, for what is left.
 struct GivenFacts {
     LogFacts told;
-    std::string cluster;  ///< its name; empty: none
-    LogFacts of_cluster;  ///< GPU, NICs, NVLink domain and fabric
-    std::int64_t gpus_per_node = 0;
+    std::string cluster;                           ///< its name; empty: none
+    LogFacts of_cluster;                           ///< GPU, NICs, NVLink domain and fabric
+    std::int64_t gpus_per_node = 0, gpus_max = 0;  ///< of the cluster
 };
 
 /// Fills what `facts` lack. Throws ConfigError, naming `file` and the option, where both tell a
-/// fact and differ; of the GPU the facts win where `gpus` (configs/gpus) holds theirs.
+/// fact and differ, and for more ranks than the cluster has GPUs; of the GPU the facts win where
+/// `gpus` holds theirs.
 void fill_facts(LogFacts& facts,
                 GivenFacts const& given,
-                std::span<std::string const> gpus,
+                KnownGpus const& gpus,
                 std::string const& file);
 
 /// A log, and what its row of the index adds.
@@ -62,20 +63,18 @@ bool is_log_index(CsvTable const& table);
 /// an error. `given` fills what the rows lack.
 LogFolder read_log_folder(std::string const& folder,
                           GivenFacts const& given = {},
-                          std::span<std::string const> gpus = {});
+                          KnownGpus const& gpus = {});
 
 /// What a log tells by itself.
 LogFacts facts_of(NcclLog const& log);
 
 /// A log without an index, whose operation or ranks `given` may hold.
-IndexedLog read_lone_log(std::string const& path,
-                         GivenFacts const& given,
-                         std::span<std::string const> gpus);
+IndexedLog read_lone_log(std::string const& path, GivenFacts const& given, KnownGpus const& gpus);
 
-/// One row for every size, in the log's order. `gpus`: the names of configs/gpus; rows of others
-/// are skipped. The ranks span ceil(ranks / nvlink_domain) domains; of boxes, whose NVLink ends at
-/// their wall, at least as many as there are. NICs per GPU are those of a node over its ranks.
-std::vector<MeasuredCollective> measured_rows(IndexedLog const& indexed,
-                                              std::span<std::string const> gpus);
+/// One row for every size, in the log's order. Rows of other GPUs than `gpus` are skipped, and so
+/// are those whose facts do not suffice: the reason names all that lack. The ranks span ceil(ranks
+/// / nvlink_domain) domains; of boxes, whose NVLink ends at their wall, at least as many as there
+/// are. NICs per GPU are those of a node over its ranks.
+std::vector<MeasuredCollective> measured_rows(IndexedLog const& indexed, KnownGpus const& gpus);
 
 }  // namespace nvl72

@@ -21,71 +21,39 @@ constexpr std::string_view class_ethernet = "0x020000";
 /// NVLink 5 hides its switch chips from the host; NCCL writes this in their place.
 constexpr std::string_view hidden_fabric = "fffffff:ff:ff.0";
 constexpr int net_maxconn = 131072;  // NCCL's InfiniBand transport
-/// Assumed: a superchip's PCIe carries control only (NCCL's example of VR200 shows 2 lanes).
-constexpr int superchip_lanes = 2;
-constexpr int lanes = 16;
 
-struct CpuRow {
-    std::string_view name;  ///< what `host.cpu` holds
-    std::string_view arch, vendor;
-    int family, model;  ///< of CPUID
-};
-constexpr std::array cpu_rows{
-    CpuRow{"Grace", "arm64", "", 0, 0},
-    CpuRow{"Vera", "arm64", "", 0, 0},
-    CpuRow{"Xeon 848", "x86_64", "GenuineIntel", 6, 143},  // Sapphire Rapids
-    CpuRow{"Xeon 857", "x86_64", "GenuineIntel", 6, 207},  // Emerald Rapids
-    CpuRow{"Xeon 67", "x86_64", "GenuineIntel", 6, 173},   // Granite Rapids
-    CpuRow{"EPYC 7", "x86_64", "AuthenticAMD", 23, 49},    // Rome
-};
-
-/// CUDA's compute capability x 10. The Ultra parts of Blackwell have one of their own.
-int compute_capability(GpuSpec const& gpu) {
-    switch (gpu.architecture) {
-        case GpuArchitecture::ampere: return 80;
-        case GpuArchitecture::hopper: return 90;
-        case GpuArchitecture::blackwell:
-            return gpu.name == "gb300" || gpu.name == "b300" ? 103 : 100;
-        case GpuArchitecture::rubin: return 107;
-        case GpuArchitecture::cpu: break;
-    }
-    NVL72_EXPECT(false, "a GPU");
-    return 0;
-}
-
-/// A PCIe generation: its name in sysfs and what 16 lanes carry, one direction.
-struct PcieRow {
-    std::string_view speed;
-    double x16;  ///< bytes per second
-};
-constexpr std::array pcie_rows{
-    PcieRow{"8.0 GT/s PCIe", 16e9},
-    PcieRow{"16.0 GT/s PCIe", 32e9},
-    PcieRow{"32.0 GT/s PCIe", 64e9},
-    PcieRow{"64.0 GT/s PCIe", 128e9},
-};
-
-/// The first generation that carries `rate` on 16 lanes; the last where none does.
-PcieRow const& pcie_for(double rate) {
-    for (auto const& row : pcie_rows) {
-        if (rate <= row.x16) return row;
-    }
-    return pcie_rows.back();
+/// What the cluster's file says at `key`, or a one-line error.
+template <class T>
+T const& told(std::optional<T> const& value, Place place, char const* key, char const* expected) {
+    place.key = key;
+    if (!value) fail(place, "missing", expected);
+    return *value;
 }
 
 /// Builds one machine; counts out bus ids and NICs as it goes.
 class Builder {
 public:
     explicit Builder(Fabric const& fabric)
-        : fabric_(fabric), spec_(fabric.cluster()), cpu_row_(row_of_cpu()) {
+        : fabric_(fabric),
+          spec_(fabric.cluster()),
+          cpu_(told(spec_.host.identity,
+                    spec_.place,
+                    "host.identity",
+                    "what NCCL reads of the CPU, such as {arch: arm64}")),
+          pcie_(told(spec_.host.pcie,
+                     spec_.place,
+                     "host.pcie",
+                     "such as {lane_rate: 32, gpu_lanes: 16, nic_lanes: 16}")) {
+        double const capability = told(fabric.gpu().compute_capability, fabric.gpu().place,
+                                       "compute_capability", "CUDA's, such as 9.0");
+        sm_ = static_cast<int>(std::lround(10 * capability));
         gpus_ = static_cast<int>(std::min<std::int64_t>(spec_.gpus_per_tray, fabric.gpus()));
         per_cpu_ = (spec_.gpus_per_tray + spec_.host.cpus - 1) / spec_.host.cpus;
         superchip_ = spec_.gpus_per_superchip > 0;
         share_ = spec_.host.cpu_gpu_bandwidth.count / per_cpu_;
-        double const nic = spec_.nics.line_rate.count;
-        pcie_ = &pcie_for(superchip_ ? nic : std::max(nic, share_));
+        double const uplink = pcie_.lane_rate * 1e9 / 8 * pcie_.gpu_lanes;  // bytes per second
         // As many GPUs share a PCIe switch as its uplink has shares of the CPU's bandwidth.
-        per_switch_ = superchip_ ? 1 : std::max(1, static_cast<int>(pcie_->x16 / share_));
+        per_switch_ = superchip_ ? 1 : std::max(1, static_cast<int>(uplink / share_));
     }
 
     NcclTopology build() {
@@ -94,10 +62,10 @@ public:
             NcclCpu made;
             made.numaid = cpu;
             made.affinity = "00000000";
-            made.arch = cpu_row_.arch;
-            made.vendor = cpu_row_.vendor;
-            made.familyid = cpu_row_.family;
-            made.modelid = cpu_row_.model;
+            made.arch = cpu_.arch;
+            if (cpu_.vendor != "none") made.vendor = cpu_.vendor;
+            made.familyid = cpu_.family;
+            made.modelid = cpu_.model;
             int const end = std::min(gpus_, (cpu + 1) * per_cpu_);
             for (int gpu = cpu * per_cpu_; gpu < end; gpu += superchip_ ? 1 : per_switch_) {
                 add_gpus(made, gpu, std::min(end, gpu + per_switch_));
@@ -108,37 +76,27 @@ public:
     }
 
 private:
-    CpuRow const& row_of_cpu() const {
-        for (auto const& row : cpu_rows) {
-            if (spec_.host.cpu.find(row.name) != std::string::npos) return row;
-        }
-        Place place = spec_.place;
-        place.key = "host.cpu";
-        fail(place, fmt::format("'{}'", spec_.host.cpu),
-             "a CPU with a row in sim/interchange/nccl_topology_build.cpp");
-    }
-
     /// GPUs begin at bus 10, NICs at 50, PCIe switches at 90, NVSwitch chips at e0.
     static std::string busid(int base, int number) {
         return fmt::format("0000:{:02x}:00.0", base + number);
     }
     static std::string gpu_busid(int gpu) { return busid(0x10, gpu); }
 
-    NcclPci device(std::string busid, std::string_view device_class, int width = lanes) const {
+    NcclPci device(std::string busid, std::string_view device_class, int width) const {
         NcclPci pci;
         pci.busid = std::move(busid);
         pci.device_class = device_class;
-        pci.link_speed = pcie_->speed;
+        pci.link_speed = fmt::format("{:.1f} GT/s PCIe", pcie_.lane_rate);
         pci.link_width = width;
         return pci;
     }
 
     /// GPUs first to end, with their NICs, behind one PCIe switch; superchips have none.
     void add_gpus(NcclCpu& cpu, int first, int end) {
-        NcclPci bridge = device(busid(0x90, bridges_), class_bridge);
+        NcclPci bridge = device(busid(0x90, bridges_), class_bridge, pcie_.gpu_lanes);
         auto& devices = superchip_ ? cpu.devices : bridge.devices;
         for (int gpu = first; gpu < end; ++gpu) {
-            NcclPci pci = device(gpu_busid(gpu), class_gpu, superchip_ ? superchip_lanes : lanes);
+            NcclPci pci = device(gpu_busid(gpu), class_gpu, pcie_.gpu_lanes);
             pci.gpus.push_back(gpu_of(gpu));
             devices.push_back(std::move(pci));
         }
@@ -151,7 +109,7 @@ private:
     }
 
     NcclGpu gpu_of(int gpu) const {
-        NcclGpu made{gpu, compute_capability(fabric_.gpu()), gpu, true, {}, {}};
+        NcclGpu made{gpu, sm_, gpu, true, {}, {}};
         auto const& wiring = fabric_.wiring();
         bool const hidden = fabric_.gpu().architecture > GpuArchitecture::hopper;
         for (auto const& wire : wiring.wires) {
@@ -172,7 +130,8 @@ private:
 
     NcclPci next_nic() {
         bool const infiniband = spec_.network.kind == NetworkKind::infiniband;
-        NcclPci pci = device(busid(0x50, nics_), infiniband ? class_infiniband : class_ethernet);
+        NcclPci pci = device(busid(0x50, nics_), infiniband ? class_infiniband : class_ethernet,
+                             pcie_.nic_lanes);
         pci.nets.push_back({fmt::format("nic{}", nics_), nics_,
                             std::llround(spec_.nics.line_rate.count * 8 / 1e6), 1, 0,
                             fmt::format("{:#x}", 0x1000 + nics_), net_maxconn, true, false});
@@ -182,8 +141,9 @@ private:
 
     Fabric const& fabric_;
     ClusterSpec const& spec_;
-    CpuRow const& cpu_row_;
-    PcieRow const* pcie_ = nullptr;
+    CpuIdentity const& cpu_;
+    PcieSpec const& pcie_;
+    int sm_ = 0;  ///< compute capability x 10
     int gpus_ = 0, per_cpu_ = 1, per_switch_ = 1;
     bool superchip_ = false;
     double share_ = 0;  ///< of the CPU's bandwidth, one GPU's

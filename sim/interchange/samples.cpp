@@ -120,6 +120,10 @@ std::vector<Row> read_cases(hid_t file,
         cases[i].quickest = quickest.time_s;
         cases[i].slowest = slowest.time_s;
         cases[i].blocks = static_cast<std::int64_t>(times[i].size());
+        if (!host) continue;
+        for (auto const& block : times[i]) {
+            cases[i].over_quickest.push_back(block.time_s / quickest.time_s);
+        }
     }
     return cases;
 }
@@ -218,6 +222,10 @@ Samples read_all(hid_t file, std::string const& path) {
              {"multicast", &Samples::multicast},
              {"peer_access", &Samples::peer_access}}) {
         samples.*member = static_cast<std::int64_t>(number_attribute(file, name));
+    }
+    if (has_attribute(file, "drift")) {
+        samples.drift = real_attribute(file, "drift");
+        samples.drift_batch = text_attribute(file, "drift_batch");
     }
     bool const host = samples.host();
     samples.collectives =

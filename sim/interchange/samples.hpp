@@ -14,6 +14,8 @@ struct SampledCase {
     double seconds = 0;
     double quickest = 0, slowest = 0;  ///< seconds, of all blocks
     std::int64_t blocks = 0;
+    /// Each block over the quickest, host only: what the same case takes in other passes.
+    std::vector<double> over_quickest = {};
 };
 
 /// Names and counts as the file has them; `bytes` is the full buffer as nccl-tests counts it.
@@ -53,6 +55,8 @@ struct Samples {
     std::string device_kind, device_name;  ///< cuda | host; "NVIDIA GB200", or the CPU's model
     std::string command, nccl_version;
     std::int64_t device_count = 0, nodes = 0, cpu_cores = 0, multicast = 0, peer_access = 0;
+    double drift = 0;  ///< by how much its passes differ, 0.1 is 10 %; 0 also where it is not told
+    std::string drift_batch;  ///< which passes
     std::vector<SampledCollective> collectives;
     std::vector<SampledGemm> gemms;
     std::vector<SampledMemory> memory;

@@ -56,7 +56,7 @@ Table prediction_table(std::vector<SweepRow> const& rows) {
                  {"tokens_per_s_per_gpu", "tokens/s/GPU", 0},
                  {"interval", "80 % interval"},
                  {"published_tokens_per_s_per_gpu", "published", 0},
-                 {"error_percent", "error", 1, "%"},
+                 {"error_percent", "(predicted-published)/published", 1, "%"},
                  {"mfu_percent", "MFU", 1, "%"},
                  {"memory_gib", "memory", 1, "GiB"},
                  {"basis", "basis"}});

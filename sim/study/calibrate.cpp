@@ -33,6 +33,9 @@ constexpr std::string_view profile_head =
 
 /// When and on what the samples were taken.
 void put_measurement(Value& root, MeasuredData const& data) {
+    if (!data.logs.empty()) {
+        put(root, "logs", leaf(data.logs, "measured: by nccl-tests, logs given to calibrate"));
+    }
     if (data.date.empty()) return;
     auto const source = "measured: by nvl72-measure, as its samples file says";
     put(root, "date", leaf(data.date, source));

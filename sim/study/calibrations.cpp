@@ -49,7 +49,9 @@ std::string kind_of(ProfileFile const& file, bool fitted) {
     std::string const rest =
         file.scaled_from ? fmt::format("scaled from {}", *file.scaled_from) : std::string();
     if (!fitted) return rest.empty() ? "assumed" : rest;
-    std::string const own = file.date ? "measured" : "fitted from published";
+    std::string const own = file.date   ? "measured"
+                            : file.logs ? "measured: user's logs"
+                                        : "fitted from published";
     return rest.empty() ? own : fmt::format("{}; the rest {}", own, rest);
 }
 

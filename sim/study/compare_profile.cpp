@@ -42,6 +42,13 @@ struct Judged {
     std::vector<double> ratios;     ///< measured over predicted
     std::vector<double> over_ring;  ///< measured over the time of the large ring, all_reduce only
     Spread expected;
+    std::size_t inside = 0;  ///< of the ratios
+
+    void add(double ratio, Spread const& interval) {
+        ratios.push_back(ratio);
+        expected = interval;
+        inside += interval.low <= ratio && ratio <= interval.high ? 1 : 0;
+    }
 };
 
 /// What a difference may mean: the first rule that holds of a part that differs.
@@ -105,8 +112,8 @@ void add_kernels(Parts& parts, MeasuredData const& data, Profile const& profile)
     for (auto const& sample : data.samples) {
         Cost const predicted = cost(profile, sample.query, Load::burst);
         auto& judged = parts[{part_of(sample.query), "", SizeRange::none}];
-        judged.ratios.push_back(sample.seconds / to_seconds(predicted.time));
-        judged.expected = spread_of(profile, sample.query, BasisKind::interpolated);
+        judged.add(sample.seconds / to_seconds(predicted.time),
+                   spread_of(profile, sample.query, BasisKind::interpolated));
     }
 }
 
@@ -129,9 +136,8 @@ std::size_t add_collectives(Parts& parts, MeasuredData const& data, Profile cons
         auto const query = plan(sample.algorithm);
         PartKey const key{part_of(query), name_of(query.op), range_of(query.size)};
         auto& judged = parts[key];
-        judged.ratios.push_back(sample.seconds /
-                                to_seconds(cost(profile, query, Load::burst).time));
-        judged.expected = spread_of(profile, query, BasisKind::interpolated);
+        judged.add(sample.seconds / to_seconds(cost(profile, query, Load::burst).time),
+                   spread_of(profile, query, BasisKind::interpolated));
         if (query.op == CollectiveOp::all_reduce && sample.algorithm.empty()) {
             judged.over_ring.push_back(
                 sample.seconds / to_seconds(cost(profile, plan("ring-simple"), Load::burst).time));
@@ -146,21 +152,20 @@ void add_memory(Parts& parts, MeasuredData const& data, Profile const& profile) 
     for (auto const& sample : data.memory) {
         MemoryTraffic const query{Bytes{sample.traffic_bytes}, 1};
         auto& judged = parts[{"memory", "", SizeRange::none}];
-        judged.ratios.push_back(sample.seconds /
-                                to_seconds(cost(profile, query, Load::burst).time));
-        judged.expected = spread_of(profile, query, BasisKind::interpolated);
+        judged.add(sample.seconds / to_seconds(cost(profile, query, Load::burst).time),
+                   spread_of(profile, query, BasisKind::interpolated));
     }
 }
 
 /// Our own kernels, where the profile has some.
 void add_microkernels(Parts& parts, MeasuredData const& data, Profile const& profile) {
     if (!profile.microkernels) return;
-    for (auto const& query_row : microkernel_rows(data.microkernels)) {
-        auto const& [query, seconds] = query_row;
+    for (auto const& row : microkernel_rows(data.microkernels)) {
+        auto const& query = row.query;
         if (find_branch(*profile.microkernels, query.op, algorithm_of(query)) == nullptr) continue;
         auto& judged = parts[{part_of(query), name_of(query.op), range_of(query.size)}];
-        judged.ratios.push_back(seconds / to_seconds(cost(profile, query, Load::burst).time));
-        judged.expected = spread_of(profile, query, BasisKind::interpolated);
+        judged.add(row.seconds / to_seconds(cost(profile, query, Load::burst).time),
+                   spread_of(profile, query, BasisKind::interpolated));
     }
 }
 
@@ -195,6 +200,7 @@ std::vector<std::string> constant_shares(std::vector<ComparedPart> const& parts)
     std::map<std::string, std::vector<double>> by_op;
     for (auto const& part : parts) {
         if (part.op.empty() || part.sizes == range_words[1]) continue;
+        if (part.part.starts_with("microkernels ")) continue;  // threads have no links
         by_op[part.op].push_back(part.differs ? part.ratio : 1);
     }
     std::vector<std::string> findings;
@@ -234,8 +240,14 @@ ProfileComparison compare_profile(MeasuredData const& data,
     }
     ProfileComparison comparison{name, {}, 0, 0, {}};
     std::vector<double> differences;
+    std::size_t with_interval = 0, inside = 0;
     for (auto const& entry : parts) {
-        for (double const ratio : entry.second.ratios) differences.push_back(std::abs(ratio - 1));
+        if (entry.second.expected.known()) {
+            with_interval += entry.second.ratios.size();
+            inside += entry.second.inside;
+        }
+        for (double const ratio : entry.second.ratios)
+            differences.push_back(std::abs(1 / ratio - 1));
         comparison.parts.push_back(judge(entry.first, entry.second));
     }
     comparison.rows = differences.size();
@@ -244,6 +256,11 @@ ProfileComparison compare_profile(MeasuredData const& data,
     if (unpriced > 0) {
         comparison.findings.push_back(
             fmt::format("{} rows by NVLS left aside: {} has none", unpriced, name));
+    }
+    if (with_interval > 0) {
+        comparison.findings.push_back(fmt::format(
+            "{:.0f} % of {} rows lie in the profile's 80 % intervals",
+            100 * static_cast<double>(inside) / static_cast<double>(with_interval), with_interval));
     }
     auto const differing = std::ranges::count_if(comparison.parts, &ComparedPart::differs);
     comparison.findings.push_back(fmt::format(
@@ -258,11 +275,11 @@ Table table_of(ProfileComparison const& comparison) {
                  {"op", "operation"},
                  {"sizes", "sizes"},
                  {"rows", "rows"},
-                 {"ratio", "measured/profile", 2},
-                 {"p10", "p10", 2},
-                 {"p90", "p90", 2},
-                 {"expected_low", "expected from", 2},
-                 {"expected_high", "to", 2},
+                 {"error_percent", "(predicted-measured)/measured", 1, "%"},
+                 {"p10_percent", "p10", 1, "%"},
+                 {"p90_percent", "p90", 1, "%"},
+                 {"expected_low_percent", "expected from", 1, "%"},
+                 {"expected_high_percent", "to", 1, "%"},
                  {"verdict", "verdict"},
                  {"reason", "may mean"}});
     for (auto const& part : comparison.parts) {
@@ -270,8 +287,10 @@ Table table_of(ProfileComparison const& comparison) {
         std::string const verdict = !part.differs    ? "as the profile"
                                     : part.ratio > 1 ? "slower"
                                                      : "quicker";
-        table.add({part.part, part.op, part.sizes, static_cast<std::int64_t>(part.rows), part.ratio,
-                   part.low, part.high, expected.low, expected.high, verdict, part.reason});
+        auto const error = [](double ratio) { return 100 * (1 / ratio - 1); };
+        table.add({part.part, part.op, part.sizes, static_cast<std::int64_t>(part.rows),
+                   error(part.ratio), error(part.high), error(part.low), error(expected.high),
+                   error(expected.low), verdict, part.reason});
     }
     return table;
 }

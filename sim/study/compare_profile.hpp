@@ -25,7 +25,7 @@ struct ProfileComparison {
     std::string profile;
     std::vector<ComparedPart> parts;
     std::size_t rows = 0;
-    double difference = 0;              ///< median of |measured / predicted - 1| over all rows
+    double difference = 0;              ///< median of |predicted / measured - 1| over all rows
     std::vector<std::string> findings;  ///< over several parts, one line each
 };
 

@@ -27,6 +27,8 @@ struct SectionFit {
     /// The largest fifth of the shapes, or each number of ranks, predicted from the rest.
     std::vector<UnseenRow> outside;
     std::string origin;  ///< names of the tables
+    double between =
+        1;  ///< factor within which 80 % of a CPU's passes lie of their case's quickest
 
     /// Its row of a profile's `spread`: "gemm bf16", "memory".
     [[nodiscard]] std::string part() const {

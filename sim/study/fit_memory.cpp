@@ -4,6 +4,7 @@
 #include "sim/study/section_fit.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <set>
 
 namespace nvl72 {
@@ -66,6 +67,11 @@ FittedSection fit_memory(std::vector<SampledMemory> const& samples, std::string 
         section_fit::add_unseen(fit, rows[i], unseen.inside[i], unseen.outside[i]);
     }
     if (!fit.inside.empty()) fit.left_out = section_fit::errors_inside(fit);
+    std::vector<double> passes;
+    for (auto const& sample : samples) {
+        std::ranges::copy(sample.over_quickest, std::back_inserter(passes));
+    }
+    fit.between = between_passes(std::move(passes));
     section = section_fit::fit_section(section, knobs, rows, seconds);
     fit.in_sample =
         errors_of(section_fit::measured(rows), section_fit::predict(section, rows, seconds));

@@ -24,6 +24,12 @@ struct BranchRows {
     CollectiveOp op{};
     CollectiveAlgorithm algorithm{};
     std::vector<Row> rows;
+    std::vector<double> over_quickest;  ///< blocks of all rows, of a CPU
+
+    void add(Collective const& query, double seconds, std::vector<double> const& passes) {
+        rows.push_back({query, seconds, 0, 0});
+        over_quickest.insert(over_quickest.end(), passes.begin(), passes.end());
+    }
 };
 
 constexpr std::size_t rows_per_constant = 3;
@@ -135,6 +141,7 @@ FittedBranch fit_branch(BranchRows const& measured, MicrokernelSetting const& se
         section_fit::add_unseen(fit, rows[i], unseen.inside[i], unseen.outside[i]);
     }
     if (!fit.inside.empty()) fit.left_out = section_fit::errors_inside(fit);
+    fit.between = between_passes(measured.over_quickest);
     branch = section_fit::fit_section(branch, knobs, rows, seconds);
     fit.in_sample =
         errors_of(section_fit::measured(rows), section_fit::predict(branch, rows, seconds));
@@ -165,20 +172,22 @@ void number_sizes(std::vector<Row>& rows) {
 /// The rows that can be fitted, by branch, in the order of operations and algorithms.
 std::vector<BranchRows> rows_by_branch(std::vector<SampledCollective> const& samples,
                                        std::vector<std::string>& notes) {
-    std::map<std::pair<CollectiveOp, CollectiveAlgorithm>, std::vector<Row>> found;
+    std::map<std::pair<CollectiveOp, CollectiveAlgorithm>, BranchRows> found;
     std::map<std::string, std::size_t> aside;
-    for (auto const& [query, seconds] : microkernel_rows(samples, &aside)) {
-        found[{query.op, algorithm_of(query)}].push_back({query, seconds, 0, 0});
+    for (auto const& [query, seconds, passes] : microkernel_rows(samples, &aside)) {
+        found[{query.op, algorithm_of(query)}].add(query, seconds, passes);
     }
     for (auto const& entry : aside) {
         notes.push_back(fmt::format("microkernels: {} rows of {} left aside: no branch prices them",
                                     entry.second, entry.first));
     }
     std::vector<BranchRows> branches;
-    for (auto& [key, rows] : found) {
-        number_sizes(rows);
-        branches.push_back(
-            {branch_name(key.first, key.second), key.first, key.second, std::move(rows)});
+    for (auto& [key, branch] : found) {
+        number_sizes(branch.rows);
+        branch.part = branch_name(key.first, key.second);
+        branch.op = key.first;
+        branch.algorithm = key.second;
+        branches.push_back(std::move(branch));
     }
     return branches;
 }
@@ -204,7 +213,7 @@ double ranks_hit(std::int64_t ranks, std::int64_t top_k) {
 /// token goes once to each of `ranks_hit`, so that (n-1)/n of tokens x ranks_hit x its row leave a
 /// rank, in a message or more to each peer.
 std::vector<BranchRows> moe_by_branch(std::vector<SampledCollective> const& samples) {
-    std::map<std::pair<std::string, CollectiveAlgorithm>, std::vector<Row>> found;
+    std::map<std::pair<std::string, CollectiveAlgorithm>, BranchRows> found;
     for (auto const& sample : samples) {
         if (sample.suite != "microkernel" || !is_moe(sample)) continue;
         auto const algorithm = microkernel_named(sample.algorithm, sample.protocol);
@@ -217,13 +226,15 @@ std::vector<BranchRows> moe_by_branch(std::vector<SampledCollective> const& samp
         query.algorithm = static_cast<std::uint8_t>(*algorithm);
         query.size = Bytes{std::llround(bytes)};
         query.shape.ranks = query.shape.ranks_per_domain = sample.ranks;
-        found[{sample.op, *algorithm}].push_back({query, sample.seconds, 0, 0});
+        found[{sample.op, *algorithm}].add(query, sample.seconds, sample.over_quickest);
     }
     std::vector<BranchRows> branches;
-    for (auto& [key, rows] : found) {
-        number_sizes(rows);
-        branches.push_back({key.first + " " + name_of(key.second), CollectiveOp::alltoall,
-                            key.second, std::move(rows)});
+    for (auto& [key, branch] : found) {
+        number_sizes(branch.rows);
+        branch.part = key.first + " " + name_of(key.second);
+        branch.op = CollectiveOp::alltoall;
+        branch.algorithm = key.second;
+        branches.push_back(std::move(branch));
     }
     return branches;
 }
@@ -255,9 +266,9 @@ std::string wiring_of(std::vector<SampledCollective> const& samples, std::string
 
 }  // namespace
 
-std::vector<std::pair<Collective, double>> microkernel_rows(
-    std::vector<SampledCollective> const& samples, std::map<std::string, std::size_t>* aside) {
-    std::vector<std::pair<Collective, double>> rows;
+std::vector<MicrokernelRow> microkernel_rows(std::vector<SampledCollective> const& samples,
+                                             std::map<std::string, std::size_t>* aside) {
+    std::vector<MicrokernelRow> rows;
     for (auto const& sample : samples) {
         if (sample.suite != "microkernel" || is_moe(sample)) continue;
         auto const op = collective_op(sample.op);
@@ -278,7 +289,7 @@ std::vector<std::pair<Collective, double>> microkernel_rows(
         query.size = Bytes{sample.bytes};
         query.bytes_per_element = 4;
         query.shape.ranks = query.shape.ranks_per_domain = sample.ranks;
-        rows.emplace_back(query, sample.seconds);
+        rows.push_back({query, sample.seconds, sample.over_quickest});
     }
     return rows;
 }

@@ -34,11 +34,16 @@ struct FittedMicrokernels {
 FittedMicrokernels fit_microkernels(std::vector<SampledCollective> const& samples,
                                     MicrokernelSetting const& setting);
 
-/// The rows that a branch can be fitted to, or judged by: a query each, with its seconds. What no
-/// branch prices is counted in `aside` by its name.
-std::vector<std::pair<Collective, double>> microkernel_rows(
-    std::vector<SampledCollective> const& samples,
-    std::map<std::string, std::size_t>* aside = nullptr);
+/// A case that a branch can be fitted to, or judged by.
+struct MicrokernelRow {
+    Collective query;
+    double seconds = 0;
+    std::vector<double> over_quickest;  ///< as SampledCase
+};
+
+/// All of them. What no branch prices is counted in `aside` by its name.
+std::vector<MicrokernelRow> microkernel_rows(std::vector<SampledCollective> const& samples,
+                                             std::map<std::string, std::size_t>* aside = nullptr);
 
 /// The row of CollectiveAlgorithm that `algorithm` and `protocol` of a samples file name:
 /// "one_shot", "ll" -> one-shot-ll; "ring", "ll" -> micro-ring-ll.

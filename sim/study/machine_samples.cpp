@@ -69,6 +69,16 @@ std::vector<Case> one_launch(std::vector<Case> const& cases, Key key_of, std::st
     return result;
 }
 
+/// The word that nvl72-measure had for the user, for who fits its file.
+void note_drift(MachineSamples& machine, Samples const& samples) {
+    constexpr double allowed = 0.1;  // as nvl72-measure's
+    if (samples.drift <= allowed) return;
+    machine.notes.push_back(
+        fmt::format("{}: measured on a busy machine: the passes of {} differ by {:.0f} %; measure "
+                    "when quiet, or --blocks 20",
+                    samples.path, samples.drift_batch, 100 * samples.drift));
+}
+
 void add_gemms(MachineSamples& machine, Samples const& samples) {
     auto const key = [](SampledGemm const& row) {
         return std::tuple(row.precision, row.m, row.n, row.k);
@@ -189,6 +199,7 @@ MachineSamples machine_samples(Samples const& samples,
     machine.gpu = gpu_of(samples, library, gpu);
     machine.device = samples.device_name;
     machine.date = samples.date;
+    note_drift(machine, samples);
     std::ranges::copy_if(samples.collectives, std::back_inserter(machine.microkernels),
                          [](auto const& row) { return row.suite == "microkernel"; });
     machine.memory = samples.memory;

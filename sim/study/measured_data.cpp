@@ -47,7 +47,7 @@ std::vector<MeasuredCollective> collectives_in(MeasuredFile const& file,
     if (file.kind == MeasuredFileKind::collectives) {
         return read_collective_table(CsvTable::load(file.path), given.told.gpu);
     }
-    auto const gpus = library.names("gpus");
+    auto const gpus = known_gpus(library);
     LogFolder folder;
     if (file.kind == MeasuredFileKind::log_folder) {
         folder = read_log_folder(file.path, given, gpus);
@@ -158,6 +158,9 @@ MeasuredData read_measured_data(std::vector<std::string> const& paths,
             std::ranges::copy(left_aside(rows), std::back_inserter(aside));
             for (auto const& sample : samples) gpus.insert(sample.gpu);
             if (!samples.empty()) append_name(data.collective_origin, name);
+            bool const table = kind == MeasuredFileKind::collectives;
+            bool const shipped = path.starts_with(library.folder());
+            if (!samples.empty() && !table && !shipped) append_name(data.logs, name);
             data.collectives.insert(data.collectives.end(), samples.begin(), samples.end());
         }
     }

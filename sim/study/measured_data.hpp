@@ -20,6 +20,7 @@ struct MeasuredData {
     std::string gemm_origin, attention_origin, generation_origin, moe_origin;
     std::vector<CollectiveSample> collectives;  ///< of any GPU: a family is fitted together
     std::string collective_origin;
+    std::string logs;                             ///< of these the user's own nccl-tests logs
     std::vector<SampledCollective> microkernels;  ///< of our own program, on this machine
     std::string microkernel_origin;
     std::vector<SampledMemory> memory;

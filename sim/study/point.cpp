@@ -179,6 +179,17 @@ LoadedPoint load_point(Point const& point,
     return loaded;
 }
 
+bool memory_fits(LoadedPoint const& point) {
+    auto spec = spec_of(point);
+    spec.must_fit = true;
+    try {
+        step_memory(spec);
+        return true;
+    } catch (DoesNotFit const&) {
+        return false;
+    }
+}
+
 SimulatedPoint simulate_point(LoadedPoint const& point,
                               std::int64_t index,
                               std::function<void(double)> const& progress) {

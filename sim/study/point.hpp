@@ -50,6 +50,9 @@ LoadedPoint load_point(Point const& point,
                        GivenProfiles const& given,
                        Trail* trail = nullptr);
 
+/// Whether every stage fits its GPU by our count.
+bool memory_fits(LoadedPoint const& point);
+
 /// A simulated point: its row of /sweep and the step behind it.
 struct SimulatedPoint {
     SweepRow row;

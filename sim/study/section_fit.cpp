@@ -5,6 +5,17 @@
 
 namespace nvl72::section_fit {
 
+namespace {
+
+/// "; wider by the passes, of which 80 % lie within 1.08 of the quickest"
+std::string passes_text(SectionFit const& fit) {
+    if (fit.between == 1) return {};
+    return fmt::format("; wider by the passes, of which 80 % lie within {:.2f} of the quickest",
+                       fit.between);
+}
+
+}  // namespace
+
 double to_four_digits(double value) {
     return std::strtod(fmt::format("{:.3e}", value).c_str(), nullptr);
 }
@@ -23,12 +34,14 @@ void put_spread(Value& spread, SectionFit const& fit) {
     if (fit.inside.size() < rows_least && fit.outside.size() < rows_least) return;
     // Beyond the range nothing is surer than inside: the edge left out is one of several sides.
     Spread inside;
-    auto const pair = [&inside](std::vector<UnseenRow> const& rows, std::string const& source) {
+    auto const pair = [&inside, &fit](std::vector<UnseenRow> const& rows,
+                                      std::string const& source) {
         Spread found = spread_of(rows);
         if (inside.known()) {
             found = {std::min(found.low, inside.low), std::max(found.high, inside.high)};
         }
         inside = found;
+        found = widened(found, fit.between);
         constexpr double printed = 0.001;  // a perfect fit keeps a width that its digits show
         if (found.high - found.low < 2 * printed) {
             found.low -= printed;
@@ -48,9 +61,10 @@ void put_spread(Value& spread, SectionFit const& fit) {
     put(row, "inside",
         pair(seen ? fit.inside : fit.outside,
              fmt::format("fitted: measured over predicted of {} rows of {} that the {}, 10th and "
-                         "90th percentile",
+                         "90th percentile{}",
                          (seen ? fit.inside : fit.outside).size(), fit.origin,
-                         seen ? "fit had not seen" : "constants were not fitted to")));
+                         seen ? "fit had not seen" : "constants were not fitted to",
+                         passes_text(fit))));
     if (seen && fit.outside.size() >= rows_least) {
         put(row, "outside",
             pair(fit.outside, fmt::format("fitted: the same of {} rows beyond the fitted range",

@@ -93,6 +93,7 @@ public:
         fill_layout(system, architecture);
         TrainingRun built{load_point(point, library_, given), {}};
         adapt(built.point);
+        recompute_until_it_fits(built.point);
         built.defaulted = std::move(note_);
         return built;
     }
@@ -189,6 +190,26 @@ private:
         point.parallel =
             check_layout(point.system.layout, point.fabric.gpus(), point.model,
                          point.system.global_batch.value, point.system.sequence_length.value);
+    }
+
+    /// A table that does not say what is recomputed: the least that fits, as people choose it.
+    void recompute_until_it_fits(LoadedPoint& point) {
+        if (!run_.recompute.empty() || point.recipe.full_recompute) return;
+        auto const fits = [&] { return memory_fits(point); };
+        auto const recipe = point.recipe;
+        point.recipe.recompute = {};
+        if (fits()) return;
+        point.recipe.recompute = recipe.recompute;
+        if (!recipe.recompute.empty() && fits()) {
+            note_.emplace_back("selective recomputation, to fit");
+            return;
+        }
+        point.recipe.full_recompute = true;
+        if (fits()) {
+            note_.emplace_back("full recomputation, to fit");
+            return;
+        }
+        point.recipe = recipe;  // our count of memory must be wrong: it ran
     }
 
     MeasuredTraining const& run_;

@@ -80,6 +80,24 @@ Spread spread_of(std::vector<UnseenRow> const& rows) {
     return groups == 0 ? of_rows(rows) : of_groups(rows, groups);
 }
 
+Spread widened(Spread fit, double between) {
+    double const more = std::log(between);
+    auto const moved = [&](double end, double outward) {
+        double const distance = outward * std::log(end);
+        // An end on the wrong side of 1 moves by all of `between`.
+        return std::exp(outward * (distance > 0 ? std::hypot(distance, more) : distance + more));
+    };
+    return {moved(fit.low, -1), moved(fit.high, 1)};
+}
+
+double between_passes(std::vector<double> over_quickest) {
+    if (over_quickest.empty()) return 1;
+    std::ranges::sort(over_quickest);
+    // A new one lies below the k-th of n with probability k / (n + 1).
+    auto const most = std::max<std::size_t>(1, (over_quickest.size() + 1) * 4 / 5) - 1;
+    return over_quickest[most];
+}
+
 void Coverage::add(Coverage const& other) {
     judged += other.judged;
     covered += other.covered;

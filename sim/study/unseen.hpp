@@ -19,6 +19,13 @@ struct UnseenRow {
 /// groups, which are worth as many looks as there are groups.
 Spread spread_of(std::vector<UnseenRow> const& rows);
 
+/// The 80 % interval of what errs by `fit` and, independently, by a factor up to `between` either
+/// way: the distances from 1 add as squares, of logarithms.
+Spread widened(Spread fit, double between);
+
+/// Factor within which 80 % of a CPU's blocks lie of the quickest of their case; 1 of none.
+double between_passes(std::vector<double> over_quickest);
+
 /// How honest such a spread is: each fold's rows against the spread of the other folds; each
 /// group's against that of the other groups, where there are several.
 struct Coverage {

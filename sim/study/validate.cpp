@@ -9,17 +9,24 @@
 #include "sim/interchange/kernel_table.hpp"
 #include "sim/interchange/moe_table.hpp"
 #include "sim/study/experiment.hpp"
+#include "sim/study/fit_microkernels.hpp"
+#include "sim/study/machine_samples.hpp"
 #include "sim/study/measured_files.hpp"
 #include "sim/study/point.hpp"
 #include "sim/study/profiles.hpp"
 #include "sim/study/seen_rows.hpp"
 #include "sim/study/training_rows.hpp"
+#include "sim/study/two_times.hpp"
+#include "sim/trace/atomic_file.hpp"
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
+#include <filesystem>
 #include <fmt/format.h>
 #include <map>
 #include <optional>
+#include <string_view>
 
 namespace nvl72 {
 
@@ -63,6 +70,14 @@ void predict(ValidationRow& row, Profile const& profile, Query const& query) {
     } catch (ConfigError const& error) {
         skip(row, error.what());
     }
+}
+
+/// Whether the sources in a given profile name the file, as those that `calibrate` writes do.
+bool names_source(std::string const& profile, std::string const& file) {
+    if (!profile.ends_with(".yaml")) return false;
+    auto const text = read_whole(profile);
+    auto const name = std::filesystem::path(file).filename().string();
+    return std::string_view(text.data(), text.size()).find(name) != std::string_view::npos;
 }
 
 class Validator {
@@ -113,14 +128,10 @@ private:
             case MeasuredFileKind::log:
                 if (wants(ValidationKind::collectives)) add_log(file.path);
                 break;
-            case MeasuredFileKind::samples:
-                result_.notes.push_back(file.path +
-                                        ": samples of one machine, left aside (nvl72sim calibrate "
-                                        "--compare PROFILE --from them judges them)");
-                break;
             case MeasuredFileKind::training:
                 if (wants(ValidationKind::training)) add_training(file.path);
                 break;
+            case MeasuredFileKind::samples: add_samples(file.path); break;
             case MeasuredFileKind::experiments:
                 // The shipped ones are all walked anyhow.
                 if (!request_.measurements.empty() && wants(ValidationKind::training)) {
@@ -182,14 +193,61 @@ private:
         return part.substr(part.find(' ') + 1);
     }
 
+    /// What nvl72-measure left of one machine. Rows count as given to the fit where the profile's
+    /// sources name the file.
+    void add_samples(std::string const& path) {
+        auto const machine = machine_samples(read_samples(path), library_, request_.given.told.gpu);
+        for (auto const& note : machine.notes) result_.notes.push_back(note);
+        auto const first = result_.rows.size();
+        if (wants(ValidationKind::kernels)) {
+            for (auto const& sample : machine.kernels) {
+                result_.rows.push_back(
+                    sample_row(ValidationKind::kernels, path, sample, sample.query));
+            }
+            for (auto const& sample : machine.memory) {
+                MemoryTraffic const query{Bytes{sample.traffic_bytes}, 1};
+                result_.rows.push_back(sample_row(ValidationKind::kernels, path,
+                                                  {machine.gpu, query, sample.seconds, 0}, query));
+                result_.rows.back().precision.clear();
+            }
+        }
+        if (wants(ValidationKind::collectives)) {
+            for (auto const& sample : machine.collectives) {
+                MeasuredCollective measured;
+                measured.source = path;
+                measured.gpu = sample.gpu;
+                measured.op = name_of(sample.query.op);
+                measured.query = sample.query;
+                measured.seconds = sample.seconds;
+                measured.algorithm = sample.algorithm;
+                result_.rows.push_back(collective_row(measured));
+            }
+            for (auto const& sample : microkernel_rows(machine.microkernels)) {
+                result_.rows.push_back(sample_row(ValidationKind::collectives, path,
+                                                  {machine.gpu, sample.query, sample.seconds, 0},
+                                                  sample.query));
+                auto& row = result_.rows.back();
+                row.gpus = sample.query.shape.ranks;
+                row.bytes = sample.query.size.count;
+                row.subject = name_of(sample.query.op);
+                row.precision = "float";
+            }
+        }
+        bool const fitted = names_source(profiles_.of(machine.gpu).name, path);
+        for (auto row = result_.rows.begin() + static_cast<std::ptrdiff_t>(first);
+             row != result_.rows.end(); ++row) {
+            row->in_fit = fitted;
+        }
+    }
+
     void add_log_folder(std::string const& path) {
-        auto const folder = read_log_folder(path, request_.given, library_.names("gpus"));
+        auto const folder = read_log_folder(path, request_.given, gpus_);
         for (auto const& note : folder.notes) result_.notes.push_back(note);
         for (auto const& log : folder.logs) add_log_rows(log);
     }
 
     void add_log(std::string const& path) {
-        auto const log = read_lone_log(path, request_.given, library_.names("gpus"));
+        auto const log = read_lone_log(path, request_.given, gpus_);
         auto const& asked = request_.given.told.gpu;
         if (!asked.empty() && asked != log.facts.gpu) {
             fail({path, 0, ""}, "--gpu " + asked, log.facts.gpu + ", as the log tells");
@@ -199,7 +257,7 @@ private:
 
     void add_log_rows(IndexedLog const& log) {
         for (auto const& note : log.log.notes) result_.notes.push_back(note);
-        add_collectives(measured_rows(log, library_.names("gpus")));
+        add_collectives(measured_rows(log, gpus_));
     }
 
     void add_collectives(std::vector<MeasuredCollective> const& rows) {
@@ -215,6 +273,7 @@ private:
         row.domains = measured.query.shape.domains;
         row.fabric = measured.fabric;
         row.bytes = measured.query.size.count;
+        row.two_times = two_times_of(two_times_, row.gpu, row.subject, row.bytes);
         if (measured.seconds > 0) row.measured = microseconds(measured.seconds);
         row.status = name_of(measured.status);
         row.reason = measured.reason;
@@ -380,6 +439,8 @@ private:
     Profiles profiles_;
     DrawnProfiles drawn_{library_, seed_of_draws};
     SeenRows seen_;
+    KnownGpus gpus_ = known_gpus(library_);
+    std::vector<TwoTimes> two_times_ = read_two_times(library_);
     Validation result_;
 };
 

@@ -55,10 +55,9 @@ std::string class_of(ValidationRow const& row) {
     bool const across = row.domains > 1;
     bool const in_box = !across && row.gpus <= box_gpus_max;
     std::string const place = across ? "across" : in_box ? "in box or tray" : "in rack";
-    // H100's all-to-all has two times at these sizes, one run or the other.
-    bool const bimodal = in_box && row.gpu == "h100" && row.subject == "alltoall" &&
-                         row.bytes >= 1024 && row.bytes <= 131'072;
-    if (bimodal) return place + " alltoall 1-128 KiB, bimodal";
+    if (in_box && !row.two_times.empty()) {
+        return fmt::format("{} {} {}, bimodal", place, row.subject, row.two_times);
+    }
     if (row.bytes == 0) return place + " " + row.subject;
     if (!across) return fmt::format("{} {}", place, size_words(row.bytes, inside_classes));
     return fmt::format("{} {}, {}", place, size_words(row.bytes, across_classes),
@@ -154,7 +153,7 @@ Table validation_table(std::vector<ValidationRow> const& rows) {
                  {"predicted", "predicted"},
                  {"p10", "p10"},
                  {"p90", "p90"},
-                 {"error", "error"},
+                 {"error", "(predicted-measured)/measured"},
                  {"basis", "basis"},
                  {"basis_share", "share", 2},
                  {"in_fit", "in fit"},
@@ -236,7 +235,7 @@ Table summary_table(std::vector<ValidationSummary> const& summaries) {
                  {"p90_percent", "p90", 1, "%"},
                  {"p95_percent", "p95", 1, "%"},
                  {"worst_percent", "worst", 0, "%"},
-                 {"bias_percent", "bias", 1, "%"},
+                 {"bias_percent", "bias (predicted-measured)/measured", 1, "%"},
                  {"covered_percent", "in 80 % interval", 0, "%"},
                  {"width_percent", "its width", 0, "%"},
                  {"width_over_error", "width/error", 1}});

@@ -40,6 +40,7 @@ struct ValidationRow {
     std::string bound_by, profile, recipe;
     std::string part;          ///< the fitted part that prices it: "gemm fp8"
     std::int64_t domains = 0;  ///< NVLink domains that the ranks of a collective span; 0: none
+    std::string two_times;     ///< "1-128 KiB": sizes at which runs take one of two times; or empty
     std::string fabric;        ///< "infiniband", "roce" ... as the source says; may be empty
 
     /// predicted / measured - 1, where both are known.

@@ -1,6 +1,7 @@
 #include "sim/trace/hdf5_read.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <stdexcept>
 
 namespace nvl72 {
@@ -90,6 +91,19 @@ std::uint64_t number_attribute(hid_t object, std::string const& name) {
                     H5Aread(attribute.id, H5T_NATIVE_UINT64, &number) >= 0,
                 "attribute " + name + " is not a whole number");
     return number;
+}
+
+double real_attribute(hid_t object, std::string const& name) {
+    Attribute const attribute(object, name);
+    double number = 0;
+    hdf5_expect(H5Tget_class(attribute.type) == H5T_FLOAT && attribute.rows == 1 &&
+                    H5Aread(attribute.id, H5T_NATIVE_DOUBLE, &number) >= 0 && std::isfinite(number),
+                "attribute " + name + " is not a real number");
+    return number;
+}
+
+bool has_attribute(hid_t object, std::string const& name) {
+    return H5Aexists(object, name.c_str()) > 0;
 }
 
 Hdf5Column::Hdf5Column(hid_t group, std::string const& name, std::string where)

@@ -15,10 +15,13 @@ namespace nvl72 {
 /// The file whose bytes these are; they must outlive the call only.
 Hdf5Handle hdf5_open_image(std::vector<char> const& bytes);
 
-/// Attributes of a file, group or dataset: texts of fixed length, whole numbers of at least 0.
+/// Attributes of a file, group or dataset: texts of fixed length, whole numbers of at least 0,
+/// finite reals.
 std::vector<std::string> texts_attribute(hid_t object, std::string const& name);
 std::string text_attribute(hid_t object, std::string const& name);
 std::uint64_t number_attribute(hid_t object, std::string const& name);
+double real_attribute(hid_t object, std::string const& name);
+bool has_attribute(hid_t object, std::string const& name);
 
 /// A one-dimensional dataset, open. Its bytes in the file are as many as its rows claim.
 struct Hdf5Column {

@@ -60,6 +60,8 @@ std::vector<Field<MoePolicy>> const& fields_of(MoePolicy const*) {
                  "and of a result on its way back"),
         optional("exchange_time", &MoePolicy::exchange_time, "1",
                  "time of its dispatch and combine kernels over the calibration's"),
+        optional("network_efficiency", &MoePolicy::network_efficiency, "0.9",
+                 "share of line rate that a fused kernel reaches between NVLink domains"),
         optional("permute_bytes", &MoePolicy::permute_bytes, "8",
                  "HBM bytes per element of a routed row and pass: permuting, padding, copies"),
         optional("fused_quantise", &MoePolicy::fused_quantise, "false",
@@ -150,9 +152,10 @@ constexpr std::array overlap_limits{
     Limits{"tp_scatter_pieces", 1, 1000},
 };
 constexpr std::array moe_limits{
-    Limits{"exchange_time", 0, 20},   Limits{"dispatch_bytes", 0.25, 8},
-    Limits{"combine_bytes", 0.25, 8}, Limits{"permute_bytes", 0, 1000},
-    Limits{"capacity", 0, 100},       Limits{"imbalance", 1, 100},
+    Limits{"network_efficiency", 0.01, 1}, Limits{"exchange_time", 0, 20},
+    Limits{"dispatch_bytes", 0.25, 8},     Limits{"combine_bytes", 0.25, 8},
+    Limits{"permute_bytes", 0, 1000},      Limits{"capacity", 0, 100},
+    Limits{"imbalance", 1, 100},
 };
 constexpr std::array reserve_limits{Limits{"fragmentation", 0, 1}};
 constexpr std::array recipe_limits{Limits{"optimizer_traffic_bytes", 1, 200}};

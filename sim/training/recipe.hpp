@@ -55,6 +55,8 @@ struct MoePolicy {
     double combine_bytes = 2;   ///< and back
     /// Time of its dispatch and combine kernels over those that the calibration holds.
     double exchange_time = 1;
+    /// Share of the NICs' line rate that a fused kernel reaches between NVLink domains.
+    double network_efficiency = 0.9;
     /// HBM bytes per element of a routed row in one pass: permuting, padding, their copies.
     double permute_bytes = 8;
     bool fused_quantise = false;  ///< expert GEMMs quantise their rows without a pass of its own

@@ -311,7 +311,23 @@ struct TurnPricer::Pass {
             return {price(query), {.nvlink = bytes}};
         }
         Bytes const size{std::max<std::int64_t>(1, std::llround(bytes))};
-        return plan(CollectiveOp::alltoall, size, shape.ep_group);
+        auto planned = plan(CollectiveOp::alltoall, size, shape.ep_group);
+        if (fused && shape.ep_group.domains > 1) over_network(planned, bytes);
+        return planned;
+    }
+
+    /// A fused kernel between domains: one copy to each domain through the NICs, as fast as they
+    /// take it; what goes on inside a domain passes meanwhile.
+    void over_network(Planned& planned, double bytes) const {
+        GroupShape const& group = shape.ep_group;
+        double const leave =
+            bytes * static_cast<double>(group.domains - 1) / static_cast<double>(group.domains);
+        double const rate = group.per_gpu_nic.count * moe().network_efficiency;
+        Picoseconds const moves = from_seconds(leave / rate);
+        Picoseconds const latency = planned.cost.time - planned.cost.bandwidth_part;
+        planned.cost.time = latency + moves;
+        planned.cost.bandwidth_part = moves;
+        planned.load = {.nvlink = bytes, .nic = leave};
     }
 
     /// What a layer leaves to hide under its own compute, which took `compute_time`.

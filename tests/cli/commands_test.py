@@ -164,12 +164,15 @@ class Commands(unittest.TestCase):
         return list(csv.DictReader(io.StringIO(self.good(*words, "--quiet", "--format", "csv").stdout)))
 
     def test_an_answer_that_is_lost_is_an_error(self):
-        for words in [["list", "gpus"], ["topo", "gb200-nvl72"], ["show", EXAMPLE]]:
+        for words in [["list", "gpus"], ["list", "clusters"], ["topo", "gb200-nvl72"],
+                      ["show", EXAMPLE], ["--help"], ["validate", "--help"], ["--version"],
+                      ["validate", "--table", "training", "--quiet"]]:
             with open("/dev/full", "w", encoding="utf-8") as full:
                 result = subprocess.run([PROGRAM, *words], cwd=self.folder, stdout=full, check=False,
                                         stderr=subprocess.PIPE, text=True, timeout=60)
             self.assertEqual(result.returncode, 2, words)
-            self.assertIn("the answer could not be written", result.stderr)
+            self.assertEqual(result.stderr.splitlines()[-1], "nvl72sim: stdout: the answer could "
+                             "not be written (disk full or closed?)", words)
 
     def test_a_topology_goes_to_nccl_and_back(self):
         xml = self.good("topo", "gb200-nvl72", "--format", "nccl-xml").stdout

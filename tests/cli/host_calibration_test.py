@@ -47,6 +47,8 @@ class HostCalibration(unittest.TestCase):
         done = simulate("calibrate", "--device", "host", "--measure", QUICK, "-o", "host.yaml",
                         "--format", "csv", folder=self.folder)
         self.assertEqual(done.returncode, 0, done.stderr)
+        for sign_of_life in ("found ", "collectives: 2 ranks\n", "fits host.samples.h5\n"):
+            self.assertIn(sign_of_life, done.stderr)
         self.assertEqual(sorted(os.listdir(self.folder)), ["host.samples.h5", "host.yaml"])
         parts = [row["part"] for row in csv.DictReader(io.StringIO(done.stdout))]
         self.assertIn("all_reduce one-shot-ll", parts)
@@ -79,6 +81,17 @@ class HostCalibration(unittest.TestCase):
                             folder=self.folder)
         self.assertEqual(compared.returncode, 0, compared.stderr)
         self.assertIn("parts differ from host.yaml", compared.stdout)
+
+        rows = simulate("validate", "--measurements", "host.samples.h5", "--calibration",
+                        "host.yaml", "--format", "csv", folder=self.folder)
+        self.assertEqual(rows.returncode, 0, rows.stderr)
+        judged = list(csv.DictReader(io.StringIO(rows.stdout)))
+        parts = {row["part"] for row in judged}
+        self.assertIn("microkernels all_reduce one-shot-ll", parts)
+        self.assertEqual({row["in_fit"] for row in judged}, {"1"})  # its sources name the file
+        for row in judged:
+            self.assertLess(float(row["p10"]), float(row["predicted"]))
+            self.assertGreater(float(row["p90"]), float(row["predicted"]))
 
         other = simulate("collective", "--cluster", "hgx-h100", "--calibration", "host.yaml",
                          "--op", "all_reduce", folder=self.folder)

@@ -86,13 +86,14 @@ class Validate(unittest.TestCase):
         for column in ("predicted", "p10", "p90", "basis", "part"):
             self.assertEqual([row[column] for row in one], [row[column] for row in other])
 
-    def test_what_a_log_does_not_tell_is_asked_for_fact_by_fact(self):
+    def test_all_that_a_log_does_not_tell_is_asked_for_at_once(self):
         self.write("bare.log", "".join(LOG.splitlines(True)[4:]).replace("150.27  150.27", "150.27  281.75"))
         words = ["--measurements", "bare.log"]
-        for option, missing in ((["--op", "all_reduce"], "expected --op"),
-                                (["--gpu", "h100"], "expected --gpu"),
-                                (["--ranks", "16"], "expected --ranks"),
-                                (["--nodes", "2"], "expected --nvlink-domain")):
+        domain = "--nodes or --nvlink-domain, --cluster, or INDEX.csv)"
+        for option, missing in ((["--op", "all_reduce"], f"(expected --op, --gpu, --ranks, {domain}"),
+                                (["--gpu", "h100"], f"(expected --gpu, --ranks, {domain}"),
+                                (["--ranks", "16"], f"(expected --ranks, {domain}"),
+                                (["--nodes", "2"], f"(expected {domain}")):
             result = self.start(*words, "--quiet", "--format", "csv")
             self.assertEqual(result.returncode, 2, words)
             self.assertEqual(len(result.stderr.splitlines()), 1, result.stderr)
@@ -134,8 +135,11 @@ class Validate(unittest.TestCase):
 
     def test_a_calibration_without_a_row_says_why(self):
         self.write("bare.log", "".join(LOG.splitlines(True)[4:]))
-        for words, said in (([], "bare.log: 2 rows left aside: the operation is not told (expected --op"),
+        for words, said in (([], "bare.log: 2 rows left aside: not told: the operation, the GPU, the number of "
+                              "ranks, the GPUs of an NVLink domain (expected --op, --gpu, --ranks, "),
                             (["--op", "all_reduce", "--ranks", "16", "--cluster", "hgx-h100"],
+                             "bare.log: 16 ranks on --cluster hgx-h100 (expected at most 8, as it has GPUs)"),
+                            (["--op", "all_reduce", "--ranks", "16", "--cluster", "hgx-h100-superpod"],
                              "bare.log: 4 collective rows for 5 constants (expected at least 15)")):
             result = subprocess.run([PROGRAM, "calibrate", "--from", "bare.log", "-o", "x.yaml",
                                      "--quiet", *words], cwd=self.folder, capture_output=True,

@@ -40,6 +40,7 @@ struct SamplesFileDraft {
     std::vector<std::pair<std::string, std::int64_t>> numbers{{"version", 2},   {"device_count", 2},
                                                               {"nodes", 1},     {"cpu_cores", 2},
                                                               {"multicast", 0}, {"peer_access", 0}};
+    std::vector<std::pair<std::string, double>> reals;
     std::vector<Table> tables;
 
     template <class Values, class Item>
@@ -57,6 +58,11 @@ struct SamplesFileDraft {
         for (auto& entry : texts) {
             if (entry.first == name) entry.second = text;
         }
+    }
+
+    void set_drift(double share, std::string const& batch) {
+        reals.emplace_back("drift", share);
+        texts.emplace_back("drift_batch", batch);
     }
 
     /// One block of a collective.
@@ -163,6 +169,12 @@ struct SamplesFileDraft {
                 H5Acreate2(file, name.c_str(), H5T_NATIVE_INT64, one, H5P_DEFAULT, H5P_DEFAULT),
                 H5Aclose, name);
             hdf5_expect(H5Awrite(attribute, H5T_NATIVE_INT64, &number) >= 0, name);
+        }
+        for (auto const& [name, number] : reals) {
+            Hdf5Handle const attribute(
+                H5Acreate2(file, name.c_str(), H5T_NATIVE_DOUBLE, one, H5P_DEFAULT, H5P_DEFAULT),
+                H5Aclose, name);
+            hdf5_expect(H5Awrite(attribute, H5T_NATIVE_DOUBLE, &number) >= 0, name);
         }
         for (auto const& table : tables) {
             Hdf5Handle const group(

@@ -63,13 +63,15 @@ def draw_panel(ax, rows, x_of, looks, raster):
                         alpha=0.6 if dense else 0.8, rasterized=raster)
     ax.axhline(0, color="black", linewidth=0.8, zorder=2)
     share = inside(rows)
-    said = f"{len(rows):,} rows, median {median_error(rows):.1%}"
+    said = f"{len(rows):,} row{'s' if len(rows) > 1 else ''}, median {median_error(rows):.1%}"
     ax.set_title(said + ("" if share is None else f", {share:.0%} in"), fontsize=8,
                  color="#333333", loc="left", pad=3)
 
 
 def percent_axis(ax, rows):
     found = [residual(row) for row in rows]
+    spans = [interval(row) for row in rows if has_interval(row)]
+    found += [statistics.median(ends) for ends in zip(*spans)]  # a typical interval is seen whole
     low, high = min(found), max(found)
     if high > 100:
         ax.set_yscale("symlog", linthresh=PERCENT_LINEAR, linscale=1.3)
@@ -90,7 +92,8 @@ def span_of(values, base):
 
 def bytes_axis(ax, values, label):
     ax.set_xscale("log", base=2)
-    step = 10 if span_of(values, 2) > 16 else 4
+    span = span_of(values, 2)
+    step = 10 if span > 16 else 4 if span > 8 else 2 if span > 3 else 1
     ax.xaxis.set_major_locator(FixedLocator([2.0 ** power for power in range(0, 60, step)]))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: size_of(x)))
     ax.xaxis.set_minor_locator(NullLocator())
@@ -148,7 +151,8 @@ def draw_figure(name, rows, unscored):
     titles = [part.removeprefix(f"{name} ") for part in panels]
     columns = columns_for(titles)
     lines = math.ceil(len(panels) / columns)
-    fig, axes = style.figure(1.4 + 2.05 * lines, columns, lines, sharex=True, sharey=True)
+    one = lines == 1  # row of panels is not as high as the axis' label is long
+    fig, axes = style.figure((2.0 if one else 1.4) + 2.05 * lines, columns, lines, sharex=True, sharey=True)
     looks = paints(rows)
     drawn = [row for panel in panels.values() for row in panel]
     for at, (ax, title, mine) in enumerate(zip(axes, titles, panels.values())):
@@ -161,8 +165,10 @@ def draw_figure(name, rows, unscored):
     for ax in axes[len(panels):]:
         ax.remove()
     log = percent_axis(axes[0], drawn)
-    fig.supylabel("measured / predicted − 1 (%" +
-                  (f", log beyond ±{PERCENT_LINEAR})" if log else ")"), fontsize=9.5, x=0.008)
+    parted = "\n" if one else " "
+    fig.supylabel(f"(predicted − measured){parted}/ measured (%" +
+                  (f", log beyond ±{PERCENT_LINEAR})" if log else ")"), fontsize=9.5, x=0.008,
+                  y=0.38 if one else 0.5)
     note = answer(rows, unscored)
     if left_out:
         note += f" Not drawn: {', '.join(left_out)}."
@@ -172,10 +178,11 @@ def draw_figure(name, rows, unscored):
 
 
 def figure_of(row):
-    """collectives, kernels; a collective that has no bytes of its own goes by its part
-    ("moe two_sided dispatch_fp8")."""
+    """collectives, kernels; our own microkernels, and a collective that has no bytes of its own
+    ("moe two_sided dispatch_fp8"), go by their part."""
     kind = row["part"].partition(" ")[0]
-    if row["table"] == "collectives" and not row["bytes"] > 0 and kind.isidentifier():
+    by_part = kind == "microkernels" or not row["bytes"] > 0
+    if row["table"] == "collectives" and by_part and kind.isidentifier():
         return kind
     return row["table"]
 

@@ -81,8 +81,8 @@ def stem(source):
 
 
 def residual(row):
-    """measured / predicted - 1, in %."""
-    return 100 * (row["measured"] / row["predicted"] - 1)
+    """The error (predicted - measured) / measured, in %, as everywhere."""
+    return 100 * (row["predicted"] / row["measured"] - 1)
 
 
 def has_interval(row):
@@ -90,8 +90,8 @@ def has_interval(row):
 
 
 def interval(row):
-    """p10 and p90 on the same scale."""
-    return tuple(100 * (row[end] / row["predicted"] - 1) for end in ("p10", "p90"))
+    """The errors of measurements at p90 and p10, on the same scale, the lower first."""
+    return tuple(100 * (row["predicted"] / row[end] - 1) for end in ("p90", "p10"))
 
 
 def median_error(rows):
@@ -108,11 +108,13 @@ def inside(rows):
 
 
 def distance(row):
-    """The residual in words, as a factor where % would be hard to read."""
-    ratio = row["measured"] / row["predicted"]
+    """The error in words, as a factor where % would be hard to read."""
+    ratio = row["predicted"] / row["measured"]
     if ratio >= 2.5:
-        return f"measured {ratio:.3g} times the prediction"
-    return f"measured {abs(ratio - 1):.1%} {'below' if ratio < 1 else 'above'} the prediction"
+        return f"predicted {ratio:.3g} times the measured"
+    if ratio <= 0.4:
+        return f"measured {1 / ratio:.3g} times the prediction"
+    return f"predicted {abs(ratio - 1):.1%} {'below' if ratio < 1 else 'above'} the measured"
 
 
 def size_of(count):
@@ -131,10 +133,12 @@ def called(row):
     if row["precision"] not in words and not row["precision"].endswith(" bytes"):
         words += f" {row['precision']}"
     if row["gpus"] > 1:
-        words += f", {row['gpus']:,.0f} GPUs"
+        noun = "ranks" if row["part"].startswith("microkernels ") else "GPUs"
+        words += f", {row['gpus']:,.0f} {noun}"
     if row["bytes"] > 0:
         words += f", {size_of(row['bytes'])}"
-    return f"{words} ({os.path.basename(row['source'])}:{row['line']:.0f})"
+    line = f":{row['line']:.0f}" if row["line"] > 0 else ""  # a samples file has no lines
+    return f"{words} ({os.path.basename(row['source'])}{line})"
 
 
 def answer(rows, unscored, told=lambda row: row):

@@ -87,7 +87,7 @@ def draw(result):
     ax.tick_params(axis="y", length=0)
     ax.set_ylim(at - 0.4, -0.6)
     ax.axvline(0, color="black", linewidth=0.8, zorder=3)
-    ax.set_xlabel("measured / predicted throughput − 1 (%)")
+    ax.set_xlabel("(predicted − measured) / measured throughput (%)")
     ax.xaxis.set_major_formatter(lambda x, _: f"{x:+.0f}" if x else "0")
     ax.grid(axis="y", visible=False)
     style.headline(fig, "How far are measured training runs from the prediction?", note,

@@ -88,6 +88,44 @@ Method plain_method() {
     return method;
 }
 
+/// `cases` cases of 1 to so many seconds, each timed at the given speeds.
+std::vector<CaseTimes> passes_at(std::size_t cases, std::vector<double> const& slowness) {
+    std::vector<CaseTimes> times(cases);
+    for (std::size_t i = 0; i < cases; ++i) {
+        for (double const slow : slowness) {
+            times[i].blocks.push_back({0, 0, 1, slow * static_cast<double>(i + 1), 0});
+        }
+    }
+    return times;
+}
+
+TEST(Drift, IsTheSlowestPassOverTheQuickest) {
+    auto times = passes_at(9, {1.0, 1.4, 1.05});
+    EXPECT_NEAR(drift_of(times).value(), 0.4, 1e-12);
+    times[3].blocks[0].time_s *= 50;  // one disturbed block makes no slow pass
+    EXPECT_NEAR(drift_of(times).value(), 0.4, 0.051);
+}
+
+TEST(Drift, IsNoneWhenAllPassesAreAlikeThoughBlocksAreNot) {
+    // Each case is slow in a pass of its own, three cases in each: every pass is typically 1.
+    auto times = passes_at(9, {1, 1, 1});
+    for (std::size_t i = 0; i < 9; ++i) times[i].blocks[i % 3].time_s *= 1.5;
+    EXPECT_NEAR(drift_of(times).value(), 0, 1e-12);
+}
+
+TEST(Drift, IsNotToldByFewCasesOrOnePass) {
+    EXPECT_FALSE(drift_of(passes_at(7, {1.0, 1.4})).has_value());
+    EXPECT_TRUE(drift_of(passes_at(8, {1.0, 1.4})).has_value());
+    EXPECT_FALSE(drift_of(passes_at(8, {1.0})).has_value());
+    EXPECT_FALSE(drift_of({}).has_value());
+}
+
+TEST(Drift, OfARunIsThatOfItsWorstBatch) {
+    std::vector<Drift> const drifts{{"a", 0.1}, {"b", 0.3}, {"c", 0.2}};
+    EXPECT_EQ(worst_of(drifts).value().batch, "b");
+    EXPECT_FALSE(worst_of({}).has_value());
+}
+
 TEST(TimeCases, TimesEveryCaseOncePerBlock) {
     Session session;
     session.order = 100;

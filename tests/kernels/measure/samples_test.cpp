@@ -89,6 +89,14 @@ public:
         H5Aclose(id);
         return value;
     }
+    double real(char const* name) const {
+        auto const id = H5Aopen(file_, name, H5P_DEFAULT);
+        double value = 0;
+        H5Aread(id, H5T_NATIVE_DOUBLE, &value);
+        H5Aclose(id);
+        return value;
+    }
+    bool has_attribute(char const* name) const { return H5Aexists(file_, name) > 0; }
     bool has(char const* name) const { return H5Lexists(file_, name, H5P_DEFAULT) > 0; }
 
 private:
@@ -139,6 +147,18 @@ TEST(SamplesFile, GivesBackEveryBlockOfEveryCase) {
     EXPECT_EQ(file.numbers("memory/traffic_bytes"), std::vector<double>{200});
     EXPECT_EQ(file.texts("skipped/reason"), std::vector<std::string>{"one GPU"});
     EXPECT_FALSE(file.has("gemm"));
+}
+
+TEST(SamplesFile, SaysHowMuchThePassesDiffer) {
+    Folder const folder;
+    auto samples = two_cases();
+    write_samples(folder.file("s.h5"), samples);
+    EXPECT_FALSE(Reader(folder.file("s.h5")).has_attribute("drift"));  // no batch could tell
+    samples.drift = {"collectives: 2 ranks", 0.25};
+    write_samples(folder.file("d.h5"), samples);
+    Reader const file(folder.file("d.h5"));
+    EXPECT_EQ(file.real("drift"), 0.25);
+    EXPECT_EQ(file.attribute("/", "drift_batch"), "collectives: 2 ranks");
 }
 
 TEST(SamplesFile, NamesTheUnitOfEveryColumn) {

@@ -179,6 +179,30 @@ TEST(FabricShape, CountsDomainsSharesAndTiers) {
     EXPECT_EQ(pod.route(0, 7).nvlink_switches, 1);
 }
 
+TEST(FabricFaults, ASwitchTrayTakesAllItsChips) {
+    // 9 trays of 2 chips: 16 of 18 planes are left.
+    Fabric const rack =
+        fabric_of("  name: gb200-nvl72\n  faults: {switch_trays: [rack 0 tray 8]}\n");
+    EXPECT_EQ(rack.shape_of(0, 1, 72).planes_up, 16);
+    EXPECT_DOUBLE_EQ(rack.shape_of(0, 1, 72).in_domain.count, 800e9);
+    // A chip of the tray that is down already counts once.
+    EXPECT_EQ(fabric_of("  name: gb200-nvl72\n  faults: {switch_trays: [rack 0 tray 0], "
+                        "switch_chips: [rack 0 chip 1]}\n")
+                  .shape_of(0, 1, 72)
+                  .planes_up,
+              16);
+    EXPECT_EQ(error_of("  name: gb200-nvl72\n  faults: {switch_trays: [rack 0 tray 9]}\n"),
+              "experiment.yaml:3: cluster.faults.switch_trays[0]: 'rack 0 tray 9' (expected rack 0 "
+              "to 0 tray 0 to 8)");
+    EXPECT_NE(error_of("  name: hgx-h100\n  faults: {switch_trays: [box 0 tray 0]}\n")
+                  .find("hgx-h100 has no switch trays"),
+              std::string::npos);
+    EXPECT_NE(error_of("  name: gb200-nvl72\n  fabric: {resiliency: full}\n  faults: "
+                       "{switch_trays: [rack 0 tray 1]}\n")
+                  .find("stops the NVLink partition"),
+              std::string::npos);
+}
+
 TEST(FabricShape, SmallerNvlinkDomainsCutARack) {
     Fabric const cut =
         fabric_of("  name: gb200-nvl72-superpod\n  gpus: 128\n  nvlink_domain: 16\n");

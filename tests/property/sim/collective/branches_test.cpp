@@ -62,7 +62,8 @@ ClusterChoice random_choice(RandomStream& random, System const& system) {
 void add_fault(RandomStream& random, System const& system, ClusterChoice& choice) {
     auto const gpu = random.below(static_cast<std::uint64_t>(choice.gpus));
     auto& faults = choice.faults;
-    switch (random.below(3)) {
+    bool const trays = system.gpus_per_unit == 72;
+    switch (random.below(trays ? 4 : 3)) {
         case 0:
             faults.switch_chips.push_back(
                 {{},
@@ -76,7 +77,10 @@ void add_fault(RandomStream& random, System const& system, ClusterChoice& choice
                  fmt::format("gpu {} link {}", gpu,
                              random.below(static_cast<std::uint64_t>(system.links)))});
             return;
-        default: faults.nics.push_back({{}, fmt::format("gpu {}", gpu)});
+        case 2: faults.nics.push_back({{}, fmt::format("gpu {}", gpu)}); return;
+        default:
+            faults.switch_trays.push_back(
+                {{}, fmt::format("rack {} tray {}", gpu / 72, random.below(9))});
     }
 }
 

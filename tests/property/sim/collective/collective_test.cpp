@@ -191,5 +191,30 @@ TEST(RingStepsProperty, AreWithinThreePercentOfTheActivity) {
     }
 }
 
+/// Where the ring leaves its domains, the NICs of large buffers pace both. Below, they part (up to
+/// 40 %): the activity counts NCCL's 2 (N - 1) crossings and waits before it sends, the last chunk
+/// of the single sends crosses 2 N times, and sends while others wait.
+TEST(RingStepsProperty, AreWithinThreePercentOfTheActivityWhereNicsDecide) {
+    auto section = *shipped("h100").collectives;
+    section.overlap_norm = 1;
+    RandomStream random(14, "ring steps across");
+    for (int i = 0; i < 300; ++i) {
+        GroupShape shape;
+        shape.domains = 2 + static_cast<std::int64_t>(random.below(7));
+        shape.ranks_per_domain = 2 + static_cast<std::int64_t>(random.below(7));
+        shape.ranks = shape.domains * shape.ranks_per_domain;
+        shape.planes = shape.planes_up = 4;
+        shape.in_domain = section.nvlink;
+        shape.per_gpu_nic = BytesPerSecond{1e9 * (1 + random.uniform())};
+        Bytes const size{static_cast<std::int64_t>((1 + random.uniform()) * 0x1p33)};
+        Collective const query{ops[random.below(3)], static_cast<std::uint8_t>(random.below(3)),
+                               size, 2, shape};
+        double const activity = to_seconds(collective_cost(section, query).time);
+        double const steps = to_seconds(collective_steps_time(section, query));
+        EXPECT_NEAR(steps / activity, 1, 0.03) << name_of(algorithm_of(query)) << " over "
+                                               << shape.domains << " x " << shape.ranks_per_domain;
+    }
+}
+
 }  // namespace
 }  // namespace nvl72

@@ -1,6 +1,7 @@
 #include "sim/graph/replay.hpp"
 
 #include <gtest/gtest.h>
+#include <string>
 #include <vector>
 
 namespace nvl72 {
@@ -71,6 +72,46 @@ TEST(Replay, TakesAnyNumberOfSetsAtOnce) {
     for (int i = 0; i < 19; ++i) {
         EXPECT_EQ(spans[static_cast<std::size_t>(i)], Picoseconds{225 + i});
     }
+}
+
+/// A send that waits for a marker of no length, which was added after it: both start at once.
+TaskGraph waiting_for_a_marker(int markers) {
+    TaskGraphBuilder builder;
+    builder.add_phase("forward");
+    auto const who = builder.add_class({0, 1, RankId{0}, "stage 0"});
+    Task task;
+    TaskId waiting{};
+    for (int i = 0; i <= markers; ++i) {
+        task.stream = builder.add_stream({who, "s" + std::to_string(i)});
+        task.cost = CostId{i == 0 ? 1U : 0U};
+        TaskId const added = builder.add_task(task, {});
+        if (i > 0) builder.add_need(waiting, added);
+        waiting = added;
+    }
+    return builder.build();
+}
+
+// 30 of the marker, now that it has a length, then 100.
+TEST(Replay, OfTasksThatStartTogetherTheOneThatStartsTheOtherGoesFirst) {
+    std::vector<TaskTime> const recorded{{0_ps, 0_ps}, {0_ps, 100_ps}};
+    std::vector<TaskTime> const other{{0_ps, 30_ps}, {0_ps, 100_ps}};
+    auto const graph = waiting_for_a_marker(1);
+    auto const run = execute(graph, recorded);
+    EXPECT_EQ(run.makespan, 100_ps);
+    auto const spans = replay(record(graph, recorded, run), std::vector{recorded, other});
+    EXPECT_EQ(spans[0], 100_ps);
+    EXPECT_EQ(spans[1], 130_ps);
+}
+
+// Two markers, the second waiting for the third: neither start nor finish tells their order.
+TEST(Replay, OfTasksOverAtOnceTheNeededGoesFirst) {
+    std::vector<TaskTime> const recorded{{0_ps, 0_ps}, {0_ps, 100_ps}};
+    std::vector<TaskTime> const other{{0_ps, 30_ps}, {0_ps, 100_ps}};
+    auto const graph = waiting_for_a_marker(2);
+    auto const spans =
+        replay(record(graph, recorded, execute(graph, recorded)), std::vector{recorded, other});
+    EXPECT_EQ(spans[0], 100_ps);
+    EXPECT_EQ(spans[1], 160_ps);
 }
 
 }  // namespace nvl72

@@ -13,7 +13,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::vector<std::string> const our_gpus{"a100-40gb", "a100-80gb", "gb200", "h100"};
+KnownGpus const our_gpus{{"a100-40gb", false, 0}, {"a100-80gb", false, 0}, {"b200", false, 0},
+                         {"gb200", true, 0},      {"gh200", false, 4},     {"h100", false, 0}};
 
 constexpr char const* index_header =
     "file,collective,gpu,ngpus,nnodes,nics_per_node,nic_gbps,fabric,nvlink_domain,launch,quality,"
@@ -112,12 +113,18 @@ TEST_F(LogFolderTest, SaysWhyARowIsNoYardstick) {
     expect("a.txt,reduce,H100,8,1,,,none,8,eager,ok,,", RowStatus::skipped,
            "operation 'reduce' is not simulated");
     expect("a.txt,all_reduce,MI300X,8,1,,,none,8,eager,ok,,", RowStatus::skipped,
-           "GPU 'mi300x' is not among configs/gpus");
+           "GPU 'mi300x' is not among configs/gpus (expected --gpu, or --cluster)");
     expect("a.txt,all_reduce,A100,8,1,,,none,8,eager,ok,,", RowStatus::skipped,
            "GPU 'a100' may be a100-40gb or a100-80gb (expected --gpu)");
     expect("a.txt,all_reduce,GB200,8,2,,,none,,eager,ok,,", RowStatus::skipped,
-           "the GPUs of an NVLink domain are not told (expected --nvlink-domain, --cluster, or "
+           "not told: the GPUs of an NVLink domain (expected --nvlink-domain, --cluster, or "
            "INDEX.csv)");
+    expect("a.txt,all_reduce,H100,16,,,,roce,,eager,ok,,", RowStatus::skipped,
+           "not told: the GPUs of an NVLink domain (expected --nodes or --nvlink-domain, "
+           "--cluster, or INDEX.csv)");
+    expect("a.txt,,,16,,,,roce,,eager,ok,,", RowStatus::skipped,
+           "not told: the operation, the GPU, the GPUs of an NVLink domain (expected --op, --gpu, "
+           "--nodes or --nvlink-domain, --cluster, or INDEX.csv)");
     expect("a.txt,all_reduce,GB200,128,32,,,roce,64,eager,ok,,", RowStatus::defaulted,
            "NICs not told (expected --nics-per-node, --nic-gbps, --cluster, or INDEX.csv)");
     expect("a.txt,all_reduce,H100,16,2,8,,roce,,eager,ok,,", RowStatus::defaulted,
@@ -254,6 +261,43 @@ TEST_F(GivenFactsTest, NeverReplaceWhatIsTold) {
     given_.told.launch = LaunchMode::graph;
     facts.launch = LaunchMode::eager;
     EXPECT_EQ(error(facts), "x.log: --launch graph (expected eager, as told here)");
+}
+
+TEST_F(GivenFactsTest, TakeTheClustersGpuForANameUnknownHere) {
+    LogFacts facts;
+    facts.gpu = "gpu of tomorrow";
+    facts.ranks = 8;
+    fill_facts(facts, given_, our_gpus, "x.log");
+    EXPECT_EQ(facts.gpu, "h100");
+}
+
+TEST_F(GivenFactsTest, RefuseMoreRanksThanTheClusterHasGpus) {
+    given_.gpus_max = 8;
+    LogFacts facts;
+    facts.ranks = 8;
+    EXPECT_EQ(error(facts), "no error");
+    facts.ranks = 9;
+    EXPECT_EQ(error(facts),
+              "x.log: 9 ranks on --cluster mine (expected at most 8, as it has GPUs)");
+}
+
+/// A node of four GPUs that are wired to each other has no switch planes.
+TEST_F(LogFolderTest, TakesWiringFromWhatIsKnownOfTheGpu) {
+    EXPECT_EQ(row_of("a.txt,all_reduce,GH200,4,1,,,none,4,eager,ok,,").query.shape.planes, 0);
+    EXPECT_EQ(row_of("a.txt,all_reduce,GH200,8,1,,,none,8,eager,ok,,").query.shape.planes, 1);
+    EXPECT_EQ(row_of("a.txt,all_reduce,H100,4,1,,,none,4,eager,ok,,").query.shape.planes, 1);
+}
+
+TEST(KnownGpus, AreReadFromTheClusters) {
+    auto const gpus = known_gpus(Library(NVL72_SOURCE_DIR "/configs"));
+    ASSERT_NE(find_gpu(gpus, "gb200"), nullptr);
+    EXPECT_TRUE(find_gpu(gpus, "gb200")->spans_trays);
+    EXPECT_TRUE(find_gpu(gpus, "rubin")->spans_trays);
+    EXPECT_FALSE(find_gpu(gpus, "h100")->spans_trays);
+    EXPECT_FALSE(find_gpu(gpus, "gh200")->spans_trays);
+    EXPECT_EQ(find_gpu(gpus, "gh200")->direct, 4);
+    EXPECT_EQ(find_gpu(gpus, "h100")->direct, 0);
+    EXPECT_EQ(find_gpu(gpus, "mi300x"), nullptr);
 }
 
 TEST_F(GivenFactsTest, RefuseAClusterOfAnotherGpuAndUnequalNodes) {

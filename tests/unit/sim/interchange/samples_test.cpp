@@ -54,6 +54,30 @@ TEST(SamplesFile, TakesTheQuickestBlockOfACpu) {
     EXPECT_TRUE(samples.host());
 }
 
+TEST(SamplesFile, KeepsACpusBlocksOverTheQuickest) {
+    auto const path = temporary("passes.h5");
+    three_blocks().write(path);
+    EXPECT_EQ(read_samples(path).collectives.at(0).over_quickest, (std::vector{1.5, 1.0, 4.5}));
+    auto draft = three_blocks();
+    draft.set("device_kind", "cuda");
+    draft.write(path);
+    EXPECT_TRUE(read_samples(path).collectives.at(0).over_quickest.empty());
+}
+
+TEST(SamplesFile, MayTellHowMuchItsPassesDiffer) {
+    auto const path = temporary("drift.h5");
+    auto draft = three_blocks();
+    draft.write(path);
+    EXPECT_EQ(read_samples(path).drift, 0);  // older files do not tell
+    draft.set_drift(0.46, "collectives: 2 ranks");
+    draft.write(path);
+    EXPECT_EQ(read_samples(path).drift, 0.46);
+    EXPECT_EQ(read_samples(path).drift_batch, "collectives: 2 ranks");
+    draft.reals[0].second = std::nan("");
+    EXPECT_NE(refusal(draft, "nan.h5").find("attribute drift is not a real number"),
+              std::string::npos);
+}
+
 TEST(SamplesFile, TakesTheMedianOfAGpusUnflaggedBlocks) {
     auto draft = three_blocks();
     draft.set("device_kind", "cuda");

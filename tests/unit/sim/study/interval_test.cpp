@@ -55,6 +55,23 @@ TEST(StepInterval, HoldsTheDrawsAndWhatRunsLeaveUnexplained) {
     EXPECT_NEAR(std::log(row.step_p90_s / row.step_s), std::hypot(drawn, rest), 1e-9);
 }
 
+// Half of the time stands on extrapolated costs: the distance from 1 grows by half, in logarithms.
+TEST(StepInterval, WidensByTheShareThatIsExtrapolated) {
+    auto const point = load_point(small_experiment().points.at(0), shipped_library(), {});
+    auto const spec = spec_of(point, point.profile);
+    auto const interval = [&](BasisKind kind, double share) {
+        return step_interval(spec, StepResult{}, {{kind, ""}, share, true}, nullptr).all;
+    };
+    Spread const inside = interval(BasisKind::interpolated, 1);
+    ASSERT_TRUE(inside.known());
+    Spread const half = interval(BasisKind::extrapolated, 0.5);
+    EXPECT_NEAR(std::log(half.high), 1.5 * std::log(inside.high), 1e-12);
+    EXPECT_NEAR(std::log(half.low), 1.5 * std::log(inside.low), 1e-12);
+    EXPECT_NEAR(std::log(interval(BasisKind::extrapolated, 1).high), 2 * std::log(inside.high),
+                1e-12);
+    EXPECT_GT(interval(BasisKind::datasheet, 1).high, inside.high);
+}
+
 TEST(DrawnProfiles, AreMadeOnceForAllPointsOfAGpu) {
     auto const library = shipped_library();
     DrawnProfiles drawn(library, 1);

@@ -11,6 +11,8 @@
 #include <gtest/gtest.h>
 #include <map>
 #include <string_view>
+#include <type_traits>
+#include <variant>
 
 namespace nvl72 {
 namespace {
@@ -285,6 +287,57 @@ TEST(CalibrateHost, LeavesAProfileThatPredictsItsSamples) {
     EXPECT_THROW((void)cost(profile, Gemm{Precision::bf16, 64, 64, 64}, Load::burst), ConfigError);
     EXPECT_NE(calibration.text.find("date: {value: 2026-11-24"), std::string::npos)
         << calibration.text;
+}
+
+/// Parts' intervals in a profile of host_draft() whose cases took `slower` times as long in a
+/// second block.
+std::map<std::string, Spread> host_spreads(double slower) {
+    auto draft = host_draft();
+    for (auto& column : draft.tables.at(0).columns) {
+        std::visit(
+            [&](auto& values) {
+                auto const before = values;
+                values.insert(values.end(), before.begin(), before.end());
+                if constexpr (std::is_same_v<std::decay_t<decltype(values)>, std::vector<double>>) {
+                    for (std::size_t i = before.size(); i < values.size(); ++i) values[i] *= slower;
+                }
+            },
+            column.values);
+    }
+    auto const data = read_measured_data({written(draft, "passes.h5")}, shipped(), "");
+    auto const path = temporary("passes.yaml");
+    std::ofstream(path) << calibrate_profile(data, shipped()).text;
+    std::map<std::string, Spread> spreads;
+    for (auto const& [part, row] : load_spec<ProfileFile>(path).spread)
+        spreads[part] = {row.inside.at(0), row.inside.at(1)};
+    return spreads;
+}
+
+TEST(CalibrateHost, CountsTheSpreadBetweenPassesIntoItsIntervals) {
+    auto const steady = host_spreads(1);
+    auto const busy = host_spreads(1.3);
+    ASSERT_EQ(steady.size(), 2U);
+    ASSERT_EQ(busy.size(), 2U);
+    for (auto const& [part, spread] : busy) {
+        // The rows are exact, so the passes are all there is: half of the blocks 1.3 times as slow.
+        EXPECT_LT(steady.at(part).high, 1.01) << part;
+        EXPECT_NEAR(spread.high, 1.3, 0.01) << part;
+        EXPECT_NEAR(spread.low, 1 / 1.3, 0.01) << part;
+    }
+}
+
+TEST(MachineSamples, SayThatTheMachineWasBusy) {
+    auto draft = host_draft();
+    EXPECT_TRUE(machine_of(draft).notes.empty());
+    draft.set_drift(0.1, "collectives: 2 ranks");
+    EXPECT_TRUE(machine_of(draft).notes.empty());
+    draft.reals[0].second = 0.46;
+    auto const notes = machine_of(draft).notes;
+    ASSERT_EQ(notes.size(), 1U);
+    EXPECT_NE(notes[0].find("the passes of collectives: 2 ranks differ by 46 %; measure when "
+                            "quiet, or --blocks 20"),
+              std::string::npos)
+        << notes[0];
 }
 
 TEST(CalibrateHost, IsTheSameTextEachTime) {

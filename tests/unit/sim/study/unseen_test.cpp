@@ -41,6 +41,27 @@ TEST(SpreadOfUnseen, OfGroupsLooksAsOftenAsThereAreGroups) {
     EXPECT_NEAR(std::log(spread_of(rows).high), std::log(1.05) * t / 1.2816, 1e-12);
 }
 
+TEST(Widened, AddsIndependentFactorsAsSquares) {
+    // exp(0.3) and exp(0.4) together reach exp(0.5).
+    auto const wide = widened({std::exp(-0.3), std::exp(0.3)}, std::exp(0.4));
+    EXPECT_NEAR(std::log(wide.low), -0.5, 1e-12);
+    EXPECT_NEAR(std::log(wide.high), 0.5, 1e-12);
+    // An interval wholly above 1 reaches down by all of the factor: 0.1 - 0.4.
+    auto const above = widened({std::exp(0.1), std::exp(0.3)}, std::exp(0.4));
+    EXPECT_NEAR(std::log(above.low), -0.3, 1e-12);
+    EXPECT_NEAR(std::log(above.high), 0.5, 1e-12);
+    auto const same = widened({0.9, 1.2}, 1);
+    EXPECT_NEAR(same.low, 0.9, 1e-12);
+    EXPECT_NEAR(same.high, 1.2, 1e-12);
+}
+
+TEST(BetweenPasses, IsTheFactorThatFourOfFiveStayWithin) {
+    // Nine blocks: the 8th, as a tenth one falls below it with probability 8 / 10.
+    EXPECT_DOUBLE_EQ(between_passes({1, 1.9, 1.1, 1.8, 1.2, 1.7, 1.3, 1.6, 1.4}), 1.8);
+    EXPECT_DOUBLE_EQ(between_passes({}), 1);
+    EXPECT_DOUBLE_EQ(between_passes({1}), 1);
+}
+
 TEST(CoverageOfUnseen, JudgesAGroupByTheOthers) {
     // Ten rows 20 % high against ten that are right: outside. The right ones lie inside the wide.
     std::vector<UnseenRow> rows;
