@@ -197,10 +197,9 @@ private:
         if (!run_.recompute.empty() || point.recipe.full_recompute) return;
         auto const fits = [&] { return memory_fits(point); };
         auto const recipe = point.recipe;
-        point.recipe.recompute = {};
         if (fits()) return;
-        point.recipe.recompute = recipe.recompute;
-        if (!recipe.recompute.empty() && fits()) {
+        point.recipe.recompute = recipe.selective;
+        if (!recipe.selective.empty() && fits()) {
             note_.emplace_back("selective recomputation, to fit");
             return;
         }

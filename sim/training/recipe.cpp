@@ -116,6 +116,8 @@ std::vector<Field<Recipe>> const& fields_of(Recipe const*) {
                  "host time of one kernel launch; 0: CUDA graphs"),
         optional("recompute", &Recipe::recompute, "",
                  "operators that run again before their backward, by name"),
+        optional("selective", &Recipe::selective, "",
+                 "operators that its selective recomputation, where asked for, runs again"),
         optional("compiled", &Recipe::compiled, "true",
                  "kernels fused by a compiler; false: one by one (eager)"),
         optional("trains_weights", &Recipe::trains_weights, "true",

@@ -100,6 +100,7 @@ struct Recipe {
     MemoryReserve reserve;
     Picoseconds kernel_launch{0};        ///< host time of one launch; 0: CUDA graphs
     std::vector<std::string> recompute;  ///< operators that run again before their backward
+    std::vector<std::string> selective;  ///< what its selective recomputation would run again
     bool compiled = true;                ///< kernels fused by a compiler; false: one by one (eager)
     bool trains_weights = true;          ///< false: adapters alone (LoRA), all else is frozen
     bool full_recompute = false;         ///< every layer's forward runs again before its backward
