@@ -33,8 +33,9 @@ double compute_time(GemmSection const& section,
                     double m,
                     double n,
                     double k,
-                    double slowdown) {
-    double const columns = std::ceil(n / tile_columns);
+                    double slowdown,
+                    double groups) {
+    double const columns = std::ceil(n / tile_columns) * groups;
     double best = std::numeric_limits<double>::infinity();
     for (int const height : row.tile_rows) {
         double const tiles = std::ceil(m / height) * columns;
@@ -47,7 +48,8 @@ double compute_time(GemmSection const& section,
                                  row.wave_quantisation * std::ceil(per_sm);
             double time = waves * (k / split * step + row.tile.count);
             if (split > 1)
-                time += section.split.count + split * m * n * partial_bytes / section.l2.count;
+                time +=
+                    section.split.count + split * groups * m * n * partial_bytes / section.l2.count;
             best = std::min(best, time);
         }
     }
@@ -62,20 +64,22 @@ section::Time gemm_time(GemmSection const& section,
                         double m,
                         double n,
                         double k,
-                        double slowdown) {
-    double const compute = compute_time(section, row, sms, m, n, k, slowdown);
-    double const traffic = (m * k + n * k) * row.operand_bytes + m * n * result_bytes;
+                        double slowdown,
+                        double groups) {
+    double const compute = compute_time(section, row, sms, m, n, k, slowdown, groups);
+    double const traffic = groups * ((m * k + n * k) * row.operand_bytes + m * n * result_bytes);
     double const memory = traffic / section.hbm.count;
     double const p = section.overlap_norm;
     double const longer = std::max(compute, memory);
     double const shorter = std::min(compute, memory);
     double rest = longer * std::pow(1 + std::pow(shorter / longer, p), 1 / p);
-    if (row.quantise) rest += m * k * (source_bytes + row.operand_bytes) / row.quantise->count;
+    if (row.quantise)
+        rest += groups * m * k * (source_bytes + row.operand_bytes) / row.quantise->count;
     return {row.launch.count, rest};
 }
 
 Cost gemm_cost(GemmSection const& section, Gemm const& gemm, int sms, double slowdown) {
-    NVL72_EXPECT(gemm.m > 0 && gemm.n > 0 && gemm.k > 0, "a GEMM has work");
+    NVL72_EXPECT(gemm.m > 0 && gemm.n > 0 && gemm.k > 0 && gemm.groups > 0, "a GEMM has work");
     auto const name = name_of(gemm.precision);
     auto basis = section::basis_of(
         "gemm", {{"m", gemm.m, &section.m}, {"n", gemm.n, &section.n}, {"k", gemm.k, &section.k}},
@@ -105,8 +109,9 @@ Cost gemm_cost(GemmSection const& section, Gemm const& gemm, int sms, double slo
         if (auto const* plain = find_entry(section.precisions, "bf16"))
             ready.launch = plain->launch;
     }
-    auto const time = gemm_time(section, ready, sms, static_cast<double>(gemm.m),
-                                static_cast<double>(gemm.n), static_cast<double>(gemm.k), slowdown);
+    auto const time =
+        gemm_time(section, ready, sms, static_cast<double>(gemm.m), static_cast<double>(gemm.n),
+                  static_cast<double>(gemm.k), slowdown, static_cast<double>(gemm.groups));
     return section::rounded({time.latency * factor, time.rest * factor}, std::move(basis));
 }
 

@@ -50,7 +50,8 @@ std::vector<Field<GemmLikeness>> const& fields_of(GemmLikeness const*);
 std::vector<Field<GemmSection>> const& fields_of(GemmSection const*);
 void check(GemmSection const& section);
 
-/// Time of (m x k) times (k x n) on `sms` multiprocessors; `slowdown` stretches the tensor cores.
+/// Time of `groups` products of (m x k) and (k x n) in one launch on `sms` multiprocessors, which
+/// share out all their tiles; `slowdown` stretches the tensor cores.
 ///   tiles   of h x 128, each ceil(m/h) ceil(n/128) x splits of them, T per SM; the best of all h,
 ///   splits compute w (k/s step + tile), step the slower of tensor core and L2, w between max(1, T)
 ///   and ceil(T) memory  operands and the BF16 result, once each, over HBM source  the form fits
@@ -61,7 +62,8 @@ section::Time gemm_time(GemmSection const& section,
                         double m,
                         double n,
                         double k,
-                        double slowdown = 1);
+                        double slowdown = 1,
+                        double groups = 1);
 
 /// Throws ConfigError for a precision the GPU has no GEMM of.
 Cost gemm_cost(GemmSection const& section, Gemm const& gemm, int sms, double slowdown);

@@ -50,11 +50,13 @@ struct Launch {
 };
 
 /// One GEMM: (m x k) times (k x n). The kernel tables' FP8 and FP4 times quantise the left operand
-/// on the way; with `operands_ready` both are in the GEMM's precision already.
+/// on the way; with `operands_ready` both are in the GEMM's precision already. `groups` of them, of
+/// equal shape, run as one grouped GEMM.
 struct Gemm {
     Precision precision = Precision::bf16;
     std::int64_t m = 1, n = 1, k = 1;
     bool operands_ready = false;
+    std::int64_t groups = 1;
     friend auto operator<=>(Gemm const&, Gemm const&) = default;
 };
 

@@ -34,12 +34,17 @@ std::vector<Field<Layout>> const& fields_of(Layout const*) {
         kept("cp", &Layout::cp, "1", "context parallel GPUs"),
         kept("vp", &Layout::vp, "1", "model chunks per stage (interleaved 1F1B)"),
         kept("ep", &Layout::ep, "1", "expert parallel GPUs; 1 for dense models"),
+        kept("expert_tp", &Layout::expert_tp, "1", "tensor parallel GPUs of routed experts"),
+        kept("fsdp", &Layout::fsdp, "1",
+             "GPUs that weights, gradients and optimizer are sharded over (ZeRO-3); 1: not"),
         kept("dp", &Layout::dp, "", "data parallel replicas; default: what the GPUs leave"),
         kept("micro_batch", &Layout::micro_batch, "1", "sequences per micro-batch"),
         kept("sequence_parallel", &Layout::sequence_parallel, "true",
              "cut norms and residuals by tokens over tp"),
         kept("embedding_and_loss_as_layers", &Layout::embedding_and_loss_as_layers, "false",
              "deal out the embedding and the loss as one layer each"),
+        kept("uneven_layers", &Layout::uneven_layers, "false",
+             "where pp x vp does not divide the layers, the last chunks get a layer less"),
     };
     return fields;
 }
@@ -79,6 +84,8 @@ void check_ranges(Layout const& layout) {
     within("vp", layout.vp);
     within("ep", layout.ep);
     within("micro_batch", layout.micro_batch);
+    within("fsdp", layout.fsdp);
+    if (layout.expert_tp) within("expert_tp", *layout.expert_tp);
     if (layout.dp && *layout.dp < 1) {
         fail(layout.place_of("dp"), std::to_string(*layout.dp), "a whole number above 0");
     }
@@ -107,13 +114,49 @@ void check_tensor(Layout const& layout, Architecture const& a) {
              fmt::format("a divisor of {}'s {} {}", a.name, count, what));
     };
     divides(a.heads, "heads");
-    divides(a.ffn, "ffn width");
+    if (a.ffn > 0) divides(a.ffn, "ffn width");
+    if (a.shared_ffn > 0) divides(a.shared_ffn, "shared ffn width");
     // Fewer key-value heads than ranks: each is copied to tp / kv_heads of them.
     bool const copied = layout.tp > a.kv_heads && layout.tp % a.kv_heads == 0;
     if (!copied) divides(a.kv_heads, "key-value heads, or a multiple of them");
-    if (layout.ep != 1) {
-        fail(layout.place_of("ep"), fmt::format("ep {}", layout.ep),
+}
+
+void check_experts(Layout const& layout, Architecture const& a, std::int64_t ranks_per_stage) {
+    int const expert_tp = layout.expert_tp.value_or(1);
+    if (a.experts == 0) {
+        char const* key = layout.ep != 1 ? "ep" : "expert_tp";
+        int const degree = layout.ep != 1 ? layout.ep : expert_tp;
+        if (degree == 1) return;
+        fail(layout.place_of(key), fmt::format("{} {}", key, degree),
              fmt::format("1: {} has no experts", a.name));
+    }
+    if (a.experts % layout.ep != 0) {
+        fail(layout.place_of("ep"), fmt::format("ep {}", layout.ep),
+             fmt::format("a divisor of {}'s {} experts", a.name, a.experts));
+    }
+    if (a.expert_ffn % expert_tp != 0) {
+        fail(layout.place_of("expert_tp"), fmt::format("expert_tp {}", expert_tp),
+             fmt::format("a divisor of {}'s expert width of {}", a.name, a.expert_ffn));
+    }
+    if (ranks_per_stage % (std::int64_t{layout.ep} * expert_tp) != 0) {
+        fail(layout.place_of("ep"), fmt::format("ep {} x expert_tp {}", layout.ep, expert_tp),
+             fmt::format("a divisor of the {} GPUs of a stage (tp x cp x dp)", ranks_per_stage));
+    }
+    if (layout.tp > 1 && !layout.sequence_parallel) {
+        fail(layout.place_of("sequence_parallel"), "false with experts and tp above 1",
+             "true, as Megatron demands it");
+    }
+}
+
+void check_fsdp(Layout const& layout, std::int64_t data_ranks) {
+    if (layout.fsdp == 1) return;
+    if (data_ranks % layout.fsdp != 0) {
+        fail(layout.place_of("fsdp"), fmt::format("fsdp {}", layout.fsdp),
+             fmt::format("a divisor of dp x cp = {}", data_ranks));
+    }
+    if (layout.pp > 1) {
+        fail(layout.place_of("fsdp"), fmt::format("fsdp {} with pp {}", layout.fsdp, layout.pp),
+             "pp 1: each micro-batch would gather its stage's weights anew");
     }
 }
 
@@ -165,32 +208,50 @@ std::string divisors_text(std::int64_t number) {
     return join(divisors);
 }
 
-/// Deals layers out in equal runs; embedding and loss take a place each when they count as layers.
-std::vector<Chunk> deal_layers(Layout const& layout, int layers) {
-    std::int64_t const count = std::int64_t{layout.pp} * layout.vp;
-    int const extra = layout.embedding_and_loss_as_layers ? 2 : 0;
-    if ((layers + extra) % count != 0) {
-        std::string remedy = fmt::format("pp x vp among {}", divisors_text(layers + extra));
-        if (extra == 0 && (layers + 2) % count == 0) {
-            remedy += "; or embedding_and_loss_as_layers: true";
-        } else if (extra > 0 && layers % count == 0) {
-            remedy += "; or embedding_and_loss_as_layers: false";
-        }
-        fail(layout.place_of(layout.vp > 1 ? "vp" : "pp"),
-             fmt::format("{} layers{} over pp {} x vp {} = {} chunks", layers,
-                         extra > 0 ? " + embedding + loss" : "", layout.pp, layout.vp, count),
-             remedy);
+/// Places in the deal besides the layers'.
+struct Extras {
+    int embedding = 0;
+    int head = 0;  ///< the loss, and what predicts further tokens
+};
+
+void refuse_uneven(Layout const& layout, int layers, int extra, std::int64_t count) {
+    std::string remedy = fmt::format("pp x vp among {}", divisors_text(layers + extra));
+    if (extra == 0 && (layers + 2) % count == 0) {
+        remedy += "; or embedding_and_loss_as_layers: true";
+    } else if (extra > 0 && layers % count == 0) {
+        remedy += "; or embedding_and_loss_as_layers: false";
     }
-    int const each = static_cast<int>((layers + extra) / count);
+    remedy += "; or uneven_layers: true";
+    fail(layout.place_of(layout.vp > 1 ? "vp" : "pp"),
+         fmt::format("{} layers{} over pp {} x vp {} = {} chunks", layers,
+                     extra > 0 ? " + embedding + loss" : "", layout.pp, layout.vp, count),
+         remedy);
+}
+
+/// Deals layers out in equal runs; embedding and loss take a place each when they count as layers.
+/// Uneven: the loss and each module behind the last layer take a place, and the last chunks get one
+/// less.
+std::vector<Chunk> deal_layers(Layout const& layout, Architecture const& a) {
+    std::int64_t const count = std::int64_t{layout.pp} * layout.vp;
+    Extras extras;
+    if (layout.embedding_and_loss_as_layers) extras = {1, 1};
+    int const extra = extras.embedding + extras.head;
+    bool const even = (a.layers + extra) % count == 0;
+    if (!even && !layout.uneven_layers) refuse_uneven(layout, a.layers, extra, count);
+    if (!even) extras.head = 1 + a.mtp_layers;
+    std::int64_t const places = a.layers + extras.embedding + extras.head;
     std::vector<Chunk> chunks;
-    int next = 0;
+    int left = a.layers;
     for (std::int64_t c = 0; c < count; ++c) {
-        Chunk chunk{next, each, c == 0, c == count - 1};
-        if (extra > 0) chunk.layers -= (chunk.has_embedding ? 1 : 0) + (chunk.has_head ? 1 : 0);
-        next += chunk.layers;
+        Chunk chunk{a.layers - left, 0, c == 0, c == count - 1};
+        std::int64_t share = places / count + (c < places % count ? 1 : 0);
+        if (chunk.has_embedding) share -= extras.embedding;
+        chunk.layers = static_cast<int>(std::clamp<std::int64_t>(share, 0, left));
+        if (chunk.has_head) chunk.layers = left;
+        left -= chunk.layers;
         chunks.push_back(chunk);
     }
-    NVL72_EXPECT(next == layers, "chunks cover every layer once");
+    NVL72_EXPECT(left == 0, "chunks cover every layer once");
     return chunks;
 }
 
@@ -206,6 +267,8 @@ Parallel check_layout(Layout const& layout,
     check_ranges(layout);
     std::int64_t const dp = data_parallel(layout, gpus);
     check_tensor(layout, architecture);
+    check_experts(layout, architecture, gpus / layout.pp);
+    check_fsdp(layout, dp * layout.cp);
     check_sequence(layout, architecture, sequence);
 
     Parallel parallel;
@@ -215,13 +278,17 @@ Parallel check_layout(Layout const& layout,
     parallel.cp = layout.cp;
     parallel.vp = layout.vp;
     parallel.dp = dp;
+    parallel.ep = layout.ep;
+    parallel.expert_tp = layout.expert_tp.value_or(1);
+    parallel.expert_dp = gpus / layout.pp / parallel.ep / parallel.expert_tp;
+    parallel.fsdp = layout.fsdp;
     parallel.micro_batch = layout.micro_batch;
     parallel.micro_batches = micro_batches_of(layout, dp, global_batch);
     parallel.global_batch = global_batch;
     parallel.sequence = sequence;
     parallel.padded_vocab = (architecture.vocab + layout.tp - 1) / layout.tp * layout.tp;
     parallel.sequence_parallel = layout.sequence_parallel && layout.tp > 1;
-    parallel.chunks = deal_layers(layout, architecture.layers);
+    parallel.chunks = deal_layers(layout, architecture);
     return parallel;
 }
 

@@ -14,15 +14,19 @@ namespace nvl72 {
 /// How a training job is cut over its GPUs, as a user writes it (Megatron's words).
 struct Layout {
     Place place;
-    int tp = 1;                      ///< tensor parallel
-    int pp = 1;                      ///< pipeline stages
-    int cp = 1;                      ///< context parallel
-    int vp = 1;                      ///< model chunks per stage (interleaved 1F1B); 1: plain
-    int ep = 1;                      ///< expert parallel; dense models: 1
-    std::optional<std::int64_t> dp;  ///< data parallel; not given: what the GPUs leave
-    std::int64_t micro_batch = 1;    ///< sequences per micro-batch
-    bool sequence_parallel = true;   ///< norms and residuals cut by tokens over tp
+    int tp = 1;                    ///< tensor parallel
+    int pp = 1;                    ///< pipeline stages
+    int cp = 1;                    ///< context parallel
+    int vp = 1;                    ///< model chunks per stage (interleaved 1F1B); 1: plain
+    int ep = 1;                    ///< expert parallel; dense models: 1
+    std::optional<int> expert_tp;  ///< tensor parallel of routed experts; not given: 1
+    std::int64_t fsdp = 1;  ///< GPUs that weights, gradients and optimizer are sharded over (FSDP,
+                            ///< ZeRO-3); 1: not
+    std::optional<std::int64_t> dp;             ///< data parallel; not given: what the GPUs leave
+    std::int64_t micro_batch = 1;               ///< sequences per micro-batch
+    bool sequence_parallel = true;              ///< norms and residuals cut by tokens over tp
     bool embedding_and_loss_as_layers = false;  ///< Megatron's account_for_..._in_pipeline_split
+    bool uneven_layers = false;  ///< where chunks cannot be equal, the last ones get a layer less
     std::vector<std::pair<std::string, Place>> places;  ///< where each key was given
 
     /// Where `key` stands; the layout itself when the key was left to its default.
@@ -45,7 +49,10 @@ struct Chunk {
 struct Parallel {
     std::int64_t gpus = 1;
     int tp = 1, pp = 1, cp = 1, vp = 1;
+    int ep = 1, expert_tp = 1;
     std::int64_t dp = 1;
+    std::int64_t expert_dp = 1;      ///< GPUs of a stage with the same experts
+    std::int64_t fsdp = 1;           ///< GPUs that all state is sharded over
     std::int64_t micro_batch = 1;    ///< sequences
     std::int64_t micro_batches = 1;  ///< per step and data-parallel rank (gradient accumulation)
     std::int64_t global_batch = 1;   ///< sequences = micro_batch x micro_batches x dp

@@ -35,15 +35,18 @@ double tokens_of(Parallel const& parallel) {
     return static_cast<double>(parallel.tokens_per_micro_batch());
 }
 
-/// Bytes the layers' operators keep of one micro-batch, in one layer.
-double layer_saved_bytes(Parallel const& parallel,
-                         Architecture const& a,
-                         MemoryPolicy const& policy) {
+/// Bytes that a list of operators keeps of one micro-batch.
+double operators_saved_bytes(Parallel const& parallel,
+                             std::vector<Operator> const& operators,
+                             MemoryPolicy const& policy) {
     double sum = 0;
     OperatorKind previous = OperatorKind::elementwise;
-    for (auto const& op : layer_operators(divisible_architecture(a, parallel))) {
-        bool const matrix = op.kind == OperatorKind::gemm && op.weights_fp8_allowed;
-        sum += saved_bytes(op, parallel) * (matrix ? policy.kept_input_bytes / bf16 : 1);
+    for (auto const& op : operators) {
+        bool const matrix = (op.kind == OperatorKind::gemm || op.kind == OperatorKind::experts) &&
+                            op.weights_fp8_allowed;
+        bool const redone = std::ranges::find(policy.recompute, op.name) != policy.recompute.end();
+        if (!redone)
+            sum += saved_bytes(op, parallel) * (matrix ? policy.kept_input_bytes / bf16 : 1);
         // The projection's kept input is attention's output, which attention's backward needs in
         // BF16: a quantised copy comes on top of it.
         bool const after_attention = previous == OperatorKind::attention;
@@ -53,6 +56,19 @@ double layer_saved_bytes(Parallel const& parallel,
         previous = op.kind;
     }
     return sum;
+}
+
+/// Bytes the layers' operators keep of one micro-batch, in one layer of each kind.
+std::array<double, layer_kinds.size()> layer_saved_bytes(Parallel const& parallel,
+                                                         Architecture const& a,
+                                                         MemoryPolicy const& policy) {
+    Architecture const whole = divisible_architecture(a, parallel);
+    std::array<double, layer_kinds.size()> saved{};
+    for (auto const kind : layer_kinds) {
+        saved.at(kind.index()) =
+            operators_saved_bytes(parallel, layer_operators(whole, kind), policy);
+    }
+    return saved;
 }
 
 /// With full recomputation a layer keeps only its BF16 input, cut by tokens where norms are.
@@ -65,18 +81,30 @@ double activation_bytes(Parallel const& parallel,
                         Architecture const& a,
                         MemoryPolicy const& policy,
                         int stage) {
-    double const saved = layer_saved_bytes(parallel, a, policy);
-    double const kept = policy.full_recompute ? layer_input_bytes(parallel, a) : saved;
+    auto const saved = layer_saved_bytes(parallel, a, policy);
+    double const input = layer_input_bytes(parallel, a);
     double embedding = 0;
     for (auto const& op : embedding_operators(a)) embedding += saved_bytes(op, parallel);
+    double const mtp =
+        a.mtp_layers == 0
+            ? 0
+            : a.mtp_layers *
+                  operators_saved_bytes(parallel,
+                                        mtp_operators(divisible_architecture(a, parallel)), policy);
 
     std::vector<double> bytes_of_chunk;
-    bool has_layers = false;
+    double redone = 0;
     for (auto const& chunk : parallel.chunks_of(stage)) {
-        bytes_of_chunk.push_back(chunk.layers * kept + (chunk.has_embedding ? embedding : 0));
-        has_layers = has_layers || chunk.layers > 0;
+        double kept = chunk.has_embedding ? embedding : 0;
+        if (chunk.has_head) kept += mtp;
+        auto const counts = a.count_layers(chunk.first_layer, chunk.layers);
+        for (std::size_t kind = 0; kind < counts.size(); ++kind) {
+            kept += counts.at(kind) * (policy.full_recompute ? input : saved.at(kind));
+            if (policy.full_recompute && counts.at(kind) > 0)
+                redone = std::max(redone, saved.at(kind));
+        }
+        bytes_of_chunk.push_back(kept);
     }
-    double const redone = policy.full_recompute && has_layers ? saved : 0;
     return peak_in_flight(parallel, stage, bytes_of_chunk) + redone;
 }
 
@@ -98,22 +126,45 @@ Bytes Memory::total() const {
     return sum;
 }
 
+StageParameters& StageParameters::operator+=(StageParameters const& more) {
+    matrices += more.matrices;
+    experts += more.experts;
+    others += more.others;
+    return *this;
+}
+
+StageParameters chunk_parameters(Parallel const& parallel,
+                                 Architecture const& whole,
+                                 Chunk const& chunk) {
+    std::int64_t const vocab = whole.vocab / parallel.tp * whole.hidden;
+    std::int64_t const expert_ranks = std::int64_t{parallel.ep} * parallel.expert_tp;
+    StageParameters sum;
+    auto const add = [&](LayerParameters const& one, std::int64_t times) {
+        sum += {times * one.matrices / parallel.tp, times * one.experts / expert_ranks,
+                times * (one.norms + one.router)};
+    };
+    auto const counts = whole.count_layers(chunk.first_layer, chunk.layers);
+    for (auto const kind : layer_kinds) {
+        add(layer_parameters(whole, kind), counts.at(kind.index()));
+    }
+    if (chunk.has_embedding) sum.others += vocab;
+    if (chunk.has_head) {
+        sum.others += whole.norm_vectors * whole.hidden + vocab;
+        add(mtp_parameters(whole), whole.mtp_layers);
+    }
+    return sum;
+}
+
 StageParameters stage_parameters(Parallel const& parallel, Architecture const& a, int stage) {
     Architecture const whole = divisible_architecture(a, parallel);
-    std::int64_t const matrices = layer_matrix_parameters(whole) / parallel.tp;
-    std::int64_t const vocab = whole.vocab / parallel.tp * a.hidden;
-
     StageParameters sum;
     bool has_embedding = false;
     for (auto const& chunk : parallel.chunks_of(stage)) {
-        sum.matrices += chunk.layers * matrices;
-        sum.others += chunk.layers * layer_norm_parameters(a);
-        if (chunk.has_embedding) sum.others += vocab;
+        sum += chunk_parameters(parallel, whole, chunk);
         has_embedding = has_embedding || chunk.has_embedding;
-        if (!chunk.has_head) continue;
-        sum.others += a.norm_vectors * a.hidden;
-        // A tied output layer away from the embedding's stage is a copy of it.
-        if (!a.tied_embeddings || !has_embedding) sum.others += vocab;
+        // A tied output layer away from the embedding's stage is a copy of it, at home it is it.
+        if (chunk.has_head && a.tied_embeddings && has_embedding)
+            sum.others -= whole.vocab / parallel.tp * a.hidden;
     }
     return sum;
 }
@@ -123,7 +174,8 @@ double saved_bytes(Operator const& op, Parallel const& parallel) {
     double const tp = parallel.tp;
     switch (op.split) {
         case Split::none: return whole;
-        case Split::row: return whole / tp;
+        case Split::row:
+        case Split::routed: return whole / tp;
         case Split::sequence: return parallel.sequence_parallel ? whole / tp : whole;
         case Split::column:
             // A column matrix's input is whole on every rank, unless kept cut by tokens.
@@ -164,17 +216,33 @@ Memory memory_of(Parallel const& parallel,
                  MemoryPolicy const& policy,
                  int stage) {
     StageParameters const held = stage_parameters(parallel, a, stage);
-    auto const parameters = static_cast<double>(held.total());
-    double const shards = static_cast<double>(parallel.dp) * parallel.cp;
+    auto const fsdp = static_cast<double>(parallel.fsdp);
+    // FSDP shards all three, and has two layers' weights whole: the one in use and the next one.
+    auto const shards = [&](bool sharded, std::int64_t ranks) {
+        return std::max(sharded ? static_cast<double>(ranks) : 1.0,
+                        std::min(fsdp, static_cast<double>(ranks)));
+    };
+    std::int64_t const dense_ranks = parallel.dp * parallel.cp;
+    auto const spread_out = [&](double bytes_each, bool sharded) {
+        return rounded(bytes_each *
+                       (static_cast<double>(held.dense()) / shards(sharded, dense_ranks) +
+                        static_cast<double>(held.experts) / shards(sharded, parallel.expert_dp)));
+    };
 
     Memory memory;
     memory.stage = stage;
-    memory.weights = rounded(static_cast<double>(held.matrices) * policy.weight_bytes +
-                             static_cast<double>(held.others) * bf16);
-    memory.gradients =
-        rounded(parameters * policy.gradient_bytes / (policy.shard_gradients ? shards : 1));
-    memory.optimizer =
-        rounded(parameters * policy.optimizer_bytes / (policy.shard_optimizer ? shards : 1));
+    double const weights =
+        static_cast<double>(held.matrices) / shards(false, dense_ranks) * policy.weight_bytes +
+        static_cast<double>(held.experts) / shards(false, parallel.expert_dp) *
+            policy.weight_bytes +
+        static_cast<double>(held.others) / shards(false, dense_ranks) * bf16;
+    double const gathered =
+        parallel.fsdp > 1
+            ? 2 * policy.weight_bytes * static_cast<double>(held.total()) / std::max(1, a.layers)
+            : 0;
+    memory.weights = rounded(weights + gathered);
+    memory.gradients = spread_out(policy.gradient_bytes, policy.shard_gradients);
+    memory.optimizer = spread_out(policy.optimizer_bytes, policy.shard_optimizer);
     memory.activations = rounded(activation_bytes(parallel, a, policy, stage));
     memory.logits = rounded(logits_bytes(parallel, a, stage));
     memory.communication = policy.communication_buffers;

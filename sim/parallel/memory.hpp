@@ -19,12 +19,13 @@ struct MemoryPolicy {
     double gradient_bytes = 4;    ///< the accumulation buffer
     double optimizer_bytes = 12;  ///< fp32 master weight and Adam's two moments
     bool shard_optimizer = true;  ///< over dp x cp (Megatron's distributed optimizer, ZeRO-1)
-    bool shard_gradients = false;    ///< over dp x cp (ZeRO-2)
-    bool full_recompute = false;     ///< keep each layer's input only, and redo one layer
-    double kept_input_bytes = 2;     ///< per element of a block matrix's kept input; FP8: 1
-    Bytes communication_buffers{0};  ///< per GPU: NCCL channels, gathered buckets
-    Bytes framework{0};              ///< per GPU: CUDA context, kernels, allocator's own
-    double fragmentation = 0;        ///< of all but `framework`, 0 .. 1
+    bool shard_gradients = false;        ///< over dp x cp (ZeRO-2)
+    bool full_recompute = false;         ///< keep each layer's input only, and redo one layer
+    std::vector<std::string> recompute;  ///< operators whose kept bytes are made again
+    double kept_input_bytes = 2;         ///< per element of a block matrix's kept input; FP8: 1
+    Bytes communication_buffers{0};      ///< per GPU: NCCL channels, gathered buckets
+    Bytes framework{0};                  ///< per GPU: CUDA context, kernels, allocator's own
+    double fragmentation = 0;            ///< of all but `framework`, 0 .. 1
 };
 
 /// Peak bytes of one GPU of a stage, by owner.
@@ -36,13 +37,20 @@ struct Memory {
     [[nodiscard]] Bytes total() const;
 };
 
-/// Parameters that one GPU of a stage holds, tp applied.
+/// Parameters that one GPU of a stage holds, tp and ep applied.
 struct StageParameters {
-    std::int64_t matrices = 0;  ///< of blocks; FP8 where the recipe says so
-    std::int64_t others = 0;    ///< norms, embedding, head
+    std::int64_t matrices = 0;  ///< of blocks, routed experts aside; FP8 where the recipe says so
+    std::int64_t experts = 0;   ///< of routed experts; sharded over fewer ranks than the rest
+    std::int64_t others = 0;    ///< norms, routers, embedding, head
 
-    [[nodiscard]] std::int64_t total() const { return matrices + others; }
+    [[nodiscard]] std::int64_t dense() const { return matrices + others; }
+    [[nodiscard]] std::int64_t total() const { return dense() + experts; }
+    StageParameters& operator+=(StageParameters const& more);
 };
+/// Of one chunk, without a tied output layer's copy.
+StageParameters chunk_parameters(Parallel const& parallel,
+                                 Architecture const& divisible,
+                                 Chunk const& chunk);
 StageParameters stage_parameters(Parallel const& parallel,
                                  Architecture const& architecture,
                                  int stage);

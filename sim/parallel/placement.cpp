@@ -25,6 +25,10 @@ ProcessGroups process_groups(Parallel const& parallel) {
     groups.cp = {cp, tp};
     groups.dp = {parallel.dp, tp * cp};
     groups.dp_cp = {cp * parallel.dp, tp};
+    groups.fsdp = {parallel.fsdp, tp};
+    groups.expert_tp = {parallel.expert_tp, 1};
+    groups.ep = {parallel.ep, parallel.expert_tp};
+    groups.expert_dp = {parallel.expert_dp, std::int64_t{parallel.ep} * parallel.expert_tp};
     groups.pp = {parallel.pp, tp * cp * parallel.dp};
     return groups;
 }

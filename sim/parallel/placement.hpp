@@ -28,10 +28,15 @@ struct GroupPattern {
 };
 
 /// The process groups of a job. Ranks are numbered tp fastest, then cp, dp, pp (Megatron's default
-/// order tp-cp-ep-dp-pp), so that tensor parallel ranks are neighbours.
+/// order tp-cp-ep-dp-pp), so that tensor parallel ranks are neighbours. Experts are laid out over
+/// the same ranks anew: expert_tp fastest, then ep, then what is left of the stage.
 struct ProcessGroups {
     GroupPattern tp, cp, dp, pp;
     GroupPattern dp_cp;  ///< gradients are summed, and ZeRO shards, over both
+    GroupPattern fsdp;   ///< neighbours of dp_cp that shard all state
+    GroupPattern ep;     ///< the ranks that hold all experts together
+    GroupPattern expert_tp;
+    GroupPattern expert_dp;  ///< ranks of a stage with the same experts
 };
 
 ProcessGroups process_groups(Parallel const& parallel);

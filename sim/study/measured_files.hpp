@@ -8,7 +8,16 @@
 namespace nvl72 {
 
 /// What a file or folder of measurements holds, seen from its content.
-enum class MeasuredFileKind { kernels, moe, collectives, log, log_folder, experiments, samples };
+enum class MeasuredFileKind {
+    kernels,
+    moe,
+    collectives,
+    log,
+    log_folder,
+    training,
+    experiments,
+    samples
+};
 
 struct MeasuredFile {
     std::string path;

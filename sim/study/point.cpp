@@ -80,8 +80,8 @@ void check_turns(SystemSpec const& system, Parallel const& parallel) {
 }
 
 StepSpec spec_of(LoadedPoint const& point) {
-    return {point.model,   point.parallel, point.fabric,
-            point.profile, point.recipe,   point.precision};
+    return {point.model,  point.parallel,  point.fabric,  point.profile,
+            point.recipe, point.precision, point.must_fit};
 }
 
 StepResult simulate(LoadedPoint const& point, std::function<void(double)> const& progress) {
@@ -160,7 +160,8 @@ LoadedPoint load_point(Point const& point,
                        {},
                        {},
                        {},
-                       {}};
+                       {},
+                       true};
     std::tie(loaded.profile, loaded.profile_name) =
         profile_of(loaded.fabric, system.cluster.name_place, library, given, trail);
     loaded.profile = with_network(std::move(loaded.profile), loaded.fabric, library);
@@ -176,6 +177,17 @@ LoadedPoint load_point(Point const& point,
                                    system.global_batch.value, system.sequence_length.value);
     check_turns(system, loaded.parallel);
     return loaded;
+}
+
+bool memory_fits(LoadedPoint const& point) {
+    auto spec = spec_of(point);
+    spec.must_fit = true;
+    try {
+        step_memory(spec);
+        return true;
+    } catch (DoesNotFit const&) {
+        return false;
+    }
 }
 
 SimulatedPoint simulate_point(LoadedPoint const& point,

@@ -27,6 +27,7 @@ struct LoadedPoint {
     Parallel parallel;
     std::string profile_name;
     ProfileDraws draws;  ///< of the profile; none: the interval does without
+    bool must_fit = true;
 };
 
 /// The profile that prices a cluster's GPU and its name or file: one that was given for it, else
@@ -48,6 +49,9 @@ LoadedPoint load_point(Point const& point,
                        Library const& library,
                        GivenProfiles const& given,
                        Trail* trail = nullptr);
+
+/// Whether every stage fits its GPU by our count.
+bool memory_fits(LoadedPoint const& point);
 
 /// A simulated point: its row of /sweep and the step behind it.
 struct SimulatedPoint {

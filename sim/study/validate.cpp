@@ -1,6 +1,7 @@
 #include "sim/study/validate.hpp"
 
 #include "sim/base/error.hpp"
+#include "sim/base/text.hpp"
 #include "sim/collective/collective.hpp"
 #include "sim/cost/fabric_profile.hpp"
 #include "sim/cost/profile.hpp"
@@ -14,6 +15,7 @@
 #include "sim/study/point.hpp"
 #include "sim/study/profiles.hpp"
 #include "sim/study/seen_rows.hpp"
+#include "sim/study/training_rows.hpp"
 #include "sim/study/two_times.hpp"
 #include "sim/trace/atomic_file.hpp"
 
@@ -125,6 +127,9 @@ private:
                 break;
             case MeasuredFileKind::log:
                 if (wants(ValidationKind::collectives)) add_log(file.path);
+                break;
+            case MeasuredFileKind::training:
+                if (wants(ValidationKind::training)) add_training(file.path);
                 break;
             case MeasuredFileKind::samples: add_samples(file.path); break;
             case MeasuredFileKind::experiments:
@@ -328,6 +333,62 @@ private:
             "quicker than the links: its bytes take {:.3g} us at full rate (are "
             "the times microseconds, the bytes of the full buffer?)",
             links_us);
+    }
+
+    void add_training(std::string const& path) {
+        for (auto const& run : read_training_table(CsvTable::load(path))) add_run(run);
+    }
+
+    /// One line a metric: time or rate, and memory where the table has it.
+    void add_run(MeasuredTraining const& run) {
+        ValidationRow row;
+        row.table = name_of(ValidationKind::training);
+        row.source = run.source;
+        row.line = run.line;
+        row.metric = run.step_asked ? "step_s" : "tokens_per_s_per_gpu";
+        row.unit = run.step_asked ? "s" : "tokens/s";
+        row.gpu = run.gpu;
+        row.gpus = run.gpus.value_or(0);
+        row.subject = run.model;
+        row.precision = run.precision;
+        row.measured = run.step_asked ? run.step_s : run.tokens_per_s_per_gpu;
+        ValidationRow memory = row;
+        try {
+            auto const [point, defaulted] = training_run(run, library_, request_.calibrations);
+            row.gpu = point.fabric.gpu().name;
+            row.profile = point.profile_name;
+            row.recipe = point.system.recipe.value;
+            if (!defaulted.empty()) {
+                row.status = "defaulted";
+                row.reason = join(defaulted, ", ");
+            }
+            if (!run.aside.empty()) {
+                row.status = "set_aside";
+                row.reason = run.aside;
+            }
+            memory = row;
+            SweepRow const predicted = simulate_point(point, 0).row;
+            row.predicted = run.step_asked ? predicted.step_s : predicted.tokens_per_s_per_gpu;
+            row.basis = predicted.basis;
+            row.basis_share = predicted.basis_share;
+            row.part = point.model.experts > 0 ? "training moe" : "training dense";
+            double const low = predicted.step_p10_s / predicted.step_s;
+            double const high = predicted.step_p90_s / predicted.step_s;
+            if (!std::isnan(low))
+                row.spread = run.step_asked ? Spread{low, high} : Spread{1 / high, 1 / low};
+            memory.predicted = predicted.memory_gib;
+            memory.basis = "datasheet";
+        } catch (ConfigError const& error) {
+            skip(row, error.what());
+            skip(memory, error.what());
+        }
+        result_.rows.push_back(row);
+        if (!run.memory_gib) return;
+        memory.metric = "memory_gib";
+        memory.unit = "GiB";
+        memory.measured = run.memory_gib;
+        memory.part = "training memory";
+        result_.rows.push_back(memory);
     }
 
     void add_experiment(std::string const& path) {

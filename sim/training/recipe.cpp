@@ -2,6 +2,7 @@
 
 #include "sim/base/text.hpp"
 
+#include <algorithm>
 #include <array>
 #include <filesystem>
 #include <fmt/format.h>
@@ -23,6 +24,7 @@ std::vector<Field<PrecisionPolicy>> const& fields_of(PrecisionPolicy const*) {
             "bytes per element in the tensor-parallel all-gather of activations and gradients"),
         optional("parameter_gather_bytes", &PrecisionPolicy::parameter_gather_bytes, "2",
                  "bytes per parameter in the data-parallel all-gather"),
+        optional("also", &PrecisionPolicy::also, "", "other words for it in tables of runs"),
     };
     return fields;
 }
@@ -38,6 +40,38 @@ std::vector<Field<OverlapPolicy>> const& fields_of(OverlapPolicy const*) {
         optional("dp", &OverlapPolicy::dp, "true",
                  "gradient and parameter collectives under compute"),
         optional("pp", &OverlapPolicy::pp, "true", "pipeline sends under compute"),
+        optional("ep", &OverlapPolicy::ep, "false",
+                 "expert exchanges under the compute of another micro-batch"),
+        optional("fsdp", &OverlapPolicy::fsdp, "true",
+                 "the next layer's weights gathered under this layer's compute"),
+        optional("shared_expert", &OverlapPolicy::shared_expert, "false",
+                 "the shared expert under the expert exchanges"),
+    };
+    return fields;
+}
+
+std::vector<Field<MoePolicy>> const& fields_of(MoePolicy const*) {
+    static std::vector<Field<MoePolicy>> const fields{
+        optional("dispatcher", &MoePolicy::dispatcher, "alltoall",
+                 "alltoall (NCCL, a copy per expert) or fused (a copy per rank)"),
+        optional("dispatch_bytes", &MoePolicy::dispatch_bytes, "2",
+                 "bytes per element of a token on its way to its experts"),
+        optional("combine_bytes", &MoePolicy::combine_bytes, "2",
+                 "and of a result on its way back"),
+        optional("exchange_time", &MoePolicy::exchange_time, "1",
+                 "time of its dispatch and combine kernels over the calibration's"),
+        optional("network_efficiency", &MoePolicy::network_efficiency, "0.9",
+                 "share of line rate that a fused kernel reaches between NVLink domains"),
+        optional("permute_bytes", &MoePolicy::permute_bytes, "8",
+                 "HBM bytes per element of a routed row and pass: permuting, padding, copies"),
+        optional("fused_quantise", &MoePolicy::fused_quantise, "false",
+                 "expert GEMMs quantise their rows without a pass of its own"),
+        optional("host_sync", &MoePolicy::host_sync, "0 us",
+                 "per layer and pass: the GPU waits for the host"),
+        optional("capacity", &MoePolicy::capacity, "0",
+                 "rows of a rank over its even share, the rest dropped; 0: none is"),
+        optional("imbalance", &MoePolicy::imbalance, "1",
+                 "rows of the busiest rank over the even share"),
     };
     return fields;
 }
@@ -68,11 +102,26 @@ std::vector<Field<MemoryReserve>> const& fields_of(MemoryReserve const*) {
 std::vector<Field<Recipe>> const& fields_of(Recipe const*) {
     static std::vector<Field<Recipe>> const fields{
         required("summary", &Recipe::summary, "one line: which software, which release"),
+        optional("software", &Recipe::software, "", "whose release this is"),
+        optional("release", &Recipe::release, "", "of that software, as 26.06"),
+        optional("architecture", &Recipe::architecture, "",
+                 "of the GPUs it is for, as configs/gpus say; default: any"),
         required("precisions", &Recipe::precisions,
                  "what each precision word of an experiment means"),
         required("overlap", &Recipe::overlap, "which communication runs under compute"),
+        optional("moe", &Recipe::moe, "", "around layers of experts"),
         required("state", &Recipe::state, "bytes per parameter"),
         required("reserve", &Recipe::reserve, "memory besides the model"),
+        optional("kernel_launch", &Recipe::kernel_launch, "0 us",
+                 "host time of one kernel launch; 0: CUDA graphs"),
+        optional("recompute", &Recipe::recompute, "",
+                 "operators that run again before their backward, by name"),
+        optional("selective", &Recipe::selective, "",
+                 "operators that its selective recomputation, where asked for, runs again"),
+        optional("compiled", &Recipe::compiled, "true",
+                 "kernels fused by a compiler; false: one by one (eager)"),
+        optional("trains_weights", &Recipe::trains_weights, "true",
+                 "false: adapters alone (LoRA), all else is frozen"),
         optional("full_recompute", &Recipe::full_recompute, "false",
                  "run every layer's forward again before its backward"),
         required("optimizer_traffic_bytes", &Recipe::optimizer_traffic_bytes,
@@ -104,6 +153,12 @@ constexpr std::array overlap_limits{
     Limits{"tp_sms", 0, 1000},
     Limits{"tp_scatter_pieces", 1, 1000},
 };
+constexpr std::array moe_limits{
+    Limits{"network_efficiency", 0.01, 1}, Limits{"exchange_time", 0, 20},
+    Limits{"dispatch_bytes", 0.25, 8},     Limits{"combine_bytes", 0.25, 8},
+    Limits{"permute_bytes", 0, 1000},      Limits{"capacity", 0, 100},
+    Limits{"imbalance", 1, 100},
+};
 constexpr std::array reserve_limits{Limits{"fragmentation", 0, 1}};
 constexpr std::array recipe_limits{Limits{"optimizer_traffic_bytes", 1, 200}};
 
@@ -123,15 +178,48 @@ void check_recipe(Value const& file) {
         check_limits(&policy, policy_limits);
     }
     check_limits(file.find("overlap"), overlap_limits);
+    check_limits(file.find("moe"), moe_limits);
     check_limits(file.find("state"), state_limits);
     check_limits(file.find("reserve"), reserve_limits);
     check_limits(&file, recipe_limits);
 }
 
+/// Entries of `over` replace those of `base`, map by map.
+void lay_over(Value& base, Value const& over) {
+    for (auto const& [name, value] : over.entries) {
+        auto const found = std::ranges::find(base.entries, name, &NamedValue::name);
+        if (found == base.entries.end()) {
+            base.entries.push_back({name, value});
+        } else if (found->value.is_map() && value.is_map()) {
+            lay_over(found->value, value);
+        } else {
+            found->value = value;
+        }
+    }
+}
+
+constexpr int bases_max = 8;  // more is a circle
+
+Value load_over_base(std::string const& path, int depth = 0) {
+    Value file = load_yaml(path);
+    auto const base = std::ranges::find(file.entries, "base", &NamedValue::name);
+    if (base == file.entries.end()) return file;
+    Place const place = base->value.place;
+    if (depth == bases_max) fail(place, "a circle of bases", "a recipe without base at its end");
+    auto const beside = std::filesystem::path(path).parent_path() / (base->value.scalar + ".yaml");
+    if (!std::filesystem::exists(beside)) {
+        fail(place, "'" + base->value.scalar + "'", "the name of a recipe beside this one");
+    }
+    Value whole = load_over_base(beside.string(), depth + 1);
+    file.entries.erase(base);
+    lay_over(whole, file);
+    return whole;
+}
+
 }  // namespace
 
 Recipe load_recipe(std::string const& path, Trail* trail) {
-    Value const file = load_yaml(path);
+    Value const file = load_over_base(path);
     auto recipe = read_spec<Recipe>(file, trail);
     check_recipe(file);
     recipe.name = std::filesystem::path(path).stem().string();

@@ -3,6 +3,7 @@
 #include "sim/config/fields.hpp"
 #include "sim/cost/query.hpp"
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -20,6 +21,7 @@ struct PrecisionPolicy {
                                 ///< gradient into its precision, all passes and copies
     double gathered_bytes = 2;  ///< per element, in the tensor-parallel all-gather
     double parameter_gather_bytes = 2;  ///< per parameter, in the data-parallel all-gather
+    std::vector<std::string> also;      ///< other words for it in tables of runs
 };
 std::vector<Field<PrecisionPolicy>> const& fields_of(PrecisionPolicy const*);
 
@@ -32,8 +34,37 @@ struct OverlapPolicy {
     bool dp = true;  ///< gradient reduce-scatter under the backward, parameter all-gather under the
                      ///< forward
     bool pp = true;  ///< sends do not block the sender
+    bool ep = false;             ///< expert exchanges under the compute of another micro-batch
+    bool fsdp = true;            ///< the next layer's weights gathered under this layer's compute
+    bool shared_expert = false;  ///< what every token passes runs under the expert exchanges
 };
 std::vector<Field<OverlapPolicy>> const& fields_of(OverlapPolicy const*);
+
+/// Who moves tokens to their experts: NCCL's all-to-all, one copy for each expert of a token; or a
+/// fused kernel (DeepEP, HybridEP), one copy for each rank that holds some of them.
+enum class MoeDispatcher : std::uint8_t { alltoall, fused };
+template <>
+struct EnumNames<MoeDispatcher> {
+    static constexpr std::array words{"alltoall", "fused"};
+};
+
+/// What the software does around a layer of experts, besides their GEMMs.
+struct MoePolicy {
+    MoeDispatcher dispatcher = MoeDispatcher::alltoall;
+    double dispatch_bytes = 2;  ///< per element of a token on its way to its experts
+    double combine_bytes = 2;   ///< and back
+    /// Time of its dispatch and combine kernels over those that the calibration holds.
+    double exchange_time = 1;
+    /// Share of the NICs' line rate that a fused kernel reaches between NVLink domains.
+    double network_efficiency = 0.9;
+    /// HBM bytes per element of a routed row in one pass: permuting, padding, their copies.
+    double permute_bytes = 8;
+    bool fused_quantise = false;  ///< expert GEMMs quantise their rows without a pass of its own
+    Picoseconds host_sync{0};  ///< per layer and pass: the GPU waits for the host to size buffers
+    double capacity = 0;       ///< rows of a rank over its even share, the rest dropped; 0: all
+    double imbalance = 1;      ///< rows of the busiest rank over the even share
+};
+std::vector<Field<MoePolicy>> const& fields_of(MoePolicy const*);
 
 /// Bytes that a parameter costs, and how they are spread over data-parallel ranks.
 struct StatePolicy {
@@ -58,16 +89,27 @@ struct Recipe {
     Place place;
     std::string name;
     std::string summary;
+    std::optional<std::string> software;  ///< "megatron-bridge"
+    std::optional<std::string>
+        release;  ///< "26.06", of that software; releases sort as their numbers do
+    std::optional<std::string> architecture;  ///< of the GPUs it is for; none: any
     std::vector<std::pair<std::string, PrecisionPolicy>> precisions;  ///< by the experiment's word
     OverlapPolicy overlap;
+    MoePolicy moe;
     StatePolicy state;
     MemoryReserve reserve;
+    Picoseconds kernel_launch{0};        ///< host time of one launch; 0: CUDA graphs
+    std::vector<std::string> recompute;  ///< operators that run again before their backward
+    std::vector<std::string> selective;  ///< what its selective recomputation would run again
+    bool compiled = true;                ///< kernels fused by a compiler; false: one by one (eager)
+    bool trains_weights = true;          ///< false: adapters alone (LoRA), all else is frozen
     bool full_recompute = false;         ///< every layer's forward runs again before its backward
     double optimizer_traffic_bytes = 0;  ///< HBM bytes per parameter of one optimizer step
 };
 std::vector<Field<Recipe>> const& fields_of(Recipe const*);
 
-/// Throws ConfigError where a number is outside what training software can have.
+/// Reads a recipe over its `base`, a recipe beside it, whose entries it replaces. Throws
+/// ConfigError where a number is outside what training software can have.
 Recipe load_recipe(std::string const& path, Trail* trail = nullptr);
 
 /// The policy of `word`; throws ConfigError at `asked` with the recipe's words.

@@ -80,16 +80,6 @@ private:
         return worst;
     }
 
-    [[nodiscard]] std::int64_t chunk_parameters(Chunk const& chunk) const {
-        std::int64_t const tp = spec_.parallel.tp;
-        std::int64_t const table = model_.vocab * model_.hidden / tp;
-        std::int64_t parameters =
-            chunk.layers * (layer_matrix_parameters(model_) / tp + layer_norm_parameters(model_));
-        if (chunk.has_embedding) parameters += table;
-        if (chunk.has_head) parameters += table + model_.hidden;
-        return parameters;
-    }
-
     [[nodiscard]] CollectivePlan data_parallel(CollectiveOp op,
                                                std::int64_t parameters,
                                                double bytes_each,
@@ -99,10 +89,42 @@ private:
         return plan_collective(spec_.profile, op, Bytes{bytes}, group);
     }
 
+    /// Gradients and parameters of a chunk between the ranks that hold the same ones. FSDP moves
+    /// them with every layer; what is left are the replicas of a shard.
+    void add_data_parallel(StageChunk& chunk, int stage, StageParameters const& own) const {
+        StatePolicy const& state = spec_.recipe.state;
+        std::int64_t const fsdp = spec_.parallel.fsdp;
+        for (auto const& [group, pattern, parameters] :
+             {std::tuple(dense_shards, groups_.dp_cp, own.dense()),
+              std::tuple(expert_shards, groups_.expert_dp, own.experts)}) {
+            if (!spec_.recipe.trains_weights) continue;
+            if (fsdp > 1) {
+                std::int64_t const shards = std::min(fsdp, pattern.count);
+                GroupPattern const replicas{pattern.count / shards, pattern.stride * shards};
+                chunk.gradient_reduce.at(group) =
+                    data_parallel(CollectiveOp::all_reduce, parameters / shards,
+                                  state.gradient_bytes, worst_group(stage, replicas));
+                continue;
+            }
+            GroupShape const shape = worst_group(stage, pattern);
+            chunk.gradient_reduce.at(group) =
+                data_parallel(state.distributed_optimizer ? CollectiveOp::reduce_scatter
+                                                          : CollectiveOp::all_reduce,
+                              parameters, state.gradient_bytes, shape);
+            if (!state.distributed_optimizer) continue;
+            chunk.parameter_gather.at(group) =
+                data_parallel(CollectiveOp::all_gather, parameters,
+                              spec_.precision.parameter_gather_bytes, shape);
+        }
+    }
+
     /// Chunks of equal content on equal wiring are priced once.
     PricedChunk const& priced_chunk(Chunk const& chunk, TurnShape const& shape) {
-        ChunkContent const content{chunk.layers, chunk.has_embedding, chunk.has_head};
-        auto const key = std::tuple(content, shape.tp_group, shape.cp_group);
+        ChunkContent const content{model_.count_layers(chunk.first_layer, chunk.layers),
+                                   chunk.has_embedding, chunk.has_head,
+                                   chunk.has_head ? model_.mtp_layers : 0};
+        auto const key =
+            std::tuple(content, shape.tp_group, shape.cp_group, shape.ep_group, shape.fsdp_group);
         auto found = priced_.find(key);
         if (found == priced_.end()) {
             TurnPricer const pricer(model_, spec_.precision, spec_.recipe, spec_.profile, book_);
@@ -114,12 +136,19 @@ private:
         return found->second;
     }
 
-    [[nodiscard]] PricedCost optimizer(std::int64_t parameters, GroupShape const& group) {
-        StatePolicy const& state = spec_.recipe.state;
-        double const share =
-            state.distributed_optimizer ? 1.0 / static_cast<double>(group.ranks) : 1.0;
-        double const bytes = std::max(
-            1.0, static_cast<double>(parameters) * share * spec_.recipe.optimizer_traffic_bytes);
+    /// Ranks that the optimizer of parameters held by `holders` ranks is spread over.
+    [[nodiscard]] double optimizer_ranks(std::int64_t holders) const {
+        bool const spread = spec_.recipe.state.distributed_optimizer;
+        return static_cast<double>(spread ? holders : std::min(holders, spec_.parallel.fsdp));
+    }
+
+    [[nodiscard]] PricedCost optimizer(StageParameters held) {
+        Parallel const& parallel = spec_.parallel;
+        if (!spec_.recipe.trains_weights) held = {0, 0, 1};
+        double const own =
+            static_cast<double>(held.dense()) / optimizer_ranks(parallel.dp * parallel.cp) +
+            static_cast<double>(held.experts) / optimizer_ranks(parallel.expert_dp);
+        double const bytes = std::max(1.0, own * spec_.recipe.optimizer_traffic_bytes);
         PricedCost cost;
         cost.add(book_.price(MemoryTraffic{Bytes{std::llround(bytes)}, 1}));
         return cost;
@@ -128,14 +157,17 @@ private:
     StagePlan stage(int s) {
         Parallel const& parallel = spec_.parallel;
         RankId const first = first_rank_of_stage(parallel, s);
-        GroupShape const dp_group = worst_group(s, groups_.dp_cp);
         TurnShape const shape{parallel.tp,
                               parallel.cp,
+                              parallel.ep,
+                              parallel.expert_tp,
                               parallel.sequence_parallel,
                               parallel.micro_batch,
                               parallel.sequence,
                               worst_group(s, groups_.tp),
-                              worst_group(s, groups_.cp)};
+                              worst_group(s, groups_.cp),
+                              worst_group(s, groups_.ep),
+                              worst_group(s, groups_.fsdp)};
         StagePlan plan;
         plan.name = fmt::format("stage {}", s);
         plan.gpus = static_cast<std::uint32_t>(ranks_per_stage());
@@ -148,20 +180,13 @@ private:
         }
         plan.sms = spec_.fabric.gpu().sms;
 
-        StatePolicy const& state = spec_.recipe.state;
-        std::int64_t parameters = 0;
+        StageParameters held;
         for (Chunk const& chunk : parallel.chunks_of(s)) {
             auto const& [forward, backward] = priced_chunk(chunk, shape);
-            std::int64_t const own = chunk_parameters(chunk);
-            parameters += own;
-            auto const reduce_op = state.distributed_optimizer ? CollectiveOp::reduce_scatter
-                                                               : CollectiveOp::all_reduce;
-            plan.chunks.push_back(
-                {forward, backward, data_parallel(reduce_op, own, state.gradient_bytes, dp_group),
-                 state.distributed_optimizer
-                     ? data_parallel(CollectiveOp::all_gather, own,
-                                     spec_.precision.parameter_gather_bytes, dp_group)
-                     : CollectivePlan{}});
+            StageParameters const own = chunk_parameters(parallel, model_, chunk);
+            held += own;
+            plan.chunks.push_back({forward, backward, {}, {}});
+            add_data_parallel(plan.chunks.back(), s, own);
         }
         if (parallel.pp > 1) {
             std::int64_t const width =
@@ -169,7 +194,7 @@ private:
             plan.send = plan_collective(spec_.profile, CollectiveOp::sendrecv,
                                         Bytes{shape.tokens() * width * 2}, worst_link(s));
         }
-        plan.optimizer = optimizer(parameters, dp_group);
+        plan.optimizer = optimizer(held);
         return plan;
     }
 
@@ -177,7 +202,8 @@ private:
     Architecture model_;
     ProcessGroups groups_;
     CostBook book_;
-    std::map<std::tuple<ChunkContent, GroupShape, GroupShape>, PricedChunk> priced_;
+    std::map<std::tuple<ChunkContent, GroupShape, GroupShape, GroupShape, GroupShape>, PricedChunk>
+        priced_;
 };
 
 std::vector<LinkUse> link_uses(TaskGraph const& graph,
@@ -227,9 +253,9 @@ std::vector<BasisShare> basis_shares(TaskGraph const& graph,
     std::map<std::uint32_t, double> weight;  // by CostId: GPUs x occurrences
     for (std::uint32_t i = 0; i < graph.tasks().size(); ++i) {
         Task const& task = graph.tasks()[i];
-        bool const waited = task.kind == TaskKind::compute ||
-                            task.dimension == ParallelDimension::tp ||
-                            task.dimension == ParallelDimension::cp;
+        bool const waited =
+            task.kind == TaskKind::compute || task.dimension == ParallelDimension::tp ||
+            task.dimension == ParallelDimension::cp || task.dimension == ParallelDimension::ep;
         if (!waited) continue;
         weight[task.cost.value] += graph.classes()[graph.class_of(TaskId{i}).value].multiplicity;
     }
@@ -249,6 +275,7 @@ MemoryPolicy memory_policy(StepSpec const& spec) {
     policy.optimizer_bytes = spec.recipe.state.optimizer_bytes;
     policy.shard_optimizer = spec.recipe.state.distributed_optimizer;
     policy.full_recompute = spec.recipe.full_recompute;
+    policy.recompute = spec.recipe.recompute;
     policy.kept_input_bytes = spec.precision.saved_input_bytes;
     policy.communication_buffers = spec.recipe.reserve.communication;
     policy.framework = spec.recipe.reserve.framework;
@@ -273,7 +300,7 @@ std::vector<Memory> step_memory(StepSpec const& spec) {
         stages.push_back(memory_of(spec.parallel, spec.model, memory_policy(spec), s));
         if (s == 0 || stages.back().total() > worst.total()) worst = stages.back();
     }
-    check_fits(worst, spec.fabric.gpu().hbm_usable(), spec.parallel);
+    if (spec.must_fit) check_fits(worst, spec.fabric.gpu().hbm_usable(), spec.parallel);
     return stages;
 }
 

@@ -28,6 +28,7 @@ struct StepSpec {
     Profile const& profile;
     Recipe const& recipe;
     PrecisionPolicy const& precision;
+    bool must_fit = true;  ///< false: memory is reported, not refused (a run that was seen to fit)
 };
 
 /// A shared resource of one class, and how full the step kept it.

@@ -27,7 +27,8 @@ struct TurnTasks {
 };
 
 /// Communication that runs inside a turn.
-constexpr std::array turn_dimensions{ParallelDimension::cp, ParallelDimension::tp};
+constexpr std::array turn_dimensions{ParallelDimension::cp, ParallelDimension::tp,
+                                     ParallelDimension::ep, ParallelDimension::dp};
 
 class StepBuilder {
 public:
@@ -56,9 +57,9 @@ public:
 private:
     struct StageIds {
         ClassId who;
-        StreamId compute, tp, cp, dp, send[2];
+        StreamId compute, tp, cp, ep, dp, fsdp, send[2];
         ResourceId nvlink_out, nvlink_in, nic_out, nic_in, sms;
-        std::vector<TaskId> gathered, reduced;  // by chunk
+        std::vector<std::array<TaskId, shard_groups>> gathered, reduced;  // by chunk
     };
 
     [[nodiscard]] int global_chunks() const { return pipeline_.stages * pipeline_.chunks; }
@@ -74,7 +75,9 @@ private:
         ids.compute = builder_.add_stream({ids.who, "compute", true});
         ids.tp = builder_.add_stream({ids.who, "tp"});
         ids.cp = builder_.add_stream({ids.who, "cp"});
+        ids.ep = builder_.add_stream({ids.who, "ep"});
         ids.dp = builder_.add_stream({ids.who, "dp"});
+        ids.fsdp = builder_.add_stream({ids.who, "fsdp"});
         ids.send[0] = builder_.add_stream({ids.who, "pp forward"});
         ids.send[1] = builder_.add_stream({ids.who, "pp backward"});
         // A resource nobody can use still needs a positive capacity; no traffic will name it.
@@ -86,8 +89,8 @@ private:
         ids.nvlink_in = builder_.add_resource({nvlink, 1});
         ids.nic_in = builder_.add_resource({nic, 1});
         ids.sms = builder_.add_resource({picoseconds_per_second, 1});
-        ids.gathered.resize(plan.chunks.size(), no_task);
-        ids.reduced.resize(plan.chunks.size(), no_task);
+        for (auto* tasks : {&ids.gathered, &ids.reduced})
+            tasks->resize(plan.chunks.size(), {no_task, no_task});
         ids_.push_back(std::move(ids));
     }
 
@@ -135,15 +138,20 @@ private:
 
     void add_gathers(int s) {
         for (int chunk = 0; chunk < pipeline_.chunks; ++chunk) {
-            ids_[s].gathered[chunk] =
-                add_data_parallel(s, stages_[s].chunks[chunk].parameter_gather,
-                                  costs_[s].gather[chunk], gather, chunk, {});
+            for (std::size_t group = 0; group < shard_groups; ++group) {
+                ids_[s].gathered[chunk][group] =
+                    add_data_parallel(s, stages_[s].chunks[chunk].parameter_gather[group],
+                                      costs_[s].gather[chunk][group], gather, chunk, {});
+            }
         }
     }
 
     void add_reduce(int s, int chunk, std::vector<TaskId> const& after) {
-        ids_[s].reduced[chunk] = add_data_parallel(s, stages_[s].chunks[chunk].gradient_reduce,
-                                                   costs_[s].reduce[chunk], reduce, chunk, after);
+        for (std::size_t group = 0; group < shard_groups; ++group) {
+            ids_[s].reduced[chunk][group] =
+                add_data_parallel(s, stages_[s].chunks[chunk].gradient_reduce[group],
+                                  costs_[s].reduce[chunk][group], reduce, chunk, after);
+        }
     }
 
     /// Kernels with the communication under them, then what is waited for, in a chain.
@@ -156,7 +164,10 @@ private:
         auto const phase = turn.forward ? forward : backward;
         auto const communicate = [&](ParallelDimension dimension, CostId cost, LinkLoad const& load,
                                      std::vector<TaskId> const& after) {
-            StreamId const stream = dimension == ParallelDimension::cp ? ids.cp : ids.tp;
+            StreamId const stream = dimension == ParallelDimension::cp   ? ids.cp
+                                    : dimension == ParallelDimension::tp ? ids.tp
+                                    : dimension == ParallelDimension::ep ? ids.ep
+                                                                         : ids.fsdp;
             return add({TaskKind::collective, dimension, stream, cost, phase, turn.micro_batch,
                         turn.chunk},
                        after, collective_traffic(s, load));
@@ -190,10 +201,12 @@ private:
         std::vector<TaskId> previous;
         add_gathers(s);
         // Without overlap, no turn starts before every parameter is there.
-        if (!overlap_.dp) previous = {ids.gathered.back()};
+        if (!overlap_.dp) previous = {ids.gathered.back().begin(), ids.gathered.back().end()};
         for (Turn const& turn : schedule_for(shape).turns(shape, s)) {
             std::vector<TaskId> needs = previous;
-            if (turn.forward) needs.push_back(ids.gathered[turn.chunk]);
+            if (turn.forward) {
+                for (TaskId const task : ids.gathered[turn.chunk]) needs.push_back(task);
+            }
             TurnTasks const tasks = add_turn(s, turn, needs);
             previous = tasks.last;
             int const global = turn.chunk * pipeline_.stages + s;
@@ -212,7 +225,9 @@ private:
         if (!overlap_.dp) {
             for (int chunk = pipeline_.chunks; chunk-- > 0;) add_reduce(s, chunk, previous);
         }
-        std::vector<TaskId> needs = ids.reduced;
+        std::vector<TaskId> needs;
+        for (auto const& reduced : ids.reduced)
+            needs.insert(needs.end(), reduced.begin(), reduced.end());
         needs.insert(needs.end(), previous.begin(), previous.end());
         add({TaskKind::compute, ParallelDimension::none, ids.compute, costs_[s].optimizer,
              optimizer},
@@ -316,8 +331,12 @@ std::vector<StageCostIds> intern_costs(std::vector<StagePlan> const& stages,
                 intern_turn(chunk.forward, book, like ? &(*like)[s].forward[c] : nullptr));
             ids.backward.push_back(
                 intern_turn(chunk.backward, book, like ? &(*like)[s].backward[c] : nullptr));
-            ids.reduce.push_back(intern_plan(chunk.gradient_reduce, book));
-            ids.gather.push_back(intern_plan(chunk.parameter_gather, book));
+            ids.reduce.emplace_back();
+            ids.gather.emplace_back();
+            for (std::size_t group = 0; group < shard_groups; ++group) {
+                ids.reduce.back()[group] = intern_plan(chunk.gradient_reduce[group], book);
+                ids.gather.back()[group] = intern_plan(chunk.parameter_gather[group], book);
+            }
         }
         if (stages.size() > 1) ids.send = *intern_plan(plan.send, book);
         ids.optimizer = book.add(plan.optimizer);

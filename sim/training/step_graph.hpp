@@ -12,12 +12,16 @@
 
 namespace nvl72 {
 
+/// Parameters by the ranks that hold the same ones: all data-parallel ranks, or fewer of experts.
+enum ShardGroup : std::uint8_t { dense_shards, expert_shards };
+inline constexpr std::size_t shard_groups = 2;
+
 /// One model chunk of one stage, priced. CostIds point into the step's CostBook.
 struct StageChunk {
     TurnCost forward;
     TurnCost backward;
-    CollectivePlan gradient_reduce;  ///< size 0: one data-parallel rank, nothing to reduce
-    CollectivePlan parameter_gather;
+    /// By ShardGroup. Size 0: one rank, nothing to move.
+    std::array<CollectivePlan, shard_groups> gradient_reduce, parameter_gather;
 };
 
 /// One pipeline stage: a class of identical ranks.
@@ -42,7 +46,7 @@ struct TurnCostIds {
 /// CostIds of one stage, by chunk where there are several.
 struct StageCostIds {
     std::vector<TurnCostIds> forward, backward;
-    std::vector<std::optional<CostId>> reduce, gather;
+    std::vector<std::array<std::optional<CostId>, shard_groups>> reduce, gather;
     CostId send, optimizer;
 };
 

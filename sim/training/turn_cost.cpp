@@ -2,6 +2,7 @@
 
 #include "sim/base/error.hpp"
 #include "sim/cost/profile.hpp"
+#include "sim/model/closed_form.hpp"
 #include "sim/model/operators.hpp"
 
 #include <algorithm>
@@ -24,9 +25,16 @@ LocalGemm local_gemm(Operator const& op, int tp) {
             op.split == Split::row ? op.k / tp : op.k};
 }
 
+/// Ranks of a group of `ranks` that hold at least one of a token's `top_k` experts, on average over
+/// even routing: each expert lies on a rank of its own choosing.
+double ranks_hit(int top_k, std::int64_t ranks) {
+    auto const all = static_cast<double>(ranks);
+    return all * (1 - std::pow(1 - 1 / all, top_k));
+}
+
 /// Tokens x width of an elementwise operator that fall to one rank.
 double local_share(Operator const& op, TurnShape const& shape) {
-    if (op.split == Split::column) return 1.0 / shape.tp;
+    if (op.split == Split::column || op.split == Split::routed) return 1.0 / shape.tp;
     if (op.split == Split::sequence && shape.sequence_parallel) return 1.0 / shape.tp;
     return 1;
 }
@@ -50,12 +58,18 @@ struct TurnPricer::Pass {
     TurnPricer const& pricer;
     TurnShape const& shape;
     TurnCost cost{};
+    std::int64_t kernels = 0;            ///< launched
+    std::vector<Planned> exchanges{};    ///< of this layer's experts, where others' compute covers
+    std::vector<Planned> shard_moves{};  ///< of this layer's weights and gradients (FSDP)
+    Picoseconds shared_cover{0};         ///< compute of the shared expert, to hide exchanges under
 
     Cost const& price(Query const& query) const { return pricer.book_.price(query); }
 
     Picoseconds compute(Query const& query, std::int64_t count = 1) {
         Cost const& priced = price(query);
         cost.compute.add(priced, count);
+        auto const* traffic = std::get_if<MemoryTraffic>(&query);
+        kernels += count * (traffic != nullptr ? traffic->kernels : 1);
         return priced.time * count;
     }
 
@@ -86,11 +100,26 @@ struct TurnPricer::Pass {
         return op.weights_fp8_allowed && pricer.precision_.quantise_bytes > 0;
     }
 
+    [[nodiscard]] MoePolicy const& moe() const { return pricer.recipe_.moe; }
+
+    /// Rows of routed experts that one rank gets, over the tokens it brings in.
+    [[nodiscard]] double rows_per_token() const {
+        double const kept = moe().capacity > 0 ? std::min(moe().capacity, 1.0) : 1.0;
+        return pricer.model_.top_k * kept * moe().imbalance;
+    }
+    /// Tokens of which a rank sends the routes: its own part of the sequence.
+    [[nodiscard]] double routing_tokens() const {
+        return static_cast<double>(shape.tokens()) / shape.tp;
+    }
+
     /// Brings `width` elements per token into the linear layers' precision. Each rank quantises its
     /// own part: a slice of the width, or of the tokens, before they are gathered.
     void quantise(Operator const& op, std::int64_t width) {
         if (!quantised(op)) return;
-        double const elements = static_cast<double>(shape.tokens() * width) /
+        bool const experts = op.kind == OperatorKind::experts;
+        if (experts && moe().fused_quantise) return;
+        double const elements = static_cast<double>(shape.tokens() * width) *
+                                (experts ? rows_per_token() : 1) /
                                 (shape.sequence_parallel || op.split != Split::none ? shape.tp : 1);
         compute(MemoryTraffic{Bytes{std::llround(elements * pricer.precision_.quantise_bytes)}, 1});
     }
@@ -178,18 +207,29 @@ struct TurnPricer::Pass {
              pricer.recipe_.overlap.tp ? excess(full.cost.time, gemm_time) : full.cost.time, 1);
     }
 
-    void attention(bool backward) {
+    void attention(Operator const& op, bool backward) {
         Architecture const& model = pricer.model_;
         std::int64_t const local = shape.sequence / shape.cp;
+        // Scores and values may differ in width: their mean does the same work.
+        std::int64_t const width = (model.head_dim + model.value_width()) / 2;
         Attention query{pricer.precision_.attention,
                         shape.micro_batch,
                         local,
                         local,
                         static_cast<int>(model.heads / shape.tp),
                         static_cast<int>(std::max<std::int64_t>(1, model.kv_heads / shape.tp)),
-                        static_cast<int>(model.head_dim),
+                        static_cast<int>(width),
                         true,
                         backward};
+        if (op.window > 0 && op.window < local) {
+            // Windows of queries, each over as many keys as a query sees.
+            query.batch *= (local + op.window - 1) / op.window;
+            query.query_tokens = op.window;
+            query.kv_tokens = op.window;
+            query.causal = false;
+            compute(query);
+            return;
+        }
         compute(query);
         if (shape.cp == 1) return;
         // Ring attention over zigzag halves: the own block is causal; every other block attends
@@ -198,25 +238,166 @@ struct TurnPricer::Pass {
         query.kv_tokens = std::max<std::int64_t>(1, local / 2);
         int const steps = shape.cp - 1;
         Picoseconds const block = compute(query, steps) / steps;
-        std::int64_t const kv_width =
-            std::int64_t{query.kv_heads} * model.head_dim * (backward ? 4 : 2);
+        std::int64_t const kv_width = std::int64_t{query.kv_heads} * width * (backward ? 4 : 2);
         Planned const exchange = plan(CollectiveOp::sendrecv, tensor(kv_width), shape.cp_group);
         Picoseconds const alone = exchange.cost.time;
         wait(ParallelDimension::cp, exchange,
              pricer.recipe_.overlap.cp ? excess(alone, block) : alone, steps);
     }
 
+    /// Rows of `op`'s GEMM on this rank.
+    [[nodiscard]] std::int64_t rows(Operator const& op) const {
+        bool const cut = op.split == Split::sequence && shape.sequence_parallel;
+        return std::max<std::int64_t>(1, shape.tokens() / (cut ? shape.tp : 1));
+    }
+
+    /// All routed experts of this rank as one grouped GEMM; `weight_gradient` sums over the rows.
+    void experts(Operator const& op, std::int64_t n, std::int64_t k, bool weight_gradient) {
+        std::int64_t const own = pricer.model_.experts / shape.ep;
+        double const all = routing_tokens() * rows_per_token() * shape.expert_tp;
+        auto const each = std::max<std::int64_t>(1, std::llround(all / static_cast<double>(own)));
+        Precision const precision = pricer.precision_.linear;
+        Gemm gemm{precision, each, n, k, quantised(op), own};
+        if (weight_gradient) gemm = {precision, n, k, each, quantised(op), own};
+        compute(gemm);
+    }
+
+    /// Rows in token order to expert order, or back.
+    void permute() {
+        double const bytes = routing_tokens() * rows_per_token() *
+                             static_cast<double>(pricer.model_.hidden) * moe().permute_bytes / 2;
+        if (bytes >= 1) compute(MemoryTraffic{Bytes{std::llround(bytes)}, 1});
+    }
+
+    /// An NVLink or network exchange of one step of experts.
+    void exchange(Operator const& op, MoeStep step) {
+        if (moe().host_sync.count > 0 && step == MoeStep::dispatch) {
+            Picoseconds const stop = moe().host_sync;
+            cost.compute.add({stop, Picoseconds{0}, {BasisKind::interpolated, {}}});
+        }
+        if (shape.ep == 1) return;
+        Planned planned = plan_exchange(op, step);
+        planned.cost.time = from_seconds(to_seconds(planned.cost.time) * moe().exchange_time);
+        planned.cost.bandwidth_part = std::min(planned.cost.bandwidth_part, planned.cost.time);
+        if (planned.cost.time.count <= 0) return;
+        if (pricer.recipe_.overlap.ep) {
+            exchanges.push_back(planned);
+            return;
+        }
+        Picoseconds const hidden = std::min(shared_cover, planned.cost.time);
+        shared_cover -= hidden;
+        wait(ParallelDimension::ep, planned, planned.cost.time - hidden, 1);
+    }
+
+    [[nodiscard]] Planned plan_exchange(Operator const& op, MoeStep step) {
+        Architecture const& model = pricer.model_;
+        bool const out = step == MoeStep::dispatch;
+        double const element = out ? moe().dispatch_bytes : moe().combine_bytes;
+        bool const fused = moe().dispatcher == MoeDispatcher::fused;
+        // A fused kernel sends one copy to each rank, and one to each domain across the network.
+        std::int64_t const places =
+            shape.ep_group.domains > 1 ? shape.ep_group.domains : shape.ep_group.ranks;
+        double const copies = fused ? ranks_hit(model.top_k, places) : model.top_k;
+        double const kept = moe().capacity > 0 ? std::min(moe().capacity, 1.0) : 1.0;
+        auto const tokens = static_cast<std::int64_t>(std::llround(routing_tokens()));
+        double const bytes = routing_tokens() * copies * kept * moe().imbalance *
+                             static_cast<double>(op.n) * element;
+        auto const& section = pricer.profile_.moe;
+        if (fused && section && shape.ep_group.domains == 1) {
+            Precision const travels = element < 1.5 && out ? Precision::fp8 : Precision::bf16;
+            MoeExchange const query{
+                step,        MoeTransport::two_sided, travels,       tokens, op.n,
+                model.top_k, model.experts,           shape.ep_group};
+            return {price(query), {.nvlink = bytes}};
+        }
+        Bytes const size{std::max<std::int64_t>(1, std::llround(bytes))};
+        auto planned = plan(CollectiveOp::alltoall, size, shape.ep_group);
+        if (fused && shape.ep_group.domains > 1) over_network(planned, bytes);
+        return planned;
+    }
+
+    /// A fused kernel between domains: one copy to each domain through the NICs, as fast as they
+    /// take it; what goes on inside a domain passes meanwhile.
+    void over_network(Planned& planned, double bytes) const {
+        GroupShape const& group = shape.ep_group;
+        double const leave =
+            bytes * static_cast<double>(group.domains - 1) / static_cast<double>(group.domains);
+        double const rate = group.per_gpu_nic.count * moe().network_efficiency;
+        Picoseconds const moves = from_seconds(leave / rate);
+        Picoseconds const latency = planned.cost.time - planned.cost.bandwidth_part;
+        planned.cost.time = latency + moves;
+        planned.cost.bandwidth_part = moves;
+        planned.load = {.nvlink = bytes, .nic = leave};
+    }
+
+    /// What a layer leaves to hide under its own compute, which took `compute_time`.
+    void end_layer(Picoseconds compute_time) {
+        for (auto const& [dimension, planned] : {std::pair{ParallelDimension::ep, &exchanges},
+                                                 std::pair{ParallelDimension::dp, &shard_moves}}) {
+            for (auto const& one : *planned) {
+                Picoseconds const hidden = std::min(compute_time, one.cost.time);
+                compute_time -= hidden;
+                wait(dimension, one, one.cost.time - hidden, 1);
+            }
+            planned->clear();
+        }
+        shared_cover = {};
+    }
+
+    /// Moves a layer's weights or gradients over the ranks that shard them.
+    void move_shards(CollectiveOp op, std::int64_t parameters, double bytes_each) {
+        if (shape.fsdp_group.ranks == 1) return;
+        Bytes const size{std::llround(static_cast<double>(parameters) * bytes_each)};
+        Planned const planned = plan(op, size, shape.fsdp_group);
+        if (pricer.recipe_.overlap.fsdp) {
+            shard_moves.push_back(planned);
+        } else {
+            wait(ParallelDimension::dp, planned, planned.cost.time, 1);
+        }
+    }
+
+    /// One transformer layer, forward or backward.
+    void layer(std::vector<Operator> operators, std::int64_t parameters, bool back) {
+        Picoseconds const before = cost.compute.time;
+        move_shards(CollectiveOp::all_gather, parameters, pricer.precision_.parameter_gather_bytes);
+        if (!back) {
+            for (Operator const& op : operators) forward(op);
+        } else {
+            if (pricer.recipe_.trains_weights) {
+                move_shards(CollectiveOp::reduce_scatter, parameters,
+                            pricer.recipe_.state.gradient_bytes);
+            }
+            auto const& some = pricer.recipe_.recompute;
+            for (Operator const& op : operators) {
+                bool const again =
+                    pricer.recipe_.full_recompute || std::ranges::find(some, op.name) != some.end();
+                if (again) forward(op);
+            }
+            std::ranges::reverse(operators);
+            for (Operator const& op : operators) backward(op);
+        }
+        end_layer(cost.compute.time - before);
+    }
+
     void forward(Operator const& op) {
         switch (op.kind) {
             case OperatorKind::elementwise: elementwise(op, 1); break;
-            case OperatorKind::attention: attention(false); break;
+            case OperatorKind::attention: attention(op, false); break;
+            case OperatorKind::experts:
+                quantise(op, op.k);
+                experts(op, op.n / (op.inner_k ? 1 : shape.expert_tp),
+                        op.k / (op.inner_k ? shape.expert_tp : 1), false);
+                break;
+            case OperatorKind::permute: permute(); break;
+            case OperatorKind::dispatch: exchange(op, MoeStep::dispatch); break;
+            case OperatorKind::combine: exchange(op, MoeStep::combine); break;
             case OperatorKind::gemm: {
                 auto const [outputs, inputs] = local_gemm(op, shape.tp);
                 quantise(op, op.k);
                 std::int64_t pieces = 1;
                 if (op.split == Split::column) pieces = gather_pieces();
                 if (op.split == Split::row) pieces = scatter_pieces();
-                Picoseconds const time = gemm(op, shape.tokens(), outputs, inputs, pieces);
+                Picoseconds const time = gemm(op, rows(op), outputs, inputs, pieces);
                 if (op.split == Split::column && shape.sequence_parallel) {
                     tp_gather(gathered(op, op.k), time);
                 }
@@ -229,16 +410,30 @@ struct TurnPricer::Pass {
     void backward(Operator const& op) {
         switch (op.kind) {
             case OperatorKind::elementwise: elementwise(op, op.backward_traffic_factor); break;
-            case OperatorKind::attention: attention(true); break;
+            case OperatorKind::attention: attention(op, true); break;
+            case OperatorKind::experts: {
+                std::int64_t const n = op.n / (op.inner_k ? 1 : shape.expert_tp);
+                std::int64_t const k = op.k / (op.inner_k ? shape.expert_tp : 1);
+                quantise(op, op.n);
+                experts(op, k, n, false);
+                if (pricer.recipe_.trains_weights) experts(op, n, k, true);
+                break;
+            }
+            case OperatorKind::permute: permute(); break;
+            // Gradients travel the other way: of a combine out, of a dispatch back.
+            case OperatorKind::dispatch: exchange(op, MoeStep::combine); break;
+            case OperatorKind::combine: exchange(op, MoeStep::dispatch); break;
             case OperatorKind::gemm: {
                 auto const [outputs, inputs] = local_gemm(op, shape.tp);
                 // With sequence parallelism the gradient of a row layer arrives cut by tokens and
                 // is gathered under the data-gradient GEMM; a column layer gathers its input again
                 // under that GEMM and scatters the result under the weight-gradient GEMM.
                 quantise(op, op.n);
-                Picoseconds const data = gemm(op, shape.tokens(), inputs, outputs,
+                Picoseconds const data = gemm(op, rows(op), inputs, outputs,
                                               op.split == Split::row ? gather_pieces() : 1);
-                Picoseconds const weight = gemm(op, outputs, inputs, shape.tokens());
+                bool const trains = pricer.recipe_.trains_weights;
+                Picoseconds const weight =
+                    trains ? gemm(op, outputs, inputs, rows(op)) : Picoseconds{0};
                 if (op.split == Split::row && shape.sequence_parallel) {
                     tp_gather(gathered(op, op.n), data);
                 }
@@ -254,39 +449,53 @@ struct TurnPricer::Pass {
             }
         }
     }
+
+    void layers(ChunkContent const& chunk, bool back) {
+        Architecture const& model = pricer.model_;
+        for (auto const kind : layer_kinds) {
+            int const count = chunk.layers.at(kind.index());
+            if (count == 0) continue;
+            auto const held = layer_parameters(model, kind);
+            std::int64_t const parameters = held.matrices / shape.tp + held.norms + held.router +
+                                            held.experts / shape.ep / shape.expert_tp;
+            auto const operators = layer_operators(model, kind);
+            for (int i = 0; i < count; ++i) layer(operators, parameters, back);
+        }
+    }
+
+    void operators(std::vector<Operator> list, bool back) {
+        if (back) std::ranges::reverse(list);
+        for (Operator const& op : list) back ? backward(op) : forward(op);
+        end_layer(Picoseconds{0});
+    }
+
+    /// The host launches kernels one by one where no graph does: no pass is faster than that.
+    TurnCost done() {
+        Picoseconds const launches = pricer.recipe_.kernel_launch * kernels;
+        if (launches > cost.compute.time) {
+            Picoseconds const idle = launches - cost.compute.time;
+            cost.compute.add({idle, Picoseconds{0}, {BasisKind::interpolated, {}}});
+        }
+        return std::move(cost);
+    }
 };
 
 TurnCost TurnPricer::forward(ChunkContent const& chunk, TurnShape const& shape) const {
     Pass pass{*this, shape};
-    if (chunk.embedding) {
-        for (Operator const& op : embedding_operators(model_)) pass.forward(op);
-    }
-    for (int layer = 0; layer < chunk.layers; ++layer) {
-        for (Operator const& op : layer_operators(model_)) pass.forward(op);
-    }
-    if (chunk.head) {
-        for (Operator const& op : head_operators(model_)) pass.forward(op);
-    }
-    return std::move(pass.cost);
+    if (chunk.embedding) pass.operators(embedding_operators(model_), false);
+    pass.layers(chunk, false);
+    for (int i = 0; i < chunk.mtp; ++i) pass.operators(mtp_operators(model_), false);
+    if (chunk.head) pass.operators(head_operators(model_), false);
+    return pass.done();
 }
 
 TurnCost TurnPricer::backward(ChunkContent const& chunk, TurnShape const& shape) const {
     Pass pass{*this, shape};
-    if (chunk.head) {
-        for (Operator const& op : head_operators(model_)) pass.backward(op);
-    }
-    for (int layer = 0; layer < chunk.layers; ++layer) {
-        auto operators = layer_operators(model_);
-        if (recipe_.full_recompute) {
-            for (Operator const& op : operators) pass.forward(op);
-        }
-        std::ranges::reverse(operators);
-        for (Operator const& op : operators) pass.backward(op);
-    }
-    if (chunk.embedding) {
-        for (Operator const& op : embedding_operators(model_)) pass.backward(op);
-    }
-    return std::move(pass.cost);
+    if (chunk.head) pass.operators(head_operators(model_), true);
+    for (int i = 0; i < chunk.mtp; ++i) pass.operators(mtp_operators(model_), true);
+    pass.layers(chunk, true);
+    if (chunk.embedding) pass.operators(embedding_operators(model_), true);
+    return pass.done();
 }
 
 }  // namespace nvl72

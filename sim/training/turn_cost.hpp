@@ -13,9 +13,10 @@ namespace nvl72 {
 
 /// What one chunk of the model holds on a pipeline stage.
 struct ChunkContent {
-    int layers = 0;
+    LayerCounts layers{};
     bool embedding = false;
     bool head = false;
+    int mtp = 0;  ///< multi-token prediction modules
     friend auto operator<=>(ChunkContent const&, ChunkContent const&) = default;
 };
 
@@ -23,11 +24,15 @@ struct ChunkContent {
 struct TurnShape {
     int tp = 1;
     int cp = 1;
+    int ep = 1;
+    int expert_tp = 1;
     bool sequence_parallel = true;
     std::int64_t micro_batch = 1;  ///< sequences
     std::int64_t sequence = 1;     ///< tokens of one sequence, before context parallelism
     GroupShape tp_group;           ///< the stage's slowest tensor-parallel group
     GroupShape cp_group;
+    GroupShape ep_group;
+    GroupShape fsdp_group;  ///< one rank: weights are not sharded
 
     /// Tokens of one micro-batch on one context-parallel rank.
     [[nodiscard]] std::int64_t tokens() const { return micro_batch * sequence / cp; }

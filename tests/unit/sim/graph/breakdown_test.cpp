@@ -162,8 +162,8 @@ TEST(BreakdownByHand, OfWhatIsNotHidden) {
     StageChunk chunk;
     chunk.forward = turn(100_ps, 30_ps);
     chunk.backward = turn(200_ps, 30_ps);
-    chunk.parameter_gather = plan(40);
-    chunk.gradient_reduce = plan(60);
+    chunk.parameter_gather[dense_shards] = plan(40);
+    chunk.gradient_reduce[dense_shards] = plan(60);
     for (bool const overlap : {true, false}) {
         OverlapPolicy policy;
         policy.dp = overlap;
@@ -186,7 +186,7 @@ TEST(BreakdownByHand, OfACollectiveThatTakesSmsFromKernels) {
     StageChunk chunk;
     chunk.forward = turn(100_ps);
     chunk.backward = turn(200_ps);
-    chunk.gradient_reduce = plan(60, 25);
+    chunk.gradient_reduce[dense_shards] = plan(60, 25);
     Ran const ran({1, 2, 1}, {stage(0, chunk, 2)}, {});
     EXPECT_EQ(ran.when(0, backward_turn, 0, 1), Span(200, 400));
     EXPECT_EQ(ran.when(0, 4, -1, 1), Span(400, 460));
@@ -202,7 +202,7 @@ TEST(BreakdownByHand, OfAReduceThatWaitsForTheLastMicroBatch) {
     StageChunk chunk;
     chunk.forward = turn(100_ps);
     chunk.backward = turn(200_ps);
-    chunk.gradient_reduce = plan(60);
+    chunk.gradient_reduce[dense_shards] = plan(60);
     Ran const ran({1, 1, 2}, {stage(0, chunk)}, {});
     EXPECT_EQ(ran.when(0, backward_turn, 1), Span(400, 600));
     EXPECT_EQ(ran.when(0, 4, -1, 0), Span(600, 660));

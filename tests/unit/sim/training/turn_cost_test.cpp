@@ -56,7 +56,7 @@ struct Bench {
     Profile profile = load_profile(library(), "h100");
     Prices prices;
     TurnShape shape;
-    ChunkContent chunk{1, false, false};
+    ChunkContent chunk{{1}, false, false};
 
     Bench(int tp, int cp) {
         ClusterChoice choice;

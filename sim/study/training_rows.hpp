@@ -1,0 +1,38 @@
+#pragma once
+
+#include "sim/config/library.hpp"
+#include "sim/interchange/training_table.hpp"
+#include "sim/study/point.hpp"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace nvl72 {
+
+/// A run of a table, ready to simulate, and what the table left open.
+struct TrainingRun {
+    LoadedPoint point;
+    std::vector<std::string> defaulted;  ///< "vp 1", "recipe megatron-bridge-26.06 for 26.08"
+};
+
+/// Shipped names that a table's words stand for. Throws ConfigError at `asked` with the nearest.
+///   models   by letters and digits ("llama3.1-405b"), else of the same family and size
+///   recipes  of the software and GPU, for that GPU before any, the newest that is no newer
+std::string model_named(std::string const& words, Library const& library, Place const& asked);
+std::string recipe_named(MeasuredTraining const& run,
+                         std::string const& architecture,
+                         Library const& library);
+
+/// The smallest shipped cluster of that GPU with so many GPUs.
+std::string cluster_named(std::string const& gpu,
+                          std::int64_t gpus,
+                          Library const& library,
+                          Place const& asked);
+
+/// The run as its job would be configured; throws ConfigError for what no job can be.
+TrainingRun training_run(MeasuredTraining const& run,
+                         Library const& library,
+                         GivenProfiles const& given);
+
+}  // namespace nvl72
