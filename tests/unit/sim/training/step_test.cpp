@@ -163,7 +163,7 @@ TEST(StepMemory, ChecksTheFullestStage) {
 //                            ffn       3 x 4096 x 14336 / 4             = 44,040,192
 //   8 layers and 16 norms    8 x 54,525,952 + 16 x 4096                 = 436,273,152
 //   embedding, or head       128256 / 4 x 4096                          = 131,334,144
-constexpr std::int64_t chunk_parameters = 436'273'152;
+constexpr std::int64_t parameters_of_chunk = 436'273'152;
 constexpr std::int64_t table_parameters = 131'334'144;
 constexpr std::int64_t final_norm = 4096;
 
@@ -174,8 +174,8 @@ TEST(SimulateStep, DataParallelTrafficIsEveryParameterTheHeadsToo) {
     ASSERT_EQ(point.parallel.dp, 2);
     auto const done = simulate_point(point, 0);
     std::int64_t const sent[2][2] = {
-        {chunk_parameters + table_parameters, chunk_parameters},
-        {chunk_parameters, chunk_parameters + table_parameters + final_norm}};
+        {parameters_of_chunk + table_parameters, parameters_of_chunk},
+        {parameters_of_chunk, parameters_of_chunk + table_parameters + final_norm}};
     TaskGraph const& graph = done.step.graph;
     for (std::string_view const phase : {"gradient reduce-scatter", "parameter all-gather"}) {
         auto const tasks = tasks_of(graph, phase);
@@ -201,7 +201,7 @@ TEST(SimulateStep, OptimizerStepsTheShardOfOneRank) {
         }
         return times;
     };
-    std::int64_t const first = 2 * chunk_parameters + table_parameters;
+    std::int64_t const first = 2 * parameters_of_chunk + table_parameters;
     auto const expected = [&](LoadedPoint const& point, std::int64_t ranks) {
         std::vector<Picoseconds> times;
         for (std::int64_t const parameters : {first, first + final_norm}) {
