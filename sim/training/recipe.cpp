@@ -34,6 +34,8 @@ std::vector<Field<OverlapPolicy>> const& fields_of(OverlapPolicy const*) {
         optional("tp", &OverlapPolicy::tp, "true", "tensor-parallel collectives under their GEMM"),
         optional("tp_sms", &OverlapPolicy::tp_sms, "0",
                  "SMs that a tensor-parallel collective takes from the GEMM it runs under"),
+        optional("tp_hidden", &OverlapPolicy::tp_hidden, "1",
+                 "share of a tensor-parallel collective that can hide at most"),
         optional("tp_scatter_pieces", &OverlapPolicy::tp_scatter_pieces, "4",
                  "pieces of a GEMM whose result is reduce-scattered meanwhile"),
         optional("cp", &OverlapPolicy::cp, "true", "key-value exchange under attention"),
@@ -116,6 +118,8 @@ std::vector<Field<Recipe>> const& fields_of(Recipe const*) {
                  "host time of one kernel launch; 0: CUDA graphs"),
         optional("recompute", &Recipe::recompute, "",
                  "operators that run again before their backward, by name"),
+        optional("rebuilt", &Recipe::rebuilt, "",
+                 "operators whose input is not kept but made again by the operator before them"),
         optional("selective", &Recipe::selective, "",
                  "operators that its selective recomputation, where asked for, runs again"),
         optional("compiled", &Recipe::compiled, "true",
@@ -151,6 +155,7 @@ constexpr std::array state_limits{
 };
 constexpr std::array overlap_limits{
     Limits{"tp_sms", 0, 1000},
+    Limits{"tp_hidden", 0, 1},
     Limits{"tp_scatter_pieces", 1, 1000},
 };
 constexpr std::array moe_limits{

@@ -29,6 +29,7 @@ std::vector<Field<PrecisionPolicy>> const& fields_of(PrecisionPolicy const*);
 struct OverlapPolicy {
     int tp_sms = 0;  ///< SMs that a tensor-parallel collective takes from the GEMM it runs under
     bool tp = true;  ///< all-gather and reduce-scatter pipelined with their GEMM, ring step by step
+    double tp_hidden = 1;       ///< share of a tensor-parallel collective that can hide at most
     int tp_scatter_pieces = 4;  ///< pieces of a GEMM whose result is reduce-scattered meanwhile
     bool cp = true;             ///< key-value exchange pipelined with attention blocks
     bool dp = true;  ///< gradient reduce-scatter under the backward, parameter all-gather under the
@@ -100,6 +101,8 @@ struct Recipe {
     MemoryReserve reserve;
     Picoseconds kernel_launch{0};        ///< host time of one launch; 0: CUDA graphs
     std::vector<std::string> recompute;  ///< operators that run again before their backward
+    std::vector<std::string> rebuilt;    ///< operators whose kept input the elementwise operator
+                                       ///< before it makes again (a compiler's choice, nearly free)
     std::vector<std::string> selective;  ///< what its selective recomputation would run again
     bool compiled = true;                ///< kernels fused by a compiler; false: one by one (eager)
     bool trains_weights = true;          ///< false: adapters alone (LoRA), all else is frozen

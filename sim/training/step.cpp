@@ -276,6 +276,8 @@ MemoryPolicy memory_policy(StepSpec const& spec) {
     policy.shard_optimizer = spec.recipe.state.distributed_optimizer;
     policy.full_recompute = spec.recipe.full_recompute;
     policy.recompute = spec.recipe.recompute;
+    policy.recompute.insert(policy.recompute.end(), spec.recipe.rebuilt.begin(),
+                            spec.recipe.rebuilt.end());
     policy.kept_input_bytes = spec.precision.saved_input_bytes;
     policy.communication_buffers = spec.recipe.reserve.communication;
     policy.framework = spec.recipe.reserve.framework;

@@ -145,6 +145,10 @@ struct TurnPricer::Pass {
               Planned const& full,
               Picoseconds waited,
               std::int64_t count) {
+        if (dimension == ParallelDimension::tp) {
+            double const least = 1 - pricer.recipe_.overlap.tp_hidden;
+            waited = std::max(waited, from_seconds(to_seconds(full.cost.time) * least));
+        }
         double const shown = waited / full.cost.time;
         auto const times = static_cast<double>(count);
         auto& communication = cost.communication[static_cast<std::size_t>(dimension)];

@@ -102,8 +102,8 @@ TEST(CheckLayout, NamesTheKeyThatDoesNotDivideAndWhatWould) {
     EXPECT_EQ(
         error_of("pp: 3", 3, 255),
         "job.yaml:1: pp: 80 layers over pp 3 x vp 1 = 3 chunks (expected pp x vp among 1, 2, 4, "
-        "5, 8, 10, 16, 20, 40, 80)");
-    EXPECT_NE(error_of("pp: 41", 41).find("; or embedding_and_loss_as_layers: true)"),
+        "5, 8, 10, 16, 20, 40, 80; or uneven_layers: true)");
+    EXPECT_NE(error_of("pp: 41", 41).find("; or embedding_and_loss_as_layers: true; or uneven_layers: true)"),
               std::string::npos);
     EXPECT_EQ(error_of("cp: 3", 3, 255),
               "job.yaml:1: cp: cp 3 (expected 2 x cp to divide the sequence of 8192 tokens)");

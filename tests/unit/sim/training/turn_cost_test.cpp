@@ -124,7 +124,7 @@ TEST(TurnCost, AddsUpItsKernels) {
 // The head adds its norm, its GEMM and the cross entropy; the embedding one copy.
 TEST(TurnCost, AddsTheEndsOfTheModel) {
     Bench bench(1, 1);
-    bench.chunk = {2, true, true};
+    bench.chunk = {{2}, true, true};
     EXPECT_EQ(bench.turn(true).compute.time, 2 * 5100_ns + 100_ns + 1200_ns);
     EXPECT_EQ(bench.turn(false).compute.time, 2 * 9100_ns + 100_ns + 2200_ns);
 }
@@ -219,7 +219,7 @@ TEST(TurnCost, AsksForBothGradientsOfEachGemm) {
 TEST(TurnCost, RunsTheHeadInItsOwnPrecision) {
     Bench bench(1, 1);
     bench.precision.linear = Precision::fp8;
-    bench.chunk = {1, false, true};
+    bench.chunk = {{1}, false, true};
     for (Query const& query : bench.queries(true)) {
         auto const* gemm = std::get_if<Gemm>(&query);
         if (gemm == nullptr) continue;
@@ -242,7 +242,7 @@ TEST(TurnCost, QuantisesInputsForwardAndGradientsBackward) {
     };
     for (std::int64_t const width : {1024, 4096}) EXPECT_TRUE(asks(true, width)) << width;
     for (std::int64_t const width : {1024, 3072, 8192}) EXPECT_TRUE(asks(false, width)) << width;
-    bench.chunk = {1, false, true};
+    bench.chunk = {{1}, false, true};
     EXPECT_EQ(bench.turn(false).compute.time, 9100_ns + 400_ns + 2200_ns);
 }
 
@@ -293,11 +293,11 @@ TEST(TurnCost, HiddenCollectivesTakeTheirSmsFromTheGemm) {
 // The layer's forward runs again, with its communication; the model's ends do not.
 TEST(TurnCost, RecomputeAddsExactlyTheLayersForward) {
     Bench bench(4, 2);
-    bench.chunk = {3, true, true};
+    bench.chunk = {{3}, true, true};
     TurnCost const plain = bench.turn(false);
-    bench.chunk = {3, false, false};
+    bench.chunk = {{3}, false, false};
     TurnCost const layers = bench.turn(true);
-    bench.chunk = {3, true, true};
+    bench.chunk = {{3}, true, true};
     bench.recipe.full_recompute = true;
     TurnCost const again = bench.turn(false);
     EXPECT_EQ(again.compute.time, plain.compute.time + layers.compute.time);
