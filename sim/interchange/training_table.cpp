@@ -1,5 +1,6 @@
 #include "sim/interchange/training_table.hpp"
 
+#include "sim/base/error.hpp"
 #include "sim/base/text.hpp"
 
 #include <algorithm>
@@ -113,7 +114,15 @@ std::vector<MeasuredTraining> read_training_table(CsvTable const& table) {
     std::vector<MeasuredTraining> runs;
     auto const* kind = kind_of(table);
     for (std::size_t row = 0; kind != nullptr && row < table.rows(); ++row) {
-        runs.push_back(read_row(table, row, *kind));
+        try {
+            runs.push_back(read_row(table, row, *kind));
+        } catch (ConfigError const& error) {
+            MeasuredTraining broken;
+            broken.source = table.file();
+            broken.line = table.place(row, table.header().front()).line;
+            broken.unreadable = error.what();
+            runs.push_back(std::move(broken));
+        }
     }
     return runs;
 }

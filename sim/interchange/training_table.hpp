@@ -14,6 +14,7 @@ namespace nvl72 {
 struct MeasuredTraining {
     std::string source;  ///< file
     int line = 0;
+    std::string unreadable;  ///< what is wrong with a cell; then the row has no more than its place
     std::string software;                           ///< that the table's kind implies
     std::string release;                            ///< "26.06", or the round of a benchmark
     std::string gpu, model, precision, note, task;  ///< in the table's words
@@ -35,7 +36,7 @@ struct MeasuredTraining {
 /// performance summaries, MLPerf result logs, or TorchTitan's benchmarks.
 bool is_training_table(CsvTable const& table);
 
-/// Rows in order. A cell that is no number fails at its place.
+/// Rows in order; one with a cell that is no number says so and leaves the others alone.
 std::vector<MeasuredTraining> read_training_table(CsvTable const& table);
 
 }  // namespace nvl72

@@ -68,6 +68,7 @@ public:
         : run_(run), library_(library), place_{run.source, run.line, ""} {}
 
     TrainingRun build(GivenProfiles const& given) {
+        if (!run_.unreadable.empty()) throw ConfigError(run_.unreadable);
         Point point;
         point.kind = PointKind::measured;
         SystemSpec& system = point.system;
