@@ -119,6 +119,12 @@ CollectiveSweep sweep_of(po::variables_map const& options, Fabric const& fabric)
     sweep.moe = moe_of(options, sweep.op);
     if (options.count("dedup") > 0) sweep.dedup = choice<MoeDedup>(options, "dedup");
     sweep.algorithm = options["algorithm"].as<std::string>();
+    if (sweep.moe && !sweep.algorithm.empty()) {
+        throw ConfigError(fmt::format(
+            "--algorithm: {} with --experts (expected --dedup none | gpu | domain, which says how "
+            "tokens travel)",
+            sweep.algorithm));
+    }
     sweep.begin = parse_test_size("-b", options["begin"].as<std::string>());
     sweep.end = parse_test_size("-e", options["end"].as<std::string>());
     sweep.factor = option<std::int64_t>(options, "factor").value_or(2);

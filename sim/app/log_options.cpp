@@ -3,6 +3,7 @@
 #include "sim/app/command.hpp"
 #include "sim/base/error.hpp"
 #include "sim/collective/algorithms.hpp"
+#include "sim/interchange/measured_collective.hpp"
 #include "topology/cluster.hpp"
 
 #include <cmath>
@@ -47,6 +48,16 @@ void take_cluster(GivenFacts& given, ClusterSpec const& cluster) {
     given.of_cluster.fabric = name_of(cluster.network.kind);
 }
 
+/// As collective_algorithms names it, or a family of several.
+std::string algorithm_asked(std::string const& word) {
+    if (word.empty()) return word;
+    auto const forced = forced_algorithm("NCCL_ALGO=" + word);
+    if (!forced.empty()) return forced;
+    throw ConfigError(fmt::format(
+        "--algorithm: '{}' (expected what NCCL_ALGO takes: ring | tree | nvls | nvlstree ...)",
+        word));
+}
+
 }  // namespace
 
 void describe_given_facts(po::options_description& options) {
@@ -60,6 +71,8 @@ void describe_given_facts(po::options_description& options) {
             "nvlink-domain", po::value<std::int64_t>(), "GPUs of one NVLink domain: 8, 72 ...")(
             "fabric", po::value<std::string>(), "infiniband | roce | slingshot ...")(
             "launch", po::value<std::string>(), "eager | graph | threads | symmetric")(
+            "algorithm", po::value<std::string>(),
+            "that NCCL_ALGO forced, or that a disabled NVLS left: ring | tree | nvls ...")(
             "cluster", po::value<std::string>(),
             "where logs ran: its GPU, NICs and NVLink domain, as far as nothing else tells them");
 }
@@ -78,6 +91,7 @@ GivenFacts given_facts(po::variables_map const& options, Library const& library)
     told.fabric = option<std::string>(options, "fabric").value_or("");
     told.launch =
         launch_mode(option<std::string>(options, "launch").value_or(""), {"--launch", 0, ""});
+    told.algorithm = algorithm_asked(option<std::string>(options, "algorithm").value_or(""));
     if (auto const cluster = option<std::string>(options, "cluster")) {
         take_cluster(given, load_cluster(library, *cluster, {"--cluster", 0, ""}));
     }

@@ -81,6 +81,14 @@ FabricProfile load_fabric_profile(Library const& library,
                                   Place const& asked) {
     auto fabric = load_spec<FabricProfile>(library.path("fabrics", name, asked), nullptr);
     fabric.name = std::filesystem::path(name).stem().string();
+    // What a profile does not say of its certainty is no surer than of a network nobody knows.
+    if (fabric.name != "unknown") {
+        for (auto const& row : load_fabric_profile(library, "unknown", asked).spread) {
+            auto const own = std::ranges::find(fabric.spread, row.first,
+                                               &std::pair<std::string, SpreadRow>::first);
+            if (own == fabric.spread.end()) fabric.spread.push_back(row);
+        }
+    }
     return fabric;
 }
 

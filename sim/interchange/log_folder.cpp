@@ -274,6 +274,7 @@ void fill_facts(LogFacts& facts,
     fill(facts.nvlink_domain, told.nvlink_domain, "--nvlink-domain", number);
     fill(facts.fabric, told.fabric, "--fabric", word);
     fill(facts.launch, told.launch, "--launch", launch);
+    fill(facts.algorithm, told.algorithm, "--algorithm", word);
     bool const known = find_gpu(gpus, facts.gpu) != nullptr;
     if (!known && !told.gpu.empty()) facts.gpu = told.gpu;
     if (!given.cluster.empty()) fill_from_cluster(facts, given, gpus, file);
