@@ -161,7 +161,9 @@ int run(Context const& context,
     }
     auto sweep = sweep_of(options, fabric);
     sweep.seed = context.seed.value_or(sweep.seed);
-    auto const answer = run_sweep(sweep, profile, fabric);
+    auto answer = run_sweep(sweep, profile, fabric);
+    // Two saved answers of one cluster, healthy and not, tell themselves apart.
+    if (!words.empty()) answer.notes.insert(answer.notes.begin(), "with " + join(words, " "));
     fmt::print("{}", context.format == TableFormat::text ? nccl_tests_text(answer)
                                                          : table_of(answer).print(context.format));
     if (!context.quiet && context.format != TableFormat::text) {

@@ -41,6 +41,7 @@ void take_cluster(GivenFacts& given, ClusterSpec const& cluster) {
     given.cluster = cluster.name;
     given.gpus_per_node = cluster.gpus_per_tray;
     given.gpus_max = cluster.gpus_max();
+    given.larger = cluster.superpod.value_or("");
     given.of_cluster.gpu = cluster.gpu;
     given.of_cluster.nvlink_domain = cluster.gpus_per_unit;
     given.of_cluster.nics_per_node = cluster.nics.per_gpu * cluster.gpus_per_tray;

@@ -234,7 +234,8 @@ void fill_from_cluster(LogFacts& facts,
     }
     if (given.gpus_max > 0 && facts.ranks > given.gpus_max) {
         fail({file, 0, ""}, fmt::format("{} ranks on --cluster {}", facts.ranks, given.cluster),
-             fmt::format("at most {}, as it has GPUs", given.gpus_max));
+             fmt::format("at most {}, as it has GPUs{}", given.gpus_max,
+                         given.larger.empty() ? "" : ", or " + given.larger));
     }
     if (facts.nodes == 0) facts.nodes = ceil_of(facts.ranks, given.gpus_per_node);
     if (facts.nics_per_node == 0) facts.nics_per_node = own.nics_per_node;

@@ -31,6 +31,7 @@ struct LogFacts {
 struct GivenFacts {
     LogFacts told;
     std::string cluster;                           ///< its name; empty: none
+    std::string larger;                            ///< cluster that joins many of it; empty: none
     LogFacts of_cluster;                           ///< GPU, NICs, NVLink domain and fabric
     std::int64_t gpus_per_node = 0, gpus_max = 0;  ///< of the cluster
 };

@@ -138,7 +138,7 @@ class Validate(unittest.TestCase):
         for words, said in (([], "bare.log: 2 rows left aside: not told: the operation, the GPU, the number of "
                               "ranks, the GPUs of an NVLink domain (expected --op, --gpu, --ranks, "),
                             (["--op", "all_reduce", "--ranks", "16", "--cluster", "hgx-h100"],
-                             "bare.log: 16 ranks on --cluster hgx-h100 (expected at most 8, as it has GPUs)"),
+                             "bare.log: 16 ranks on --cluster hgx-h100 (expected at most 8, as it has GPUs, or hgx-h100-superpod)"),
                             (["--op", "all_reduce", "--ranks", "16", "--cluster", "hgx-h100-superpod"],
                              "bare.log: 4 collective rows for 5 constants (expected at least 15)")):
             result = subprocess.run([PROGRAM, "calibrate", "--from", "bare.log", "-o", "x.yaml",
