@@ -59,7 +59,7 @@ struct TurnPricer::Pass {
     TurnShape const& shape;
     TurnCost cost{};
     std::int64_t kernels = 0;            ///< launched
-    std::vector<Planned> exchanges{};    ///< of this layer's experts, where others' compute covers
+    std::vector<Planned> exchanges{};    ///< of this layer's experts
     std::vector<Planned> shard_moves{};  ///< of this layer's weights and gradients (FSDP)
     Picoseconds shared_cover{0};         ///< compute of the shared expert, to hide exchanges under
 
@@ -102,11 +102,12 @@ struct TurnPricer::Pass {
 
     [[nodiscard]] MoePolicy const& moe() const { return pricer.recipe_.moe; }
 
-    /// Rows of routed experts that one rank gets, over the tokens it brings in.
-    [[nodiscard]] double rows_per_token() const {
-        double const kept = moe().capacity > 0 ? std::min(moe().capacity, 1.0) : 1.0;
-        return pricer.model_.top_k * kept * moe().imbalance;
+    /// Rows of the busiest rank over the even share; those past its capacity are dropped.
+    [[nodiscard]] double busiest_share() const {
+        return moe().capacity > 0 ? std::min(moe().capacity, moe().imbalance) : moe().imbalance;
     }
+    /// Rows of routed experts that one rank gets, over the tokens it brings in.
+    [[nodiscard]] double rows_per_token() const { return pricer.model_.top_k * busiest_share(); }
     /// Tokens of which a rank sends the routes: its own part of the sequence.
     [[nodiscard]] double routing_tokens() const {
         return static_cast<double>(shape.tokens()) / shape.tp;
@@ -284,13 +285,7 @@ struct TurnPricer::Pass {
         planned.cost.time = from_seconds(to_seconds(planned.cost.time) * moe().exchange_time);
         planned.cost.bandwidth_part = std::min(planned.cost.bandwidth_part, planned.cost.time);
         if (planned.cost.time.count <= 0) return;
-        if (pricer.recipe_.overlap.ep) {
-            exchanges.push_back(planned);
-            return;
-        }
-        Picoseconds const hidden = std::min(shared_cover, planned.cost.time);
-        shared_cover -= hidden;
-        wait(ParallelDimension::ep, planned, planned.cost.time - hidden, 1);
+        exchanges.push_back(planned);
     }
 
     [[nodiscard]] Planned plan_exchange(Operator const& op, MoeStep step) {
@@ -302,10 +297,9 @@ struct TurnPricer::Pass {
         std::int64_t const places =
             shape.ep_group.domains > 1 ? shape.ep_group.domains : shape.ep_group.ranks;
         double const copies = fused ? ranks_hit(model.top_k, places) : model.top_k;
-        double const kept = moe().capacity > 0 ? std::min(moe().capacity, 1.0) : 1.0;
         auto const tokens = static_cast<std::int64_t>(std::llround(routing_tokens()));
-        double const bytes = routing_tokens() * copies * kept * moe().imbalance *
-                             static_cast<double>(op.n) * element;
+        double const bytes =
+            routing_tokens() * copies * busiest_share() * static_cast<double>(op.n) * element;
         auto const& section = pricer.profile_.moe;
         if (fused && section && shape.ep_group.domains == 1) {
             Precision const travels = element < 1.5 && out ? Precision::fp8 : Precision::bf16;
@@ -334,17 +328,22 @@ struct TurnPricer::Pass {
         planned.load = {.nvlink = bytes, .nic = leave};
     }
 
-    /// What a layer leaves to hide under its own compute, which took `compute_time`.
-    void end_layer(Picoseconds compute_time) {
-        for (auto const& [dimension, planned] : {std::pair{ParallelDimension::ep, &exchanges},
-                                                 std::pair{ParallelDimension::dp, &shard_moves}}) {
-            for (auto const& one : *planned) {
-                Picoseconds const hidden = std::min(compute_time, one.cost.time);
-                compute_time -= hidden;
-                wait(dimension, one, one.cost.time - hidden, 1);
-            }
-            planned->clear();
+    /// Waits for what of `moves` outlasts `cover`, which they use up.
+    void hide(ParallelDimension dimension, std::vector<Planned>& moves, Picoseconds& cover) {
+        for (auto const& one : moves) {
+            Picoseconds const hidden = std::min(cover, one.cost.time);
+            cover -= hidden;
+            wait(dimension, one, one.cost.time - hidden, 1);
         }
+        moves.clear();
+    }
+
+    /// What a layer leaves to hide under its own compute, which took `compute_time`; without
+    /// another micro-batch's, exchanges have what the shared expert took.
+    void end_layer(Picoseconds compute_time) {
+        bool const shared_only = !pricer.recipe_.overlap.ep;
+        hide(ParallelDimension::ep, exchanges, shared_only ? shared_cover : compute_time);
+        hide(ParallelDimension::dp, shard_moves, compute_time);
         shared_cover = {};
     }
 
@@ -360,12 +359,28 @@ struct TurnPricer::Pass {
         }
     }
 
+    /// One operator, which is a shared expert's where `shared`.
+    void run(Operator const& op, bool back, bool shared) {
+        Picoseconds const before = cost.compute.time;
+        back ? backward(op) : forward(op);
+        if (shared && pricer.recipe_.overlap.shared_expert) {
+            shared_cover += cost.compute.time - before;
+        }
+    }
+
     /// One transformer layer, forward or backward.
-    void layer(std::vector<Operator> operators, std::int64_t parameters, bool back) {
+    void layer(std::vector<Operator> const& operators, std::int64_t parameters, bool back) {
         Picoseconds const before = cost.compute.time;
         move_shards(CollectiveOp::all_gather, parameters, pricer.precision_.parameter_gather_bytes);
+        // The network that every token passes stands behind the last permutation.
+        auto const routed = std::ranges::find(operators, OperatorKind::combine, &Operator::kind);
+        auto const shared = [&](Operator const& op) {
+            bool const norm_or_residual = op.split == Split::sequence;
+            return !norm_or_residual && op.kind != OperatorKind::permute &&
+                   routed != operators.end() && &op > &*routed;
+        };
         if (!back) {
-            for (Operator const& op : operators) forward(op);
+            for (Operator const& op : operators) run(op, false, shared(op));
         } else {
             if (pricer.recipe_.trains_weights) {
                 move_shards(CollectiveOp::reduce_scatter, parameters,
@@ -375,10 +390,11 @@ struct TurnPricer::Pass {
             for (Operator const& op : operators) {
                 bool const again =
                     pricer.recipe_.full_recompute || std::ranges::find(some, op.name) != some.end();
-                if (again) forward(op);
+                if (again) run(op, false, shared(op));
             }
-            std::ranges::reverse(operators);
-            for (Operator const& op : operators) backward(op);
+            for (auto op = operators.rbegin(); op != operators.rend(); ++op) {
+                run(*op, true, shared(*op));
+            }
         }
         end_layer(cost.compute.time - before);
     }

@@ -2,6 +2,7 @@
 
 #include "sim/base/error.hpp"
 
+#include <cmath>
 #include <gtest/gtest.h>
 
 namespace nvl72 {
@@ -133,6 +134,64 @@ TEST(GemmCost, ReadyOperandsAreNotQuantisedAndLaunchOneKernel) {
     EXPECT_EQ(cost(false).time.count, 7'000'000 + 2'024'000 + 1'000'000);
     EXPECT_EQ(cost(true).time.count, 3'000'000 + 2'024'000);
     EXPECT_EQ(cost(true).bandwidth_part.count, 2'024'000);
+}
+
+// 3 groups of one tile on 2 SMs: 2 waves of 2 us where one group takes one, a GEMM of 3 tiles.
+TEST(GemmCost, GroupsShareOutTheirTiles) {
+    auto const section = plain_section();
+    auto row = plain_row(2);
+    auto const rest = [&](double m, double groups) {
+        return gemm_time(section, row, 2, m, 128, 1000, 1, groups).rest * 1e6;
+    };
+    EXPECT_NEAR(rest(128, 1), 2.0, 1e-9);
+    EXPECT_NEAR(rest(128, 2), 2.0, 1e-9) << "the other SM was idle";
+    EXPECT_NEAR(rest(128, 3), 4.0, 1e-9);
+    EXPECT_NEAR(rest(3 * 128, 1), 4.0, 1e-9);
+    EXPECT_NEAR(rest(1, 3), 4.0, 1e-9) << "every group fills tiles of its own";
+    EXPECT_DOUBLE_EQ(gemm_time(section, row, 2, 128, 128, 1000, 1, 3).latency, 3e-6)
+        << "one launch";
+}
+
+// Two groups on two SMs compute for 3 us, as one does, while twice 4 us of operands move: the root
+// of 9 + 64. Each group's left operand is quantised too, 1 us each.
+TEST(GemmCost, GroupsMoveTheirOwnOperands) {
+    auto section = plain_section();
+    double const bytes = 2.0 * (2 * 128 * 2000 + 128 * 128);
+    section.hbm = BytesPerSecond{bytes / 4e-6};
+    auto row = plain_row(2);
+    EXPECT_NEAR(gemm_time(section, row, 2, 128, 128, 2000, 1, 2).rest * 1e6, std::sqrt(73.0), 1e-9);
+    section.hbm = BytesPerSecond{1e24};
+    row.operand_bytes = 1;
+    row.quantise = BytesPerSecond{128.0 * 2000 * 3 / 1e-6};
+    EXPECT_NEAR(gemm_time(section, row, 2, 128, 128, 2000, 1, 2).rest * 1e6, 3 + 2, 1e-9);
+}
+
+// Whatever the shape: at least one of them, at most all of them launched one by one.
+TEST(GemmCost, GroupsTakeBetweenOneAndAllOfThem) {
+    auto section = plain_section();
+    section.hbm = BytesPerSecond{3e12};
+    section.l2 = BytesPerSecond{2e13};
+    section.split = Seconds{0.5e-6};
+    auto row = plain_row(132);
+    row.tile_rows = {64, 128, 256};
+    row.splits = {1, 2, 4};
+    row.wave_quantisation = 0.7;
+    section.precisions.emplace_back("bf16", row);
+    for (std::int64_t const m : {1, 100, 129, 2048, 16'384}) {
+        for (std::int64_t const k : {128, 1000, 8192}) {
+            auto const time = [&](std::int64_t groups) {
+                Gemm const gemm{Precision::bf16, m, 1536, k, false, groups};
+                return gemm_cost(section, gemm, 132, 1).time.count;
+            };
+            Gemm const plain{Precision::bf16, m, 1536, k};
+            EXPECT_EQ(time(1), gemm_cost(section, plain, 132, 1).time.count);
+            for (std::int64_t groups = 2; groups <= 64; groups *= 2) {
+                EXPECT_GE(time(groups), time(groups / 2)) << m << " " << k << " " << groups;
+                // Rounded to a picosecond each.
+                EXPECT_LE(time(groups), groups * (time(1) + 1)) << m << " " << k << " " << groups;
+            }
+        }
+    }
 }
 
 TEST(GemmCost, TheBasisNamesAxisAndSide) {

@@ -103,7 +103,8 @@ TEST(CheckLayout, NamesTheKeyThatDoesNotDivideAndWhatWould) {
         error_of("pp: 3", 3, 255),
         "job.yaml:1: pp: 80 layers over pp 3 x vp 1 = 3 chunks (expected pp x vp among 1, 2, 4, "
         "5, 8, 10, 16, 20, 40, 80; or uneven_layers: true)");
-    EXPECT_NE(error_of("pp: 41", 41).find("; or embedding_and_loss_as_layers: true; or uneven_layers: true)"),
+    EXPECT_NE(error_of("pp: 41", 41)
+                  .find("; or embedding_and_loss_as_layers: true; or uneven_layers: true)"),
               std::string::npos);
     EXPECT_EQ(error_of("cp: 3", 3, 255),
               "job.yaml:1: cp: cp 3 (expected 2 x cp to divide the sequence of 8192 tokens)");
@@ -141,6 +142,145 @@ TEST(CheckLayout, PlacesAMistakenDefaultAtTheLayout) {
     auto const layout = read_spec<Layout>(*root.find("job")->find("layout"), nullptr);
     EXPECT_EQ(layout.place_of("micro_batch").text(), "job.yaml:2: job.layout.micro_batch");
     EXPECT_EQ(Layout{}.place_of("tp").text(), "tp");
+}
+
+/// 61 layers, 3 of them dense, with 64 experts in the others and one module of further tokens.
+Architecture experts_model() {
+    auto a = llama(61, 8192, 64, 28672);
+    a.name = "mixture";
+    a.experts = 64;
+    a.top_k = 8;
+    a.expert_ffn = 2048;
+    a.dense_layers = 3;
+    a.mtp_layers = 1;
+    return a;
+}
+
+/// The error of a layout for that model, sequence 8192, global batch 256.
+std::string experts_error_of(std::string const& text, std::int64_t gpus) {
+    try {
+        check_layout(layout_of(text), gpus, experts_model(), 256, 8192);
+    } catch (ConfigError const& error) {
+        return error.what();
+    }
+    return "no error";
+}
+
+std::vector<int> layers_of(Parallel const& parallel) {
+    std::vector<int> layers;
+    for (auto const& chunk : parallel.chunks) layers.push_back(chunk.layers);
+    return layers;
+}
+
+// DeepSeek-V3 on 16 stages. The loss and the module take a place each: 63 places over 16 chunks are
+// 15 of 4 and one of 3, of which two are not layers. 15 x 4 + 1 = 61.
+TEST(CheckLayout, UnevenLayersLeaveTheLastChunkRoomForLossAndModule) {
+    std::vector<int> wanted(15, 4);
+    wanted.push_back(1);
+    for (auto const* text : {"{pp: 16, uneven_layers: true}", "{pp: 4, vp: 4, uneven_layers: true}",
+                             "{pp: 8, vp: 2, uneven_layers: true}"}) {
+        auto const layout = layout_of(text);
+        auto const p = check_layout(layout, layout.pp, experts_model(), 256, 8192);
+        EXPECT_EQ(layers_of(p), wanted) << text;
+        EXPECT_EQ(p.chunks[1], (Chunk{4, 4, false, false})) << text;
+        EXPECT_EQ(p.chunks[15], (Chunk{60, 1, false, true})) << text;
+    }
+    // 80 layers and the loss: 81 places over 3 chunks are 27 each; over 7, 12 12 12 12 11 11 11.
+    auto const three =
+        check_layout(layout_of("{pp: 3, uneven_layers: true}"), 3, llama_70b(), 255, 8192);
+    EXPECT_EQ(layers_of(three), (std::vector{27, 27, 26}));
+    auto const seven =
+        check_layout(layout_of("{pp: 7, uneven_layers: true}"), 7, llama_70b(), 256, 8192);
+    EXPECT_EQ(layers_of(seven), (std::vector{12, 12, 12, 12, 11, 11, 10}));
+    // The embedding takes a place in the first chunk too: 82 over 7 are 12 x 5, 11 x 2.
+    auto const ends =
+        check_layout(layout_of("{pp: 7, uneven_layers: true, embedding_and_loss_as_layers: true}"),
+                     7, llama_70b(), 256, 8192);
+    EXPECT_EQ(layers_of(ends), (std::vector{11, 12, 12, 12, 12, 11, 10}));
+}
+
+TEST(CheckLayout, UnevenLayersCoverEveryLayerOnceInOrder) {
+    for (int pp = 1; pp <= 90; ++pp) {
+        Layout layout;
+        layout.pp = pp;
+        layout.uneven_layers = true;
+        for (auto const& model : {llama_70b(), experts_model()}) {
+            auto const p = check_layout(layout, pp, model, 256, 8192);
+            int next = 0;
+            for (auto const& chunk : p.chunks) {
+                EXPECT_EQ(chunk.first_layer, next) << pp;
+                next += chunk.layers;
+            }
+            EXPECT_EQ(next, model.layers) << pp;
+        }
+    }
+}
+
+TEST(CheckLayout, UnevenLayersChangeNothingThatDivides) {
+    for (auto const* text : {"pp: 8, vp: 5", "pp: 4"}) {
+        auto const plain = layout_of(std::string("{") + text + "}");
+        auto const uneven = layout_of(std::string("{") + text + ", uneven_layers: true}");
+        EXPECT_EQ(check_layout(plain, plain.pp, llama_70b(), 256, 8192).chunks,
+                  check_layout(uneven, uneven.pp, llama_70b(), 256, 8192).chunks);
+    }
+    EXPECT_EQ(experts_error_of("pp: 16", 16),
+              "job.yaml:1: pp: 61 layers over pp 16 x vp 1 = 16 chunks (expected pp x vp among 1, "
+              "61; or uneven_layers: true)");
+}
+
+// tp 4, cp 2 on 32 GPUs: dp 4. All 32 hold experts: 32 / (ep 8 x expert_tp 2) = 2 have the same.
+TEST(CheckLayout, ExpertsAreLaidOverAllGpusOfAStage) {
+    auto const p = check_layout(layout_of("{tp: 4, cp: 2, ep: 8, expert_tp: 2}"), 32,
+                                experts_model(), 256, 8192);
+    EXPECT_EQ(p.dp, 4);
+    EXPECT_EQ(p.ep, 8);
+    EXPECT_EQ(p.expert_tp, 2);
+    EXPECT_EQ(p.expert_dp, 2);
+    // With stages, those of one stage only; expert_tp is 1 where it is not given, whatever tp is.
+    auto const staged = check_layout(layout_of("{tp: 2, pp: 2, ep: 4, uneven_layers: true}"), 32,
+                                     experts_model(), 256, 8192);
+    EXPECT_EQ(staged.expert_tp, 1);
+    EXPECT_EQ(staged.expert_dp, 4);
+}
+
+TEST(CheckLayout, NamesTheExpertDegreeThatDoesNotDivide) {
+    EXPECT_EQ(experts_error_of("{ep: 64}", 64), "no error");
+    EXPECT_EQ(experts_error_of("{tp: 2, ep: 16, expert_tp: 4}", 64), "no error");
+    EXPECT_EQ(experts_error_of("tp: 2\nep: 6", 6),
+              "job.yaml:2: ep: ep 6 (expected a divisor of mixture's 64 experts)");
+    EXPECT_EQ(experts_error_of("tp: 2\nexpert_tp: 3", 6),
+              "job.yaml:2: expert_tp: expert_tp 3 (expected a divisor of mixture's expert width of "
+              "2048)");
+    EXPECT_EQ(experts_error_of("ep: 8\nexpert_tp: 2", 8),
+              "job.yaml:1: ep: ep 8 x expert_tp 2 (expected a divisor of the 8 GPUs of a stage (tp "
+              "x cp x dp))");
+    EXPECT_EQ(experts_error_of("{ep: 8, pp: 2, uneven_layers: true}", 8),
+              "job.yaml:1: ep: ep 8 x expert_tp 1 (expected a divisor of the 4 GPUs of a stage (tp "
+              "x cp x dp))");
+    EXPECT_EQ(experts_error_of("tp: 2\nsequence_parallel: false", 8),
+              "job.yaml:2: sequence_parallel: false with experts and tp above 1 (expected true, as "
+              "Megatron demands it)");
+    EXPECT_EQ(experts_error_of("{tp: 1, sequence_parallel: false}", 8), "no error");
+    EXPECT_EQ(error_of("expert_tp: 2", 8),
+              "job.yaml:1: expert_tp: expert_tp 2 (expected 1: llama has no experts)");
+    EXPECT_EQ(experts_error_of("ep: 0", 8),
+              "job.yaml:1: ep: 0 (expected a whole number, 1 to 100000)");
+}
+
+TEST(CheckLayout, ShardsWeightsOverDataAndContextRanksOfOneStage) {
+    // tp 2, cp 2 on 16 GPUs: dp x cp = 8.
+    for (std::int64_t const fsdp : {1, 2, 8}) {
+        auto const layout = layout_of("{tp: 2, cp: 2, fsdp: " + std::to_string(fsdp) + "}");
+        EXPECT_EQ(check_layout(layout, 16, llama_70b(), 256, 8192).fsdp, fsdp);
+    }
+    EXPECT_EQ(error_of("{tp: 2, cp: 2, fsdp: 16}", 16),
+              "job.yaml:1: fsdp: fsdp 16 (expected a divisor of dp x cp = 8)");
+    EXPECT_EQ(
+        error_of("pp: 2\nfsdp: 4", 16),
+        "job.yaml:2: fsdp: fsdp 4 with pp 2 (expected pp 1: each micro-batch would gather its "
+        "stage's weights anew)");
+    EXPECT_EQ(error_of("fsdp: 0", 16),
+              "job.yaml:1: fsdp: 0 (expected a whole number, 1 to 100000)");
 }
 
 }  // namespace

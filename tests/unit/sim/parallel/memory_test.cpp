@@ -192,5 +192,152 @@ TEST(CheckFits, RefusesWithTheTableOfOwners) {
     }
 }
 
+/// One dense layer, then three with 16 experts, of which a token passes 2 and a shared one.
+Architecture mixture() {
+    Architecture a;
+    a.name = "mixture";
+    a.layers = 4;
+    a.hidden = 1024;
+    a.heads = a.kv_heads = 8;
+    a.head_dim = 128;
+    a.ffn = 4096;
+    a.vocab = 32000;
+    a.experts = 16;
+    a.top_k = 2;
+    a.expert_ffn = 512;
+    a.shared_ffn = 512;
+    a.dense_layers = 1;
+    return a;
+}
+
+/// tp 2, ep 4, expert_tp 2 on 16 GPUs of a stage: dp 8, and 2 ranks with the same experts.
+Layout mixture_layout() {
+    Layout layout;
+    layout.tp = 2;
+    layout.ep = 4;
+    layout.expert_tp = 2;
+    return layout;
+}
+
+Memory mixture_memory(Layout const& layout, MemoryPolicy const& policy) {
+    auto const p = check_layout(layout, 16, mixture(), 256, 8192);
+    return memory_of(p, mixture(), policy, 0);
+}
+
+// On one of tp 2 x ep 4 x expert_tp 2:
+//   attention 4 x 1024^2 = 4,194,304; a dense network 3 x 1024 x 4096 = 12,582,912; the shared one,
+//   as each expert, 3 x 1024 x 512 = 1,572,864
+//   matrices  (16,777,216 + 3 x 5,767,168) / 2               = 17,039,360
+//   experts   3 x 16 x 1,572,864 / (4 x 2)                   =  9,437,184
+//   others    4 x 2 norms of 1024, the final one, 3 routers of 1024 x 16, 2 x 32000 / 2 x 1024
+//             8192 + 1024 + 49,152 + 32,768,000              = 32,826,368    dense 49,865,728
+constexpr std::int64_t mixture_matrices = 17'039'360;
+constexpr std::int64_t mixture_experts = 9'437'184;
+constexpr std::int64_t mixture_others = 32'826'368;
+constexpr std::int64_t mixture_dense = mixture_matrices + mixture_others;
+
+TEST(StageParameters, OfExpertsAreCutByEpAndExpertTp) {
+    auto const p = check_layout(mixture_layout(), 16, mixture(), 256, 8192);
+    auto const held = stage_parameters(p, mixture(), 0);
+    EXPECT_EQ(held.matrices, mixture_matrices);
+    EXPECT_EQ(held.experts, mixture_experts);
+    EXPECT_EQ(held.others, mixture_others);
+}
+
+// The optimizer of experts is sharded over the 2 ranks that hold the same, the rest over dp 8.
+TEST(MemoryOf, ShardsTheOptimizerOfExpertsOverThoseWithTheSame) {
+    MemoryPolicy policy;
+    policy.weight_bytes = 3;
+    auto const memory = mixture_memory(mixture_layout(), policy);
+    EXPECT_EQ(memory.weights, Bytes{3 * (mixture_matrices + mixture_experts) + 2 * mixture_others});
+    EXPECT_EQ(memory.gradients, Bytes{4 * (mixture_dense + mixture_experts)});
+    EXPECT_EQ(memory.optimizer, Bytes{12 * (mixture_dense / 8 + mixture_experts / 2)});
+    policy.shard_gradients = true;
+    EXPECT_EQ(mixture_memory(mixture_layout(), policy).gradients,
+              Bytes{4 * (mixture_dense / 8 + mixture_experts / 2)});
+}
+
+// fsdp 4 cuts all three by 4, but experts by the 2 ranks that hold the same; two of 4 layers' BF16
+// weights are whole.
+TEST(MemoryOf, FullyShardedKeepsAShareOfAllThreeAndTwoLayersWhole) {
+    auto layout = mixture_layout();
+    layout.fsdp = 4;
+    MemoryPolicy policy;
+    policy.shard_optimizer = false;
+    std::int64_t const share = mixture_dense / 4 + mixture_experts / 2;
+    auto const memory = mixture_memory(layout, policy);
+    EXPECT_EQ(memory.weights, Bytes{2 * share + 2 * 2 * (mixture_dense + mixture_experts) / 4});
+    EXPECT_EQ(memory.gradients, Bytes{4 * share});
+    EXPECT_EQ(memory.optimizer, Bytes{12 * share});
+    policy.shard_optimizer = true;  // over all 8, as before
+    EXPECT_EQ(mixture_memory(layout, policy).optimizer,
+              Bytes{12 * (mixture_dense / 8 + mixture_experts / 2)});
+    EXPECT_EQ(memory.activations, mixture_memory(mixture_layout(), policy).activations);
+}
+
+// Bytes per token that a layer keeps, before tp 2 cuts them:
+//   norm 2048, qkv 2048, attention 3 x 2048 + 4 x 8, projection 2048, norm 2048   = 14,368
+//   dense: gate_up 2048, swiglu 2 x 8192, down 8192                               = 26,624
+//   experts: router 2 x 4 x 16; 2 rows of gate_up 2048, swiglu 2048, down 1024;
+//            shared gate_up 2048, swiglu 2048, down 1024      128 + 10,240 + 5120 = 15,488
+// and 8 B of token ids whole.
+constexpr std::int64_t tokens = 8192;
+constexpr std::int64_t dense_layer_keeps = (14'368 + 26'624) / 2;
+constexpr std::int64_t expert_layer_keeps = (14'368 + 15'488) / 2;
+
+TEST(MemoryOf, KeepsTheRowsThatExpertsGet) {
+    EXPECT_EQ(mixture_memory(mixture_layout(), MemoryPolicy{}).activations,
+              Bytes{(dense_layer_keeps + 3 * expert_layer_keeps + 8) * tokens});
+}
+
+TEST(MemoryOf, RecomputedOperatorsKeepNothing) {
+    MemoryPolicy policy;
+    auto const all = mixture_memory(mixture_layout(), policy).activations;
+    auto const saves = [&](std::vector<std::string> const& names) {
+        policy.recompute = names;
+        return all - mixture_memory(mixture_layout(), policy).activations;
+    };
+    // Dense 2 x 8192 B; a layer of experts 2 x 2048 of routed rows, 2048 of the shared network.
+    std::int64_t const swiglu = (16'384 + 3 * (4096 + 2048)) / 2 * tokens;
+    EXPECT_EQ(saves({"swiglu"}), Bytes{swiglu});
+    std::int64_t const rows = 3 * 4096 / 2 * tokens;
+    EXPECT_EQ(saves({"expert_gate_up"}), Bytes{rows});
+    EXPECT_EQ(saves({"expert_gate_up", "swiglu"}), Bytes{swiglu + rows});
+    EXPECT_EQ(saves({"dispatch"}), 0_B) << "it keeps nothing";
+    // FP8 keeps a byte of a matrix's input, so that less is saved.
+    policy.kept_input_bytes = 1;
+    policy.recompute = {};
+    auto const quantised = mixture_memory(mixture_layout(), policy).activations;
+    policy.recompute = {"expert_gate_up"};
+    EXPECT_EQ(quantised - mixture_memory(mixture_layout(), policy).activations, Bytes{rows / 2});
+}
+
+// A module is a layer of experts, a projection of 2 x 1024 to 1024, and norms of 1024: the layer's
+// 2, of state and embedding, and of the output. It keeps two norms' inputs (2048 each), the
+// projection's (4096), token ids (8, whole), its layer, and the head's: norm 2048, output 2048,
+// softmax 4 x 32000.
+TEST(MemoryOf, FurtherTokensAreTheHeadsStages) {
+    auto layout = mixture_layout();
+    layout.pp = 2;  // 8 GPUs a stage, all with different experts; dp 4
+    auto further = mixture();
+    further.mtp_layers = 1;
+    auto const p = check_layout(layout, 16, mixture(), 256, 8192);
+    auto const q = check_layout(layout, 16, further, 256, 8192);
+    ASSERT_EQ(p.chunks, q.chunks);
+    EXPECT_EQ(stage_parameters(p, mixture(), 0).total(), stage_parameters(q, further, 0).total());
+    auto const plain = stage_parameters(p, mixture(), 1);
+    auto const more = stage_parameters(q, further, 1);
+    EXPECT_EQ(more.matrices - plain.matrices, (5'767'168 + 2 * 1024 * 1024) / 2);
+    EXPECT_EQ(more.experts - plain.experts, 25'165'824 / 8);
+    EXPECT_EQ(more.others - plain.others, 1024 * 16 + 5 * 1024);
+
+    MemoryPolicy const policy;
+    EXPECT_EQ(memory_of(p, mixture(), policy, 0).total(), memory_of(q, further, policy, 0).total());
+    std::int64_t const module = (2 * 2048 + 4096 + 2 * 2048 + 4 * 32'000) / 2 + 8;
+    EXPECT_EQ(memory_of(q, further, policy, 1).activations -
+                  memory_of(p, mixture(), policy, 1).activations,
+              Bytes{(module + expert_layer_keeps) * tokens});
+}
+
 }  // namespace
 }  // namespace nvl72

@@ -37,5 +37,31 @@ TEST(ProcessGroups, PutTensorParallelRanksSideBySide) {
     EXPECT_EQ(first_rank_of_stage(p, 1), RankId{12});
 }
 
+// The same 24 GPUs with expert_tp 2, ep 3: a stage of 12 holds all experts twice. Experts are laid
+// over the stage's ranks anew: strides 1, 2, 6, whatever tp and cp are. fsdp 3 shards over half of
+// the 6 data and context ranks, stride tp.
+TEST(ProcessGroups, LayExpertsOverAStagesRanksAnew) {
+    auto p = parallel(2, 2, 3, 2);
+    p.ep = 3;
+    p.expert_tp = 2;
+    p.expert_dp = 2;
+    p.fsdp = 3;
+    RankId const rank{17};
+    auto const groups = process_groups(p);
+    EXPECT_EQ(groups.ep, (GroupPattern{3, 2}));
+    EXPECT_EQ(ranks(groups.expert_tp.members_of(rank)), (std::vector<std::uint32_t>{16, 17}));
+    EXPECT_EQ(ranks(groups.ep.members_of(rank)), (std::vector<std::uint32_t>{13, 15, 17}));
+    EXPECT_EQ(ranks(groups.expert_dp.members_of(rank)), (std::vector<std::uint32_t>{17, 23}));
+    EXPECT_EQ(ranks(groups.fsdp.members_of(rank)), (std::vector<std::uint32_t>{13, 15, 17}));
+    EXPECT_EQ(ranks(groups.fsdp.members_of(RankId{22})), (std::vector<std::uint32_t>{18, 20, 22}));
+    // Without expert_tp the ranks of one expert-parallel group are neighbours, across tp.
+    p.expert_tp = 1;
+    p.expert_dp = 4;
+    auto const whole = process_groups(p);
+    EXPECT_EQ(ranks(whole.ep.members_of(rank)), (std::vector<std::uint32_t>{15, 16, 17}));
+    EXPECT_EQ(ranks(whole.expert_dp.members_of(rank)),
+              (std::vector<std::uint32_t>{14, 17, 20, 23}));
+}
+
 }  // namespace
 }  // namespace nvl72
