@@ -57,6 +57,7 @@ def draw(result):
     if found is None:
         return []
     rows = found.where(found["table"] == "training").rows()
+    rows = [row for row in rows if row["metric"] != "memory_gib"]  # bytes are no speed
     scored = [row for row in rows if row["scored"]]
     if not scored:
         return []
