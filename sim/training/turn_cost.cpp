@@ -32,6 +32,18 @@ double ranks_hit(int top_k, std::int64_t ranks) {
     return all * (1 - std::pow(1 - 1 / all, top_k));
 }
 
+/// Which operators of a layer are of the network that every token passes beside its experts: those
+/// between the last permutation and the next norm or residual.
+std::vector<bool> shared_network(std::vector<Operator> const& operators) {
+    std::vector<bool> shared(operators.size(), false);
+    std::size_t i = 0;
+    while (i < operators.size() && operators[i].kind != OperatorKind::combine) ++i;
+    for (++i; i < operators.size() && operators[i].split != Split::sequence; ++i) {
+        shared[i] = operators[i].kind != OperatorKind::permute;
+    }
+    return shared;
+}
+
 /// Tokens x width of an elementwise operator that fall to one rank.
 double local_share(Operator const& op, TurnShape const& shape) {
     if (op.split == Split::column || op.split == Split::routed) return 1.0 / shape.tp;
@@ -369,32 +381,29 @@ struct TurnPricer::Pass {
     }
 
     /// One transformer layer, forward or backward.
-    void layer(std::vector<Operator> const& operators, std::int64_t parameters, bool back) {
+    void layer(std::vector<Operator> const& operators,
+               LayerParameters const& held,
+               bool back,
+               bool full_recompute) {
         Picoseconds const before = cost.compute.time;
+        std::int64_t const parameters = held.matrices / shape.tp + held.norms + held.router +
+                                        held.experts / shape.ep / shape.expert_tp;
         move_shards(CollectiveOp::all_gather, parameters, pricer.precision_.parameter_gather_bytes);
-        // The network that every token passes stands behind the last permutation.
-        auto const routed = std::ranges::find(operators, OperatorKind::combine, &Operator::kind);
-        auto const shared = [&](Operator const& op) {
-            bool const norm_or_residual = op.split == Split::sequence;
-            return !norm_or_residual && op.kind != OperatorKind::permute &&
-                   routed != operators.end() && &op > &*routed;
-        };
+        auto const shared = shared_network(operators);
         if (!back) {
-            for (Operator const& op : operators) run(op, false, shared(op));
+            for (std::size_t i = 0; i < operators.size(); ++i) run(operators[i], false, shared[i]);
         } else {
             if (pricer.recipe_.trains_weights) {
                 move_shards(CollectiveOp::reduce_scatter, parameters,
                             pricer.recipe_.state.gradient_bytes);
             }
             auto const& some = pricer.recipe_.recompute;
-            for (Operator const& op : operators) {
-                bool const again =
-                    pricer.recipe_.full_recompute || std::ranges::find(some, op.name) != some.end();
-                if (again) run(op, false, shared(op));
+            for (std::size_t i = 0; i < operators.size(); ++i) {
+                Operator const& op = operators[i];
+                bool const again = full_recompute || std::ranges::find(some, op.name) != some.end();
+                if (again) run(op, false, shared[i]);
             }
-            for (auto op = operators.rbegin(); op != operators.rend(); ++op) {
-                run(*op, true, shared(*op));
-            }
+            for (std::size_t i = operators.size(); i-- > 0;) run(operators[i], true, shared[i]);
         }
         end_layer(cost.compute.time - before);
     }
@@ -476,17 +485,23 @@ struct TurnPricer::Pass {
             int const count = chunk.layers.at(kind.index());
             if (count == 0) continue;
             auto const held = layer_parameters(model, kind);
-            std::int64_t const parameters = held.matrices / shape.tp + held.norms + held.router +
-                                            held.experts / shape.ep / shape.expert_tp;
             auto const operators = layer_operators(model, kind);
-            for (int i = 0; i < count; ++i) layer(operators, parameters, back);
+            bool const again = pricer.recipe_.full_recompute;
+            for (int i = 0; i < count; ++i) layer(operators, held, back, again);
         }
+    }
+
+    /// Multi-token prediction: a layer and its ends each, which full recomputation leaves alone.
+    void modules(ChunkContent const& chunk, bool back) {
+        if (chunk.mtp == 0) return;
+        auto const held = mtp_parameters(pricer.model_);
+        auto const operators = mtp_operators(pricer.model_);
+        for (int i = 0; i < chunk.mtp; ++i) layer(operators, held, back, false);
     }
 
     void operators(std::vector<Operator> list, bool back) {
         if (back) std::ranges::reverse(list);
         for (Operator const& op : list) back ? backward(op) : forward(op);
-        end_layer(Picoseconds{0});
     }
 
     /// The host launches kernels one by one where no graph does: no pass is faster than that.
@@ -504,7 +519,7 @@ TurnCost TurnPricer::forward(ChunkContent const& chunk, TurnShape const& shape) 
     Pass pass{*this, shape};
     if (chunk.embedding) pass.operators(embedding_operators(model_), false);
     pass.layers(chunk, false);
-    for (int i = 0; i < chunk.mtp; ++i) pass.operators(mtp_operators(model_), false);
+    pass.modules(chunk, false);
     if (chunk.head) pass.operators(head_operators(model_), false);
     return pass.done();
 }
@@ -512,7 +527,7 @@ TurnCost TurnPricer::forward(ChunkContent const& chunk, TurnShape const& shape) 
 TurnCost TurnPricer::backward(ChunkContent const& chunk, TurnShape const& shape) const {
     Pass pass{*this, shape};
     if (chunk.head) pass.operators(head_operators(model_), true);
-    for (int i = 0; i < chunk.mtp; ++i) pass.operators(mtp_operators(model_), true);
+    pass.modules(chunk, true);
     pass.layers(chunk, true);
     if (chunk.embedding) pass.operators(embedding_operators(model_), true);
     return pass.done();

@@ -266,7 +266,7 @@ TEST(MemoryOf, FullyShardedKeepsAShareOfAllThreeAndTwoLayersWhole) {
     policy.shard_optimizer = false;
     std::int64_t const share = mixture_dense / 4 + mixture_experts / 2;
     auto const memory = mixture_memory(layout, policy);
-    EXPECT_EQ(memory.weights, Bytes{2 * share + 2 * 2 * (mixture_dense + mixture_experts) / 4});
+    EXPECT_EQ(memory.weights, Bytes{2 * share + 4 * (mixture_dense + mixture_experts) / 4});
     EXPECT_EQ(memory.gradients, Bytes{4 * share});
     EXPECT_EQ(memory.optimizer, Bytes{12 * share});
     policy.shard_optimizer = true;  // over all 8, as before

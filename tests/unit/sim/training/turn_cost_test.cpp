@@ -16,6 +16,14 @@ using support::all_load;
 using support::Bench;
 using support::waited;
 
+std::set<Attention> attentions(Bench const& bench, bool forward) {
+    std::set<Attention> found;
+    for (Query const& query : bench.queries(forward)) {
+        if (auto const* attention = std::get_if<Attention>(&query)) found.insert(*attention);
+    }
+    return found;
+}
+
 }  // namespace
 
 // Forward: 4 GEMMs + attention + 6 elementwise = 4000 + 500 + 600. Backward: each GEMM twice.
@@ -242,6 +250,65 @@ TEST(TurnCost, RingAttentionMovesKeysAndValues) {
     double const once = 2.0 * 8 * 128 * 2 * 1024;
     EXPECT_DOUBLE_EQ(all_load(bench.turn(true)).nvlink, 3 * once);
     EXPECT_DOUBLE_EQ(all_load(bench.turn(false)).nvlink, 6 * once);
+}
+
+// As WithOverlapWaitsForTheStepsThatOutlastTheirGemm, but at least 40 % of each shows: 240 ns of
+// 600, 480 of 1200. Of 2400, gathers wait 3 x (800 - 250) and scatters 600 + 3 x (600 - 250), more.
+TEST(TurnCost, AShareOfATensorParallelCollectiveAlwaysShows) {
+    Bench bench(4, 1);
+    bench.overlap(true);
+    bench.recipe.overlap.tp_hidden = 0.6;
+    auto const wait = [&](Picoseconds each, bool forward) {
+        bench.prices.collective[CollectiveOp::all_gather] = each;
+        bench.prices.collective[CollectiveOp::reduce_scatter] = each;
+        return waited(bench.turn(forward), ParallelDimension::tp);
+    };
+    EXPECT_EQ(wait(600_ns, true), 4 * 240_ns);
+    EXPECT_EQ(wait(600_ns, false), 6 * 240_ns);
+    EXPECT_EQ(wait(1200_ns, true), 4 * 480_ns);
+    EXPECT_EQ(wait(1200_ns, false), 6 * 480_ns);
+    EXPECT_EQ(wait(2400_ns, true), 4 * 1650_ns);
+}
+
+// A window of 1024 over 2 sequences of 4096 is 8 blocks of 1024 queries over 1024 keys, every query
+// over as many keys as it sees: no mask.
+TEST(TurnCost, WindowedAttentionAsksForItsWindows) {
+    Bench bench(1, 1);
+    bench.model.window = 1024;
+    bench.shape.micro_batch = 2;
+    bench.prices.tokens = bench.shape.tokens();
+    bench.chunk.layers = {0, 1};
+    for (bool const forward : {true, false}) {
+        EXPECT_EQ(
+            attentions(bench, forward),
+            (std::set<Attention>{{Precision::bf16, 8, 1024, 1024, 8, 8, 128, false, !forward}}));
+    }
+    bench.model.window = 4096;  // all of the sequence
+    Attention const whole{Precision::bf16, 2, 4096, 4096, 8, 8, 128, true, false};
+    EXPECT_EQ(attentions(bench, true), (std::set<Attention>{whole}));
+    bench.chunk.layers = {1, 0};  // a layer without a window
+    bench.model.window = 1024;
+    EXPECT_EQ(attentions(bench, true), (std::set<Attention>{whole}));
+}
+
+// DeepSeek-V3's heads: 128 + 64 for scores, 128 for values; their mean does the same work.
+TEST(TurnCost, LatentAttentionAsksForTheMeanOfItsWidths) {
+    Bench bench(1, 1);
+    bench.model.head_dim = 192;
+    bench.model.value_dim = 128;
+    bench.model.q_rank = 768;
+    bench.model.kv_rank = 512;
+    bench.model.rope_dim = 64;
+    EXPECT_EQ(attentions(bench, true),
+              (std::set<Attention>{{Precision::bf16, 1, 4096, 4096, 8, 8, 160, true, false}}));
+    auto const asked = bench.queries(true);
+    for (Gemm const& gemm : {Gemm{Precision::bf16, 4096, 768, 1024},  // q_down
+                             {Precision::bf16, 4096, 1536, 768},      // q_up: 8 x 192
+                             {Precision::bf16, 4096, 576, 1024},      // kv_down: 512 + 64
+                             {Precision::bf16, 4096, 2048, 512},      // kv_up: 8 x (128 + 128)
+                             {Precision::bf16, 4096, 1024, 1024}}) {  // projection
+        EXPECT_TRUE(asked.contains(gemm)) << gemm.n << " x " << gemm.k;
+    }
 }
 
 }  // namespace nvl72
