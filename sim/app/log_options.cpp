@@ -90,6 +90,7 @@ GivenFacts given_facts(po::variables_map const& options, Library const& library)
     told.nic_gbps = positive(options, "nic-gbps");
     told.nvlink_domain = whole(options, "nvlink-domain", 1);
     told.fabric = option<std::string>(options, "fabric").value_or("");
+    if (!told.fabric.empty()) (void)library.path("fabrics", told.fabric, {"--fabric", 0, ""});
     told.launch =
         launch_mode(option<std::string>(options, "launch").value_or(""), {"--launch", 0, ""});
     told.algorithm = algorithm_asked(option<std::string>(options, "algorithm").value_or(""));

@@ -45,9 +45,17 @@ bool SeenRows::holds(std::string const& gpu, Query const& query, double seconds)
 
 bool SeenRows::holds(Point const& run) const { return runs_.contains(run_of(run)); }
 
-/// In nanoseconds, as finely as tables print.
+/// In nanoseconds, as finely as tables print. A collective is known by what was sent between how
+/// many ranks in that very time: how it was launched, or what NICs it had, another may tell anew.
 SeenRows::Row SeenRows::row_of(std::string const& gpu, Query const& query, double seconds) {
-    return {gpu, query, std::llround(seconds * 1e9)};
+    auto const nanoseconds = std::llround(seconds * 1e9);
+    auto const* given = std::get_if<Collective>(&query);
+    if (given == nullptr) return {gpu, query, nanoseconds};
+    Collective known;
+    known.op = given->op;
+    known.size = given->size;
+    known.shape.ranks = given->shape.ranks;
+    return {gpu, known, nanoseconds};
 }
 
 SeenRows::Run SeenRows::run_of(Point const& point) {
