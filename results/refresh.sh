@@ -53,6 +53,18 @@ block validate validate --table training
   "$program" validate -q --table collectives --measurements configs/measurements/collectives |
     sed -n -e '/group  .*rows/h' -e '/  across [<>1]/H' -e '/  in box or tray [<>5]/H' -e '/  in rack/H' -e '${x;p}' | sed 's/ *$//'
   echo '```'
+  echo
+  echo "## Several racks, predicted (the measurements are not known here)"
+  echo
+  for gpus in 192 1440; do
+    echo "All-reduce over $gpus GB200, racks of 72, one 400 Gb/s NIC a GPU:"
+    echo
+    echo '```text'
+    "$program" collective --cluster gb200-nvl72-superpod --gpus $gpus --op all_reduce -b 512M -e 16G |
+      sed -n -e '/^ *[0-9]/p' -e '/% of measured/p' | sed 's/ *$//'
+    echo '```'
+    echo
+  done
 } > results/collectives.md
 {
   echo "# Published training runs, predicted"
