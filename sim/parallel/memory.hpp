@@ -47,9 +47,9 @@ struct StageParameters {
     [[nodiscard]] std::int64_t total() const { return dense() + experts; }
     StageParameters& operator+=(StageParameters const& more);
 };
-/// Of one chunk, without a tied output layer's copy.
+/// Of one chunk, without a tied output layer's copy; `whole` is a divisible_architecture.
 StageParameters chunk_parameters(Parallel const& parallel,
-                                 Architecture const& divisible,
+                                 Architecture const& whole,
                                  Chunk const& chunk);
 StageParameters stage_parameters(Parallel const& parallel,
                                  Architecture const& architecture,
