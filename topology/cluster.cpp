@@ -1,5 +1,7 @@
 #include "topology/cluster.hpp"
 
+#include "sim/config/based.hpp"
+
 #include <filesystem>
 #include <fmt/format.h>
 
@@ -36,33 +38,14 @@ Field<FaultsSpec> fault_list(std::string key,
             }};
 }
 
-/// `change` laid over `base`, key by key.
-Value merged(Value base, Value const& change) {
-    if (!base.is_map() || !change.is_map()) return change;
-    base.place = change.place;
-    for (auto const& [key, value] : change.entries) {
-        bool found = false;
-        for (auto& [name, old] : base.entries) {
-            if (name != key) continue;
-            old = merged(std::move(old), value);
-            found = true;
-        }
-        if (!found) base.entries.push_back({key, value});
-    }
-    return base;
-}
-
-/// The file with its `base` files under it.
-Value load_based(Library const& library, std::string const& path, int depth) {
-    Value file = load_yaml(path);
-    Value const* base = file.find("base");
-    if (base == nullptr) return file;
-    if (depth > 4) fail(base->place, "bases nested too deep", "at most 4");
-    Value under =
-        load_based(library, library.path("clusters", base->scalar, base->place), depth + 1);
-    std::erase_if(file.entries, [](auto const& entry) { return entry.name == "base"; });
-    std::erase_if(under.entries, [](auto const& entry) { return entry.name == "superpod"; });
-    return merged(std::move(under), file);
+/// The file with its `base` files under it, whose superpods are none of its own.
+Value load_cluster_file(Library const& library, std::string const& path) {
+    Value file = load_based(
+        path, [&](Value const& base) { return library.path("clusters", base.scalar, base.place); });
+    std::erase_if(file.entries, [&](auto const& entry) {
+        return entry.name == "superpod" && entry.value.place.file != path;
+    });
+    return file;
 }
 
 Place at(Value const& file, std::string const& first, std::string const& second = "") {
@@ -272,7 +255,7 @@ ClusterSpec load_cluster(Library const& library,
                          Place const& asked,
                          Trail* trail) {
     std::string const path = library.path("clusters", name, asked);
-    Value const file = load_based(library, path, 0);
+    Value const file = load_cluster_file(library, path);
     auto spec = read_spec<ClusterSpec>(file, trail);
     spec.name = std::filesystem::path(path).stem().string();
     if (Value const* nvlink = file.find("nvlink")) {

@@ -339,6 +339,16 @@ private:
         for (auto const& run : read_training_table(CsvTable::load(path))) add_run(run);
     }
 
+    /// A simulated step as the figure that the row asks for.
+    static void fill_prediction(ValidationRow& row, SweepRow const& predicted, bool rate) {
+        row.predicted = rate ? predicted.tokens_per_s_per_gpu : predicted.step_s;
+        row.basis = predicted.basis;
+        row.basis_share = predicted.basis_share;
+        double const low = predicted.step_p10_s / predicted.step_s;
+        double const high = predicted.step_p90_s / predicted.step_s;
+        if (!std::isnan(low)) row.spread = rate ? Spread{1 / high, 1 / low} : Spread{low, high};
+    }
+
     /// One line a metric: time or rate, and memory where the table has it.
     void add_run(MeasuredTraining const& run) {
         ValidationRow row;
@@ -368,14 +378,8 @@ private:
             }
             memory = row;
             SweepRow const predicted = simulate_point(point, 0).row;
-            row.predicted = run.step_asked ? predicted.step_s : predicted.tokens_per_s_per_gpu;
-            row.basis = predicted.basis;
-            row.basis_share = predicted.basis_share;
+            fill_prediction(row, predicted, !run.step_asked);
             row.part = point.model.experts > 0 ? "training moe" : "training dense";
-            double const low = predicted.step_p10_s / predicted.step_s;
-            double const high = predicted.step_p90_s / predicted.step_s;
-            if (!std::isnan(low))
-                row.spread = run.step_asked ? Spread{low, high} : Spread{1 / high, 1 / low};
             memory.predicted = predicted.memory_gib;
             memory.basis = "datasheet";
         } catch (ConfigError const& error) {
@@ -421,12 +425,7 @@ private:
             row.profile = loaded.profile_name;
             row.in_fit = seen_.holds(point);
             SweepRow const predicted = simulate_point(loaded, 0).row;
-            row.predicted = rate ? predicted.tokens_per_s_per_gpu : predicted.step_s;
-            double const low = predicted.step_p10_s / predicted.step_s;
-            double const high = predicted.step_p90_s / predicted.step_s;
-            if (!std::isnan(low)) row.spread = rate ? Spread{1 / high, 1 / low} : Spread{low, high};
-            row.basis = predicted.basis;
-            row.basis_share = predicted.basis_share;
+            fill_prediction(row, predicted, rate);
             row.part = "training dense";
         } catch (DoesNotFit const& error) {
             row.status = "does_not_fit";

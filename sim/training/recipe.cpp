@@ -1,6 +1,7 @@
 #include "sim/training/recipe.hpp"
 
 #include "sim/base/text.hpp"
+#include "sim/config/based.hpp"
 
 #include <algorithm>
 #include <array>
@@ -189,42 +190,19 @@ void check_recipe(Value const& file) {
     check_limits(&file, recipe_limits);
 }
 
-/// Entries of `over` replace those of `base`, map by map.
-void lay_over(Value& base, Value const& over) {
-    for (auto const& [name, value] : over.entries) {
-        auto const found = std::ranges::find(base.entries, name, &NamedValue::name);
-        if (found == base.entries.end()) {
-            base.entries.push_back({name, value});
-        } else if (found->value.is_map() && value.is_map()) {
-            lay_over(found->value, value);
-        } else {
-            found->value = value;
-        }
+/// The file of a recipe's base: beside it, so that a user's own may build on one another.
+std::string beside(std::string const& path, Value const& base) {
+    auto const file = std::filesystem::path(path).parent_path() / (base.scalar + ".yaml");
+    if (!std::filesystem::exists(file)) {
+        fail(base.place, "'" + base.scalar + "'", "the name of a recipe beside this one");
     }
-}
-
-constexpr int bases_max = 8;  // more is a circle
-
-Value load_over_base(std::string const& path, int depth = 0) {
-    Value file = load_yaml(path);
-    auto const base = std::ranges::find(file.entries, "base", &NamedValue::name);
-    if (base == file.entries.end()) return file;
-    Place const place = base->value.place;
-    if (depth == bases_max) fail(place, "a circle of bases", "a recipe without base at its end");
-    auto const beside = std::filesystem::path(path).parent_path() / (base->value.scalar + ".yaml");
-    if (!std::filesystem::exists(beside)) {
-        fail(place, "'" + base->value.scalar + "'", "the name of a recipe beside this one");
-    }
-    Value whole = load_over_base(beside.string(), depth + 1);
-    file.entries.erase(base);
-    lay_over(whole, file);
-    return whole;
+    return file.string();
 }
 
 }  // namespace
 
 Recipe load_recipe(std::string const& path, Trail* trail) {
-    Value const file = load_over_base(path);
+    Value const file = load_based(path, [&](Value const& base) { return beside(path, base); });
     auto recipe = read_spec<Recipe>(file, trail);
     check_recipe(file);
     recipe.name = std::filesystem::path(path).stem().string();

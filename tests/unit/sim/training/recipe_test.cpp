@@ -165,9 +165,9 @@ TEST(RecipeBase, ACircleIsNamedAndEnds) {
         (void)load_recipe(whole.path());
         FAIL() << "its own base";
     } catch (ConfigError const& error) {
-        EXPECT_EQ(std::string(error.what()),
-                  whole.path() +
-                      ":1: base: a circle of bases (expected a recipe without base at its end)");
+        EXPECT_EQ(
+            std::string(error.what()),
+            whole.path() + ":1: base: bases nested too deep, or in a circle (expected at most 4)");
     }
 }
 
