@@ -79,14 +79,9 @@ void check_turns(SystemSpec const& system, Parallel const& parallel) {
                      turns_max / chunks));
 }
 
-StepSpec spec_of(LoadedPoint const& point) {
-    return {point.model,  point.parallel,  point.fabric,  point.profile,
-            point.recipe, point.precision, point.must_fit};
-}
-
 StepResult simulate(LoadedPoint const& point, std::function<void(double)> const& progress) {
     try {
-        return simulate_step(spec_of(point), progress);
+        return simulate_step(step_spec(point), progress);
     } catch (DoesNotFit const& error) {
         throw DoesNotFit(fmt::format("{}: {} on {} GPUs: {}", point.system.place.text(),
                                      point.system.name, point.fabric.gpus(), error.what()));
@@ -179,8 +174,13 @@ LoadedPoint load_point(Point const& point,
     return loaded;
 }
 
+StepSpec step_spec(LoadedPoint const& point) {
+    return {point.model,  point.parallel,  point.fabric,  point.profile,
+            point.recipe, point.precision, point.must_fit};
+}
+
 bool memory_fits(LoadedPoint const& point) {
-    auto spec = spec_of(point);
+    auto spec = step_spec(point);
     spec.must_fit = true;
     try {
         step_memory(spec);
@@ -233,7 +233,7 @@ SimulatedPoint simulate_point(LoadedPoint const& point,
     BasisVerdict const judged = verdict(step.shares);
     row.basis = describe(judged);
     row.basis_share = judged.share;
-    auto const interval = step_interval(spec_of(point), step, judged, point.draws);
+    auto const interval = step_interval(step_spec(point), step, judged, point.draws);
     auto const at = [&](Spread const& spread, double factor) {
         return spread.known() ? row.step_s * factor : none;
     };

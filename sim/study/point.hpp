@@ -50,6 +50,9 @@ LoadedPoint load_point(Point const& point,
                        GivenProfiles const& given,
                        Trail* trail = nullptr);
 
+/// What the simulation takes of a point, which outlives it.
+StepSpec step_spec(LoadedPoint const& point);
+
 /// Whether every stage fits its GPU by our count.
 bool memory_fits(LoadedPoint const& point);
 
