@@ -81,7 +81,7 @@ void check_turns(SystemSpec const& system, Parallel const& parallel) {
 
 StepSpec spec_of(LoadedPoint const& point) {
     return {point.model,  point.parallel,  point.fabric,  point.profile,
-            point.recipe, point.precision, point.must_fit};
+            point.recipe, point.precision, point.system.grain, point.must_fit};
 }
 
 StepResult simulate(LoadedPoint const& point, std::function<void(double)> const& progress) {

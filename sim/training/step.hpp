@@ -28,7 +28,9 @@ struct StepSpec {
     Profile const& profile;
     Recipe const& recipe;
     PrecisionPolicy const& precision;
+    Grain grain = Grain::block;
     bool must_fit = true;  ///< false: memory is reported, not refused (a run that was seen to fit)
+    bool fold = true;  ///< false: replicas of the model that are wired alike do not share a class
 };
 
 /// A shared resource of one class, and how full the step kept it.
