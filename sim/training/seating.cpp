@@ -6,6 +6,7 @@
 #include <map>
 #include <numeric>
 #include <tuple>
+#include <utility>
 
 namespace nvl72 {
 
@@ -22,30 +23,50 @@ bool slower(GroupShape const& a, GroupShape const& b) {
 
 RankId rank(std::int64_t number) { return RankId{static_cast<std::uint32_t>(number)}; }
 
-}  // namespace
+class Seater {
+public:
+    Seater(Parallel const& parallel, Fabric const& fabric)
+        : parallel_(parallel), fabric_(fabric), groups_(process_groups(parallel)) {}
 
-Seating::Seating(Parallel const& parallel, Fabric const& fabric)
-    : parallel_(parallel), fabric_(fabric), groups_(process_groups(parallel)) {}
+    [[nodiscard]] std::vector<ReplicaColumn> columns(bool fold) const;
+    [[nodiscard]] std::array<GroupShape, shard_groups> shards(int stage) const;
 
-GroupShape Seating::slowest(int stage,
-                            GroupPattern const& pattern,
-                            std::int64_t begin,
-                            std::int64_t ranks) const {
+private:
+    [[nodiscard]] std::int64_t ranks_per_stage() const { return parallel_.gpus / parallel_.pp; }
+    [[nodiscard]] StageLinks of(int stage, std::int64_t begin, std::int64_t ranks) const;
+    [[nodiscard]] GroupShape slowest(int stage,
+                                     GroupPattern const& pattern,
+                                     std::int64_t begin,
+                                     std::int64_t ranks) const;
+    [[nodiscard]] GroupShape slowest_link(int stage, std::int64_t begin, std::int64_t ranks) const;
+    [[nodiscard]] GroupShape holders(int stage, GroupPattern const& pattern) const;
+
+    Parallel const& parallel_;
+    Fabric const& fabric_;
+    ProcessGroups groups_;
+};
+
+/// Of the groups of `pattern` that `ranks` ranks from `begin` on make up.
+GroupShape Seater::slowest(int stage,
+                           GroupPattern const& pattern,
+                           std::int64_t begin,
+                           std::int64_t ranks) const {
     std::int64_t const first = first_rank_of_stage(parallel_, stage).value + begin;
+    std::int64_t const span = pattern.stride * pattern.count;
+    if (pattern.count == 1) return fabric_.shape_of(first, pattern.stride, 1);
+    NVL72_EXPECT(first % span == 0 && ranks % span == 0, "blocks are whole groups");
     GroupShape worst;
-    bool found = false;
-    for (std::int64_t at = first; at < first + ranks; ++at) {
-        if (pattern.index_of(rank(at)) != 0) continue;
-        GroupShape const shape = fabric_.shape_of(at, pattern.stride, pattern.count);
-        if (!found || slower(shape, worst)) worst = shape;
-        found = true;
+    for (std::int64_t group = first; group < first + ranks; group += span) {
+        for (std::int64_t at = group; at < group + pattern.stride; ++at) {
+            GroupShape const shape = fabric_.shape_of(at, pattern.stride, pattern.count);
+            if (at == first || slower(shape, worst)) worst = shape;
+        }
     }
-    NVL72_EXPECT(found, "ranks of a stage hold the first rank of their groups");
     return worst;
 }
 
 /// The slowest pair that sends from this stage to the next (the last one to the first).
-GroupShape Seating::slowest_link(int stage, std::int64_t begin, std::int64_t ranks) const {
+GroupShape Seater::slowest_link(int stage, std::int64_t begin, std::int64_t ranks) const {
     std::int64_t const per_stage = ranks_per_stage();
     bool const wraps = stage + 1 == parallel_.pp;
     std::int64_t const from = begin + (wraps ? 0 : stage * per_stage);
@@ -58,7 +79,7 @@ GroupShape Seating::slowest_link(int stage, std::int64_t begin, std::int64_t ran
     return worst;
 }
 
-StageLinks Seating::of(int stage, std::int64_t begin, std::int64_t ranks) const {
+StageLinks Seater::of(int stage, std::int64_t begin, std::int64_t ranks) const {
     StageLinks wiring{slowest(stage, groups_.tp, begin, ranks),
                       slowest(stage, groups_.cp, begin, ranks),
                       slowest(stage, groups_.ep, begin, ranks),
@@ -77,7 +98,7 @@ StageLinks Seating::of(int stage, std::int64_t begin, std::int64_t ranks) const 
     return wiring;
 }
 
-std::vector<ReplicaColumn> Seating::columns(bool fold) const {
+std::vector<ReplicaColumn> Seater::columns(bool fold) const {
     std::int64_t const block =
         std::lcm(std::lcm(std::int64_t{parallel_.tp} * parallel_.cp,
                           std::int64_t{parallel_.expert_tp} * parallel_.ep),
@@ -105,7 +126,8 @@ std::vector<ReplicaColumn> Seating::columns(bool fold) const {
     return columns;
 }
 
-GroupShape Seating::shards(int stage, GroupPattern const& pattern) const {
+/// The slowest group of `pattern` on the stage, joined with its like on the mirror stage.
+GroupShape Seater::holders(int stage, GroupPattern const& pattern) const {
     if (parallel_.copies() == 1) return slowest(stage, pattern, 0, ranks_per_stage());
     std::int64_t const first = first_rank_of_stage(parallel_, stage).value;
     std::int64_t const mirror = first_rank_of_stage(parallel_, parallel_.pp - 1 - stage).value;
@@ -119,6 +141,27 @@ GroupShape Seating::shards(int stage, GroupPattern const& pattern) const {
         if (i == 0 || slower(shape, worst)) worst = shape;
     }
     return worst;
+}
+
+std::array<GroupShape, shard_groups> Seater::shards(int stage) const {
+    std::array<GroupShape, shard_groups> shapes;
+    for (auto const& [group, pattern] :
+         {std::pair(dense_shards, groups_.dp_cp), std::pair(expert_shards, groups_.expert_dp)}) {
+        std::int64_t const sharded = std::min(parallel_.fsdp, pattern.count);
+        GroupPattern const replicas{pattern.count / sharded, pattern.stride * sharded};
+        shapes.at(group) = holders(stage, replicas);
+    }
+    return shapes;
+}
+
+}  // namespace
+
+Seating seat(Parallel const& parallel, Fabric const& fabric, bool fold) {
+    Seater const seater(parallel, fabric);
+    Seating seating{seater.columns(fold), {}};
+    for (int stage = 0; stage < parallel.pp; ++stage)
+        seating.shards.push_back(seater.shards(stage));
+    return seating;
 }
 
 }  // namespace nvl72

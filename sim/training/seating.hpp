@@ -3,6 +3,7 @@
 #include "sim/parallel/placement.hpp"
 #include "topology/fabric.hpp"
 
+#include <array>
 #include <cstdint>
 #include <vector>
 
@@ -24,33 +25,22 @@ struct ReplicaColumn {
     std::vector<StageLinks> stages;
 };
 
+/// Parameters by the ranks that hold the same ones: all data-parallel ranks, or fewer of experts.
+enum ShardGroup : std::uint8_t { dense_shards, expert_shards };
+inline constexpr std::size_t shard_groups = 2;
+
 /// Where a job's groups lie on a fabric. Ranks that talk within a turn are looked at together, in
 /// blocks; what joins blocks are gradients and parameters alone.
-class Seating {
-public:
-    Seating(Parallel const& parallel, Fabric const& fabric);
-
-    /// Blocks wired alike, together; `fold` false: every block for itself. Where more than
-    /// `columns_max` differ, one column that has the slowest of all on each stage.
-    [[nodiscard]] std::vector<ReplicaColumn> columns(bool fold) const;
-    static constexpr std::size_t columns_max = 16;
-
-    /// The slowest group of `pattern` on the stage, joined with its likes on the mirror stage where
-    /// that holds a copy of the model.
-    [[nodiscard]] GroupShape shards(int stage, GroupPattern const& pattern) const;
-    [[nodiscard]] std::int64_t ranks_per_stage() const { return parallel_.gpus / parallel_.pp; }
-
-private:
-    [[nodiscard]] StageLinks of(int stage, std::int64_t begin, std::int64_t ranks) const;
-    [[nodiscard]] GroupShape slowest(int stage,
-                                     GroupPattern const& pattern,
-                                     std::int64_t begin,
-                                     std::int64_t ranks) const;
-    [[nodiscard]] GroupShape slowest_link(int stage, std::int64_t begin, std::int64_t ranks) const;
-
-    Parallel const& parallel_;
-    Fabric const& fabric_;
-    ProcessGroups groups_;
+struct Seating {
+    std::vector<ReplicaColumn> columns;
+    /// By stage: the slowest group that sums the same gradients, on the mirror stage too where that
+    /// holds a copy of the model. With FSDP the replicas of a shard.
+    std::vector<std::array<GroupShape, shard_groups>> shards;
 };
+
+/// Blocks wired alike together; `fold` false: every block for itself. Where more than `columns_max`
+/// differ, one column that has the slowest of all on each stage.
+Seating seat(Parallel const& parallel, Fabric const& fabric, bool fold = true);
+inline constexpr std::size_t columns_max = 16;
 
 }  // namespace nvl72

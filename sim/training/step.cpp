@@ -50,11 +50,10 @@ Bytes host_memory(ClusterSpec const& cluster) {
 
 class StepPlanner {
 public:
-    explicit StepPlanner(StepSpec const& spec)
+    StepPlanner(StepSpec const& spec, Seating const& seating)
         : spec_(spec),
           model_(divisible_architecture(spec.model, spec.parallel)),
-          groups_(process_groups(spec.parallel)),
-          seating_(spec.parallel, spec.fabric),
+          seating_(seating),
           policy_(memory_policy(spec)),
           book_([&profile = spec.profile](Query const& query) {
               return cost(profile, query, Load::sustained);
@@ -64,12 +63,11 @@ public:
 
     /// By column, then by stage.
     std::vector<StagePlan> stages() {
-        auto const columns = seating_.columns(spec_.fold);
         std::vector<StagePlan> plans;
-        for (ReplicaColumn const& column : columns) {
+        for (ReplicaColumn const& column : seating_.columns) {
             for (int s = 0; s < spec_.parallel.pp; ++s) {
                 plans.push_back(stage(s, column));
-                if (columns.size() == 1) continue;
+                if (seating_.columns.size() == 1) continue;
                 auto& plan = plans.back();
                 plan.name += fmt::format(" like rank {}", plan.representative.value);
             }
@@ -81,30 +79,41 @@ private:
     [[nodiscard]] CollectivePlan data_parallel(CollectiveOp op,
                                                std::int64_t parameters,
                                                double bytes_each,
-                                               GroupShape const& group) const {
+                                               GroupShape const& group) {
         auto const bytes = std::llround(static_cast<double>(parameters) * bytes_each);
         if (group.ranks == 1 || bytes == 0) return {};
-        return plan_collective(spec_.profile, op, Bytes{bytes}, group);
+        return planned(op, Bytes{bytes}, group);
+    }
+
+    /// Stages of equal content on equal wiring ask for the same collectives.
+    CollectivePlan const& planned(CollectiveOp op, Bytes size, GroupShape const& group) {
+        auto const key = std::tuple(op, size.count, group);
+        auto found = planned_.find(key);
+        if (found == planned_.end()) {
+            found = planned_.emplace(key, plan_collective(spec_.profile, op, size, group)).first;
+        }
+        return found->second;
     }
 
     /// Gradients and parameters of a chunk between the ranks that hold the same ones. FSDP moves
     /// them with every layer; what is left are the replicas of a shard.
-    void add_data_parallel(StageChunk& chunk, int stage, StageParameters const& own) const {
+    void add_data_parallel(StageChunk& chunk, int stage, StageParameters const& own) {
         StatePolicy const& state = spec_.recipe.state;
         std::int64_t const fsdp = spec_.parallel.fsdp;
-        for (auto const& [group, pattern, parameters] :
-             {std::tuple(dense_shards, groups_.dp_cp, own.dense()),
-              std::tuple(expert_shards, groups_.expert_dp, own.experts)}) {
+        auto const& shapes = seating_.shards.at(static_cast<std::size_t>(stage));
+        for (auto const& [group, parameters] :
+             {std::pair(dense_shards, own.dense()), std::pair(expert_shards, own.experts)}) {
             if (!spec_.recipe.trains_weights) continue;
+            GroupShape const& shape = shapes.at(group);
             if (fsdp > 1) {
-                std::int64_t const shards = std::min(fsdp, pattern.count);
-                GroupPattern const replicas{pattern.count / shards, pattern.stride * shards};
+                std::int64_t const holders = group == dense_shards
+                                                 ? spec_.parallel.dp * spec_.parallel.cp
+                                                 : spec_.parallel.expert_dp;
                 chunk.gradient_reduce.at(group) =
-                    data_parallel(CollectiveOp::all_reduce, parameters / shards,
-                                  state.gradient_bytes, seating_.shards(stage, replicas));
+                    data_parallel(CollectiveOp::all_reduce, parameters / std::min(fsdp, holders),
+                                  state.gradient_bytes, shape);
                 continue;
             }
-            GroupShape const shape = seating_.shards(stage, pattern);
             chunk.gradient_reduce.at(group) =
                 data_parallel(state.distributed_optimizer ? CollectiveOp::reduce_scatter
                                                           : CollectiveOp::all_reduce,
@@ -209,8 +218,8 @@ private:
         if (parallel.pp > 1) {
             std::int64_t const width =
                 parallel.sequence_parallel ? model_.hidden / parallel.tp : model_.hidden;
-            plan.send = plan_collective(spec_.profile, CollectiveOp::sendrecv,
-                                        Bytes{shape.tokens() * width * 2}, wiring.next);
+            plan.send =
+                planned(CollectiveOp::sendrecv, Bytes{shape.tokens() * width * 2}, wiring.next);
         }
         plan.optimizer = optimizer(held);
         return plan;
@@ -218,12 +227,12 @@ private:
 
     StepSpec const& spec_;
     Architecture model_;
-    ProcessGroups groups_;
-    Seating seating_;
+    Seating const& seating_;
     MemoryPolicy policy_;
     CostBook book_;
     std::map<std::tuple<ChunkContent, GroupShape, GroupShape, GroupShape, GroupShape>, StageChunk>
         priced_;
+    std::map<std::tuple<CollectiveOp, std::int64_t, GroupShape>, CollectivePlan> planned_;
 };
 
 std::vector<LinkUse> link_uses(TaskGraph const& graph,
@@ -314,7 +323,8 @@ StepResult simulate_step(StepSpec const& spec, std::function<void(double)> const
     StepResult result;
     result.memory = step_memory(spec);
 
-    StepPlanner planner(spec);
+    result.seating = seat(spec.parallel, spec.fabric, spec.fold);
+    StepPlanner planner(spec, result.seating);
     auto const stages = planner.stages();
     result.cost_ids = intern_costs(stages, planner.book());
     result.graph = build_step_graph(*spec.parallel.schedule, spec.parallel.pipeline(), stages,
@@ -330,7 +340,7 @@ StepResult simulate_step(StepSpec const& spec, std::function<void(double)> const
 }
 
 std::vector<TaskTime> reprice_step(StepSpec const& spec, StepResult const& done) {
-    StepPlanner planner(spec);
+    StepPlanner planner(spec, done.seating);
     intern_costs(planner.stages(), planner.book(), &done.cost_ids);
     return task_times(planner.book());
 }

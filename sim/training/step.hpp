@@ -49,6 +49,7 @@ struct StepResult {
     std::vector<Memory> memory;  ///< by stage
     std::vector<LinkUse> links;
     std::vector<BasisShare> shares;  ///< of the compute and exposed time, weighted by GPUs
+    Seating seating;
     std::vector<StageCostIds> cost_ids;
     Replay replay;
 };

@@ -2,6 +2,7 @@
 
 #include "sim/graph/task_graph.hpp"
 #include "sim/parallel/schedule.hpp"
+#include "sim/training/seating.hpp"
 #include "sim/training/turn_cost.hpp"
 
 #include <array>
@@ -11,10 +12,6 @@
 #include <vector>
 
 namespace nvl72 {
-
-/// Parameters by the ranks that hold the same ones: all data-parallel ranks, or fewer of experts.
-enum ShardGroup : std::uint8_t { dense_shards, expert_shards };
-inline constexpr std::size_t shard_groups = 2;
 
 /// One model chunk of one stage, priced. CostIds point into the step's CostBook.
 struct StageChunk {

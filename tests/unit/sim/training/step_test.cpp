@@ -252,6 +252,19 @@ TEST(SimulateStep, ExposedContextParallelTimeIsOnTheBasis) {
     EXPECT_NEAR(shares, busy, 1e-3 * busy);
 }
 
+// ZeRO-2: 2 stages of 2 chunks reduce the gradients of each of 8 micro-batches, and hold half of
+// them over dp 2.
+TEST(SimulateStep, ReducesShardedGradientsAfterEveryMicroBatch) {
+    auto point = load_point(small_experiment().points.at(0), shipped_library(), {});
+    auto const whole = simulate_point(point, 0);
+    point.recipe.state.shard_gradients = true;
+    auto const sharded = simulate_point(point, 0);
+    EXPECT_EQ(tasks_of(whole.step.graph, "gradient reduce-scatter").size(), 2U * 2);
+    EXPECT_EQ(tasks_of(sharded.step.graph, "gradient reduce-scatter").size(), 2U * 2 * 8);
+    EXPECT_EQ(2 * sharded.step.memory[0].gradients, whole.step.memory[0].gradients);
+    EXPECT_GE(sharded.step.step, whole.step.step);
+}
+
 // tp 2 x pp 4 x cp 2 leave dp 1, but gradients are summed over context-parallel ranks too.
 TEST(SimulateStep, ReducesGradientsOverContextParallelRanks) {
     auto const point =
