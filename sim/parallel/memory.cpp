@@ -121,36 +121,6 @@ private:
     double mtp_ = 0;
 };
 
-/// Activations at their peak: on the GPU, and in the CPU's memory.
-struct Activations {
-    double here = 0, offloaded = 0;
-};
-
-/// Offloaded layers stream: of a micro-batch two are on the GPU whole, one at work and one on its
-/// way.
-Activations activation_bytes(Parallel const& parallel,
-                             Architecture const& a,
-                             MemoryPolicy const& policy,
-                             int stage) {
-    Kept const kept(parallel, a, policy);
-    double embedding = 0;
-    for (auto const& op : embedding_operators(a)) embedding += saved_bytes(op, parallel);
-
-    std::vector<double> stay, leave, again;
-    double redone = 0, streaming = 0;
-    for (auto const& chunk : parallel.chunks_of(stage)) {
-        double const layers = kept.layers(chunk);
-        double const others = (chunk.has_embedding ? embedding : 0) + kept.modules(chunk);
-        stay.push_back((1 - policy.offload) * layers + others);
-        leave.push_back(policy.offload * layers);
-        again.push_back(policy.offload * layers + (policy.full_recompute ? kept.redone(chunk) : 0));
-        if (policy.full_recompute) redone = std::max(redone, kept.largest(chunk, true));
-        streaming = std::max(streaming, 2 * policy.offload * kept.largest(chunk, false));
-    }
-    return {peak_in_flight(parallel, stage, stay, again) + redone + streaming,
-            policy.offload > 0 ? peak_in_flight(parallel, stage, leave) : 0};
-}
-
 /// The head's backward follows its forward at once, so one micro-batch is alive: what its operators
 /// keep, and the BF16 logits (later their gradient) beside the fp32 softmax.
 double logits_bytes(Parallel const& parallel, Architecture const& a, int stage) {
@@ -258,6 +228,32 @@ double peak_in_flight(Parallel const& parallel,
     return peak;
 }
 
+/// Offloaded layers stream: of a micro-batch two are on the GPU whole, one at work and one on its
+/// way. With full recomputation one layer is made again beside them.
+StageActivations stage_activations(Parallel const& parallel,
+                                   Architecture const& a,
+                                   MemoryPolicy const& policy,
+                                   int stage) {
+    Kept const kept(parallel, a, policy);
+    double embedding = 0;
+    for (auto const& op : embedding_operators(a)) embedding += saved_bytes(op, parallel);
+
+    StageActivations sum;
+    double redone = 0, streaming = 0;
+    for (auto const& chunk : parallel.chunks_of(stage)) {
+        double const layers = kept.layers(chunk);
+        double const others = (chunk.has_embedding ? embedding : 0) + kept.modules(chunk);
+        double const leaves = policy.offload * layers;
+        sum.kept.push_back(layers - leaves + others);
+        sum.offloaded.push_back(leaves);
+        sum.again.push_back(leaves + (policy.full_recompute ? kept.redone(chunk) : 0));
+        if (policy.full_recompute) redone = std::max(redone, kept.largest(chunk, true));
+        streaming = std::max(streaming, 2 * policy.offload * kept.largest(chunk, false));
+    }
+    sum.beside = redone + streaming;
+    return sum;
+}
+
 double offloaded_bytes(Parallel const& parallel,
                        Architecture const& a,
                        MemoryPolicy const& policy,
@@ -298,9 +294,9 @@ Memory memory_of(Parallel const& parallel,
     memory.weights = rounded(weights + gathered);
     memory.gradients = spread_out(policy.gradient_bytes, policy.shard_gradients);
     memory.optimizer = spread_out(policy.optimizer_bytes, policy.shard_optimizer);
-    Activations const activations = activation_bytes(parallel, a, policy, stage);
-    memory.activations = rounded(activations.here);
-    memory.offloaded = rounded(activations.offloaded);
+    StageActivations const own = stage_activations(parallel, a, policy, stage);
+    memory.activations = rounded(peak_in_flight(parallel, stage, own.kept, own.again) + own.beside);
+    memory.offloaded = rounded(peak_in_flight(parallel, stage, own.offloaded));
     memory.logits = rounded(logits_bytes(parallel, a, stage));
     memory.communication = policy.communication_buffers;
     memory.fragmentation =

@@ -80,6 +80,18 @@ double offloaded_bytes(Parallel const& parallel,
                        MemoryPolicy const& policy,
                        Chunk const& chunk);
 
+/// Activations of a stage: what a forward of each of its chunks keeps on the GPU, what the gradient
+/// of its input makes again or brings back, and what is there besides whatever is in flight.
+struct StageActivations {
+    std::vector<double> kept, again;  ///< bytes, by chunk
+    std::vector<double> offloaded;
+    double beside = 0;
+};
+StageActivations stage_activations(Parallel const& parallel,
+                                   Architecture const& architecture,
+                                   MemoryPolicy const& policy,
+                                   int stage);
+
 Memory memory_of(Parallel const& parallel,
                  Architecture const& architecture,
                  MemoryPolicy const& policy,

@@ -79,11 +79,6 @@ void check_turns(SystemSpec const& system, Parallel const& parallel) {
                      turns_max / chunks));
 }
 
-StepSpec spec_of(LoadedPoint const& point) {
-    return {point.model,  point.parallel,  point.fabric,  point.profile,
-            point.recipe, point.precision, point.system.grain, point.must_fit};
-}
-
 StepResult simulate(LoadedPoint const& point, std::function<void(double)> const& progress) {
     try {
         return simulate_step(spec_of(point), progress);
@@ -97,6 +92,11 @@ StepResult simulate(LoadedPoint const& point, std::function<void(double)> const&
 }
 
 }  // namespace
+
+StepSpec spec_of(LoadedPoint const& point) {
+    return {point.model,  point.parallel,  point.fabric,       point.profile,
+            point.recipe, point.precision, point.system.grain, point.must_fit};
+}
 
 std::pair<Profile, std::string> profile_of(Fabric const& fabric,
                                            Place const& asked,

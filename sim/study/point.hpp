@@ -53,6 +53,8 @@ LoadedPoint load_point(Point const& point,
 /// Whether every stage fits its GPU by our count.
 bool memory_fits(LoadedPoint const& point);
 
+StepSpec spec_of(LoadedPoint const& point);
+
 /// A simulated point: its row of /sweep and the step behind it.
 struct SimulatedPoint {
     SweepRow row;

@@ -339,6 +339,46 @@ StepResult simulate_step(StepSpec const& spec, std::function<void(double)> const
     return result;
 }
 
+std::vector<MemoryAt> memory_over_time(StepSpec const& spec, StepResult const& done) {
+    Parallel const& parallel = spec.parallel;
+    std::vector<std::vector<TaskId>> kernels(done.graph.classes().size());
+    for (std::uint32_t i = 0; i < done.graph.tasks().size(); ++i) {
+        Task const& task = done.graph.tasks()[i];
+        bool const turn = task.kind == TaskKind::compute && task.micro_batch >= 0;
+        if (turn) kernels[done.graph.class_of(TaskId{i}).value].emplace_back(i);
+    }
+    std::vector<MemoryAt> points;
+    for (std::uint32_t c = 0; c < kernels.size(); ++c) {
+        int const stage = static_cast<int>(c) % parallel.pp;
+        Memory const& peak = done.memory[static_cast<std::size_t>(stage)];
+        auto const bytes = stage_activations(parallel, spec.model, memory_policy(spec), stage);
+        Bytes const rest = peak.total() - peak.activations;
+        double alive = bytes.beside;
+        auto const note = [&](Picoseconds at) {
+            Bytes const activations{std::llround(alive)};
+            points.push_back({ClassId{c}, at, rest + activations, activations});
+        };
+        note({});
+        std::size_t next = 0;
+        for (Turn const& turn : parallel.schedule->turns(parallel.pipeline(), stage)) {
+            auto const own = static_cast<std::size_t>(turn.own.chunk);
+            auto const& ids = done.cost_ids[c].turns[own][static_cast<std::size_t>(turn.kind)];
+            std::size_t const tasks = std::max<std::size_t>(1, ids->operators.size());
+            double const before = alive;
+            if (turn.runs_forward()) alive += bytes.kept[own];
+            if (turn.kind == TurnKind::input_gradient) alive += bytes.again[own];
+            if (alive != before) note(done.execution.start[kernels[c].at(next).value]);
+            next += tasks;
+            if (turn.kind == TurnKind::weight_gradient) alive -= bytes.again[own];
+            auto const ended = turn.ends_backward();
+            if (!ended) continue;
+            alive -= bytes.kept[static_cast<std::size_t>(ended->chunk)];
+            note(done.execution.finish[kernels[c].at(next - 1).value]);
+        }
+    }
+    return points;
+}
+
 std::vector<TaskTime> reprice_step(StepSpec const& spec, StepResult const& done) {
     StepPlanner planner(spec, done.seating);
     intern_costs(planner.stages(), planner.book(), &done.cost_ids);

@@ -57,6 +57,16 @@ struct StepResult {
 /// Peak memory of each stage; throws DoesNotFit with the table of who owns each GiB.
 std::vector<Memory> step_memory(StepSpec const& spec);
 
+/// Memory of a class from `at` on: everything, and of that the activations.
+struct MemoryAt {
+    ClassId who;
+    Picoseconds at;
+    Bytes total, activations;
+};
+/// Of every class of a simulated step, in order of time; its peak is the class's of `step_memory`
+/// where nothing but activations changes.
+std::vector<MemoryAt> memory_over_time(StepSpec const& spec, StepResult const& done);
+
 /// Simulates one step. Memory is checked first; `progress` is told the finished share.
 StepResult simulate_step(StepSpec const& spec, std::function<void(double)> const& progress = {});
 

@@ -82,11 +82,6 @@ void step_moe_on_98304(benchmark::State& state) {
 }
 BENCHMARK(step_moe_on_98304)->Unit(benchmark::kMillisecond);
 
-StepSpec spec_of(LoadedPoint const& point) {
-    return {point.model,   point.parallel, point.fabric,
-            point.profile, point.recipe,   point.precision};
-}
-
 /// Steps of the 405B job of 16,384 GPUs at other prices, by Replay: its queries priced anew, then
 /// the longest path, `range(0)` sets of prices at once.
 void recost_405b_on_16384(benchmark::State& state) {

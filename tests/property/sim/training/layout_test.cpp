@@ -4,6 +4,7 @@
 #include "sim/training/step.hpp"
 #include "tests/support/small_experiment.hpp"
 
+#include <algorithm>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <optional>
@@ -66,9 +67,9 @@ std::optional<LoadedPoint> draw(RandomStream& random, bool faults) {
     }
 }
 
-StepSpec spec_of(LoadedPoint const& point) {
-    StepSpec spec{point.model,   point.parallel, point.fabric,
-                  point.profile, point.recipe,   point.precision};
+/// Whether or not it fits.
+StepSpec small_spec_of(LoadedPoint const& point) {
+    StepSpec spec = spec_of(point);
     spec.must_fit = false;
     return spec;
 }
@@ -90,7 +91,7 @@ TEST(RandomJobs, FoldedEqualUnfolded) {
         auto const point = draw(random, i % 4 != 0);
         if (!point) continue;
         ++ran;
-        StepSpec spec = spec_of(*point);
+        StepSpec spec = small_spec_of(*point);
         StepResult const folded = simulate_step(spec);
         spec.fold = false;
         StepResult const unfolded = simulate_step(spec);
@@ -116,7 +117,7 @@ TEST(RandomJobs, TakeAsLongOperatorByOperator) {
         auto const point = draw(random, false);
         if (!point) continue;
         ++ran;
-        StepSpec spec = spec_of(*point);
+        StepSpec spec = small_spec_of(*point);
         StepResult const blocks = simulate_step(spec);
         spec.grain = Grain::by_operator;
         StepResult const operators = simulate_step(spec);
@@ -135,7 +136,7 @@ TEST(RandomJobs, ReplayAsTheyResimulate) {
         auto const point = draw(random, i % 2 == 0);
         if (!point) continue;
         ++ran;
-        StepSpec const spec = spec_of(*point);
+        StepSpec const spec = small_spec_of(*point);
         StepResult const done = simulate_step(spec);
         auto const factor = [&] { return 0.95 + 0.1 * random.uniform(); };
         Profile changed = point->profile;
@@ -151,6 +152,37 @@ TEST(RandomJobs, ReplayAsTheyResimulate) {
     EXPECT_EQ(ran, 40);
 }
 
+// A class's memory over time peaks where `step_memory` says, and ends as it began.
+TEST(RandomJobs, PeakOverTimeWhereTheirMemorySays) {
+    RandomStream random(46, "over time");
+    int ran = 0;
+    for (int i = 0; i < 400 && ran < 24; ++i) {
+        auto point = draw(random, false);
+        if (!point) continue;
+        ++ran;
+        point->recipe.full_recompute = i % 3 == 0;
+        point->recipe.activation_offload = i % 4 == 0 ? 0.5 : 0;
+        StepSpec spec = small_spec_of(*point);
+        spec.grain = i % 2 == 0 ? Grain::block : Grain::by_operator;
+        StepResult const done = simulate_step(spec);
+        std::vector<Bytes> peak(done.graph.classes().size()), first(peak.size()), last(peak.size());
+        for (MemoryAt const& each : memory_over_time(spec, done)) {
+            auto const c = each.who.value;
+            if (each.at.count == 0 && first[c].count == 0) first[c] = each.total;
+            peak[c] = std::max(peak[c], each.total);
+            last[c] = each.total;
+        }
+        for (std::size_t c = 0; c < peak.size(); ++c) {
+            Memory const& stated = done.memory[c % done.memory.size()];
+            EXPECT_NEAR(static_cast<double>(peak[c].count),
+                        static_cast<double>(stated.total().count), 4)
+                << text_of(*point);
+            EXPECT_NEAR(static_cast<double>(last[c].count), static_cast<double>(first[c].count), 4);
+        }
+    }
+    EXPECT_EQ(ran, 24);
+}
+
 // Recomputation trades activations for a second forward: the memory is each layer's input and one
 // layer's all, the time that of the layers' forwards.
 TEST(RandomJobs, TradeActivationsForAForwardByRecomputing) {
@@ -162,7 +194,7 @@ TEST(RandomJobs, TradeActivationsForAForwardByRecomputing) {
             continue;
         }
         ++ran;
-        StepSpec const spec = spec_of(*point);
+        StepSpec const spec = small_spec_of(*point);
         point->recipe.recompute.clear();
         point->recipe.overlap.dp = false;  // else its kernels take SMs from the turns
         StepResult const kept = simulate_step(spec);
@@ -203,7 +235,7 @@ TEST(RandomJobs, HoldOffloadedActivationsInTheCpusMemory) {
         auto point = draw(random, false);
         if (!point || point->parallel.schedule->splits_backward) continue;
         ++ran;
-        StepSpec const spec = spec_of(*point);
+        StepSpec const spec = small_spec_of(*point);
         StepResult const here = simulate_step(spec);
         point->recipe.activation_offload = 0.5;
         StepResult const away = simulate_step(spec);
