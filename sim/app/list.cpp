@@ -4,7 +4,7 @@
 #include "sim/base/text.hpp"
 #include "sim/collective/algorithms.hpp"
 #include "sim/study/calibrations.hpp"
-#include "sim/training/schedule.hpp"
+#include "sim/parallel/schedule.hpp"
 #include "topology/cluster.hpp"
 
 #include <array>

@@ -69,8 +69,8 @@ private:
             bool const communicates = graph_.tasks()[cause.value].kind != TaskKind::compute;
             bool const mine = graph_.class_of(cause) == who;
             Picoseconds const ran = end - from;
-            if (communicates) {
-                auto const dimension = graph_.tasks()[cause.value].dimension;
+            auto const dimension = graph_.tasks()[cause.value].dimension;
+            if (communicates && dimension != ParallelDimension::none) {
                 part.exposed[static_cast<std::size_t>(dimension)] += ran;
             } else if (mine) {
                 part.idle += ran;  // its own compute stream was free all the while

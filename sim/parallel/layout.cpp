@@ -4,6 +4,7 @@
 #include "sim/base/text.hpp"
 
 #include <algorithm>
+#include <cstdint>
 #include <fmt/format.h>
 
 namespace nvl72 {
@@ -25,6 +26,12 @@ Field<Layout> kept(std::string const& key,
     return field;
 }
 
+std::string schedule_words() {
+    std::vector<std::string> names;
+    for (auto const& row : pipeline_schedules) names.emplace_back(row.name);
+    return join(names, " | ");
+}
+
 }  // namespace
 
 std::vector<Field<Layout>> const& fields_of(Layout const*) {
@@ -33,6 +40,9 @@ std::vector<Field<Layout>> const& fields_of(Layout const*) {
         kept("pp", &Layout::pp, "1", "pipeline stages"),
         kept("cp", &Layout::cp, "1", "context parallel GPUs"),
         kept("vp", &Layout::vp, "1", "model chunks per stage (interleaved 1F1B)"),
+        kept("schedule", &Layout::schedule, "",
+             "pipeline schedule: " + schedule_words() +
+                 "; default: 1f1b, interleaved where vp is above 1"),
         kept("ep", &Layout::ep, "1", "expert parallel GPUs; 1 for dense models"),
         kept("expert_tp", &Layout::expert_tp, "1", "tensor parallel GPUs of routed experts"),
         kept("fsdp", &Layout::fsdp, "1",
@@ -43,6 +53,12 @@ std::vector<Field<Layout>> const& fields_of(Layout const*) {
              "cut norms and residuals by tokens over tp"),
         kept("embedding_and_loss_as_layers", &Layout::embedding_and_loss_as_layers, "false",
              "deal out the embedding and the loss as one layer each"),
+        kept("embedding_stage", &Layout::embedding_stage, "with_layers",
+             "separate: a chunk of its own, a virtual stage"),
+        kept("loss_stage", &Layout::loss_stage, "with_layers",
+             "separate: loss and further tokens' modules have a chunk of their own"),
+        kept("cp_comm_type", &Layout::cp_comm_type, "p2p",
+             "keys and values around a ring, or all_gather before attention"),
         kept("uneven_layers", &Layout::uneven_layers, "false",
              "where pp x vp does not divide the layers, the last chunks get a layer less"),
     };
@@ -56,14 +72,17 @@ Place Layout::place_of(std::string const& key) const {
     return {place.file, place.line, place.key.empty() ? key : fmt::format("{}.{}", place.key, key)};
 }
 
-Chunk const& Parallel::chunk(int stage, int virtual_stage) const {
-    return chunks.at(static_cast<std::size_t>(virtual_stage) * static_cast<std::size_t>(pp) +
-                     static_cast<std::size_t>(stage));
+PipelineShape Parallel::pipeline() const {
+    NVL72_EXPECT(micro_batches <= INT32_MAX, "micro-batches fit an int");
+    return {pp, vp, static_cast<int>(micro_batches)};
 }
 
 std::vector<Chunk> Parallel::chunks_of(int stage) const {
+    PipelineShape const shape = pipeline();
     std::vector<Chunk> own;
-    for (int v = 0; v < vp; ++v) own.push_back(chunk(stage, v));
+    for (int c = 0; c < schedule->held_chunks(shape); ++c) {
+        own.push_back(chunks.at(static_cast<std::size_t>(schedule->model_chunk(shape, stage, c))));
+    }
     return own;
 }
 
@@ -189,15 +208,32 @@ std::int64_t micro_batches_of(Layout const& layout, std::int64_t dp, std::int64_
              fmt::format("a divisor of the global batch of {}", global_batch));
     }
     std::int64_t const count = global_batch / dp / layout.micro_batch;
-    if (layout.vp > 1 && layout.pp == 1) {
-        fail(layout.place_of("vp"), fmt::format("vp {} with one stage", layout.vp),
-             "vp 1, or pp above 1");
-    }
-    if (layout.vp > 1 && count % layout.pp != 0) {
-        fail(layout.place_of("vp"), fmt::format("{} micro-batches", count),
-             fmt::format("a multiple of pp {} when vp is above 1 (interleaved 1F1B)", layout.pp));
+    if (count > INT32_MAX) {
+        fail(layout.place_of("micro_batch"), fmt::format("{} micro-batches", count),
+             fmt::format("at most {}", INT32_MAX));
     }
     return count;
+}
+
+/// The schedule asked for, or Megatron's, where it can run the pipeline.
+PipelineSchedule const& schedule_of(Layout const& layout, PipelineShape const& shape) {
+    PipelineSchedule const* asked = &default_schedule(layout.vp);
+    if (layout.schedule) {
+        asked = find_schedule(*layout.schedule);
+        if (asked == nullptr) {
+            std::vector<std::string> names;
+            for (auto const& row : pipeline_schedules) names.emplace_back(row.name);
+            auto const near = nearest_name(*layout.schedule, names);
+            fail(layout.place_of("schedule"),
+                 fmt::format("'{}'{}", *layout.schedule,
+                             near.empty() ? "" : ", did you mean " + near + "?"),
+                 schedule_words());
+        }
+    }
+    if (auto const refusal = asked->refusal(shape)) {
+        fail(layout.place_of(refusal->key), refusal->found, refusal->expected);
+    }
+    return *asked;
 }
 
 std::string divisors_text(std::int64_t number) {
@@ -228,10 +264,49 @@ void refuse_uneven(Layout const& layout, int layers, int extra, std::int64_t cou
          remedy);
 }
 
+/// What a chunk of its own leaves of the chunks for layers: with it neither is dealt a place.
+std::vector<Chunk> deal_apart(Layout const& layout, Architecture const& a) {
+    bool const first = layout.embedding_stage == EndStage::separate;
+    bool const last = layout.loss_stage == EndStage::separate;
+    char const* key = first ? "embedding_stage" : "loss_stage";
+    if (layout.embedding_and_loss_as_layers) {
+        fail(layout.place_of(key), "separate with embedding_and_loss_as_layers: true",
+             "one of the two");
+    }
+    int const count = layout.pp * layout.vp;
+    int const apart = (first ? 1 : 0) + (last ? 1 : 0);
+    int const among = count - apart;
+    if (among < 1) {
+        fail(layout.place_of(key), fmt::format("separate with {} chunks", count),
+             fmt::format("pp x vp of {} or more", apart + 1));
+    }
+    if (a.layers % among != 0 && !layout.uneven_layers) {
+        fail(layout.place_of(layout.vp > 1 ? "vp" : "pp"),
+             fmt::format("{} layers over pp {} x vp {} = {} chunks, {} of them apart", a.layers,
+                         layout.pp, layout.vp, count, apart),
+             fmt::format("pp x vp - {} among {}; or uneven_layers: true", apart,
+                         divisors_text(a.layers)));
+    }
+    std::vector<Chunk> chunks;
+    int given = 0;
+    for (int c = 0; c < count; ++c) {
+        int const place = c - (first ? 1 : 0);
+        bool const holds = place >= 0 && place < among;
+        int const layers = holds ? a.layers / among + (place < a.layers % among ? 1 : 0) : 0;
+        chunks.push_back({given, layers, c == 0, c == count - 1});
+        given += layers;
+    }
+    NVL72_EXPECT(given == a.layers, "chunks cover every layer once");
+    return chunks;
+}
+
 /// Deals layers out in equal runs; embedding and loss take a place each when they count as layers.
 /// Uneven: the loss and each module behind the last layer take a place, and the last chunks get one
 /// less.
 std::vector<Chunk> deal_layers(Layout const& layout, Architecture const& a) {
+    bool const apart =
+        layout.embedding_stage == EndStage::separate || layout.loss_stage == EndStage::separate;
+    if (apart) return deal_apart(layout, a);
     std::int64_t const count = std::int64_t{layout.pp} * layout.vp;
     Extras extras;
     if (layout.embedding_and_loss_as_layers) extras = {1, 1};
@@ -288,6 +363,8 @@ Parallel check_layout(Layout const& layout,
     parallel.sequence = sequence;
     parallel.padded_vocab = (architecture.vocab + layout.tp - 1) / layout.tp * layout.tp;
     parallel.sequence_parallel = layout.sequence_parallel && layout.tp > 1;
+    parallel.schedule = &schedule_of(layout, parallel.pipeline());
+    parallel.cp_comm_type = layout.cp_comm_type;
     parallel.chunks = deal_layers(layout, architecture);
     return parallel;
 }

@@ -2,7 +2,9 @@
 
 #include "sim/config/fields.hpp"
 #include "sim/model/architecture.hpp"
+#include "sim/parallel/schedule.hpp"
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -11,21 +13,41 @@
 
 namespace nvl72 {
 
+/// Where the embedding or the loss computes: in the chunk of the first or last layers, or in a
+/// chunk of its own (a virtual stage, as MLPerf's submissions have it).
+enum class EndStage : std::uint8_t { with_layers, separate };
+template <>
+struct EnumNames<EndStage> {
+    static constexpr std::array words{"with_layers", "separate"};
+};
+
+/// How context-parallel ranks get at each other's keys and values, in Megatron's words: around a
+/// ring, block by block under attention (p2p); or all at once before it (all_gather), as Llama 3.
+enum class CpExchange : std::uint8_t { p2p, all_gather };
+template <>
+struct EnumNames<CpExchange> {
+    static constexpr std::array words{"p2p", "all_gather"};
+};
+
 /// How a training job is cut over its GPUs, as a user writes it (Megatron's words).
 struct Layout {
     Place place;
-    int tp = 1;                    ///< tensor parallel
-    int pp = 1;                    ///< pipeline stages
-    int cp = 1;                    ///< context parallel
-    int vp = 1;                    ///< model chunks per stage (interleaved 1F1B); 1: plain
-    int ep = 1;                    ///< expert parallel; dense models: 1
-    std::optional<int> expert_tp;  ///< tensor parallel of routed experts; not given: 1
+    int tp = 1;                           ///< tensor parallel
+    int pp = 1;                           ///< pipeline stages
+    int cp = 1;                           ///< context parallel
+    int vp = 1;                           ///< model chunks per stage (interleaved 1F1B); 1: plain
+    std::optional<std::string> schedule;  ///< a row of pipeline_schedules; not given: Megatron's
+    int ep = 1;                           ///< expert parallel; dense models: 1
+    std::optional<int> expert_tp;         ///< tensor parallel of routed experts; not given: 1
     std::int64_t fsdp = 1;  ///< GPUs that weights, gradients and optimizer are sharded over (FSDP,
                             ///< ZeRO-3); 1: not
     std::optional<std::int64_t> dp;             ///< data parallel; not given: what the GPUs leave
     std::int64_t micro_batch = 1;               ///< sequences per micro-batch
     bool sequence_parallel = true;              ///< norms and residuals cut by tokens over tp
     bool embedding_and_loss_as_layers = false;  ///< Megatron's account_for_..._in_pipeline_split
+    EndStage embedding_stage = EndStage::with_layers;
+    EndStage loss_stage = EndStage::with_layers;
+    CpExchange cp_comm_type = CpExchange::p2p;
     bool uneven_layers = false;  ///< where chunks cannot be equal, the last ones get a layer less
     std::vector<std::pair<std::string, Place>> places;  ///< where each key was given
 
@@ -38,7 +60,7 @@ std::vector<Field<Layout>> const& fields_of(Layout const*);
 /// The layers one stage computes in a row.
 struct Chunk {
     int first_layer = 0;
-    int layers = 0;  ///< may be 0 where the embedding or the loss counts as a layer
+    int layers = 0;  ///< 0 where the embedding or the loss has a chunk of its own
     bool has_embedding = false;
     bool has_head = false;
 
@@ -59,15 +81,19 @@ struct Parallel {
     std::int64_t sequence = 1;       ///< tokens
     std::int64_t padded_vocab = 1;   ///< rounded up to a multiple of tp
     bool sequence_parallel = true;   ///< false where tp is 1
-    std::vector<Chunk> chunks;       ///< in model order: chunk v of stage s is chunks[v * pp + s]
+    CpExchange cp_comm_type = CpExchange::p2p;
+    PipelineSchedule const* schedule = &default_schedule(1);
+    std::vector<Chunk> chunks;  ///< in model order
 
     /// Tokens of one micro-batch on one rank, before tp cuts them.
     [[nodiscard]] std::int64_t tokens_per_micro_batch() const {
         return micro_batch * sequence / cp;
     }
-    [[nodiscard]] Chunk const& chunk(int stage, int virtual_stage) const;
-    /// The vp chunks of a stage, first computed first.
+    [[nodiscard]] PipelineShape pipeline() const;
+    /// The chunks that a stage holds, as its schedule numbers them.
     [[nodiscard]] std::vector<Chunk> chunks_of(int stage) const;
+    /// Stages that hold a chunk: 2 where micro-batches walk in both directions.
+    [[nodiscard]] int copies() const { return schedule->bidirectional ? 2 : 1; }
 };
 
 /// Completes a layout, or throws ConfigError at the key that does not divide and says what would.

@@ -7,6 +7,7 @@
 #include <array>
 #include <cmath>
 #include <fmt/format.h>
+#include <numeric>
 
 namespace nvl72 {
 
@@ -77,41 +78,54 @@ double layer_input_bytes(Parallel const& parallel, Architecture const& a) {
     return parallel.sequence_parallel ? whole / parallel.tp : whole;
 }
 
-double activation_bytes(Parallel const& parallel,
-                        Architecture const& a,
-                        MemoryPolicy const& policy,
-                        int stage) {
-    auto const saved = layer_saved_bytes(parallel, a, policy);
-    double const input = layer_input_bytes(parallel, a);
-    double embedding = 0;
-    for (auto const& op : embedding_operators(a)) embedding += saved_bytes(op, parallel);
-    double const mtp =
-        a.mtp_layers == 0
-            ? 0
-            : a.mtp_layers *
-                  operators_saved_bytes(parallel,
-                                        mtp_operators(divisible_architecture(a, parallel)), policy);
-
-    std::vector<double> bytes_of_chunk;
-    double redone = 0;
-    for (auto const& chunk : parallel.chunks_of(stage)) {
-        double kept = chunk.has_embedding ? embedding : 0;
-        if (chunk.has_head) kept += mtp;
-        auto const counts = a.count_layers(chunk.first_layer, chunk.layers);
-        for (std::size_t kind = 0; kind < counts.size(); ++kind) {
-            kept += counts.at(kind) * (policy.full_recompute ? input : saved.at(kind));
-            if (policy.full_recompute && counts.at(kind) > 0)
-                redone = std::max(redone, saved.at(kind));
-        }
-        bytes_of_chunk.push_back(kept);
+/// What layers and modules of further tokens keep of one micro-batch.
+class Kept {
+public:
+    Kept(Parallel const& parallel, Architecture const& a, MemoryPolicy const& policy)
+        : a_(a), saved_(layer_saved_bytes(parallel, a, policy)), layer_(saved_) {
+        if (policy.full_recompute) layer_.fill(layer_input_bytes(parallel, a));
+        if (a.mtp_layers == 0) return;
+        auto const modules = mtp_operators(divisible_architecture(a, parallel));
+        mtp_ = a.mtp_layers * operators_saved_bytes(parallel, modules, policy);
     }
-    return peak_in_flight(parallel, stage, bytes_of_chunk) + redone;
-}
+
+    /// Of a chunk's layers: what offloading can take.
+    [[nodiscard]] double layers(Chunk const& chunk) const {
+        auto const counts = a_.count_layers(chunk.first_layer, chunk.layers);
+        return std::inner_product(counts.begin(), counts.end(), layer_.begin(), 0.0);
+    }
+    [[nodiscard]] double modules(Chunk const& chunk) const { return chunk.has_head ? mtp_ : 0; }
+    /// What recomputation makes again of a chunk's layers beside what they keep.
+    [[nodiscard]] double redone(Chunk const& chunk) const {
+        auto const counts = a_.count_layers(chunk.first_layer, chunk.layers);
+        double sum = 0;
+        for (std::size_t kind = 0; kind < counts.size(); ++kind) {
+            sum += counts.at(kind) * (saved_.at(kind) - layer_.at(kind));
+        }
+        return sum;
+    }
+    /// Of the chunk's largest layer, as kept or as made again.
+    [[nodiscard]] double largest(Chunk const& chunk, bool made_again) const {
+        auto const counts = a_.count_layers(chunk.first_layer, chunk.layers);
+        double most = 0;
+        for (std::size_t kind = 0; kind < counts.size(); ++kind) {
+            if (counts.at(kind) == 0) continue;
+            most = std::max(most, made_again ? saved_.at(kind) : layer_.at(kind));
+        }
+        return most;
+    }
+
+private:
+    Architecture const& a_;
+    std::array<double, layer_kinds.size()> saved_, layer_;
+    double mtp_ = 0;
+};
 
 /// The head's backward follows its forward at once, so one micro-batch is alive: what its operators
 /// keep, and the BF16 logits (later their gradient) beside the fp32 softmax.
 double logits_bytes(Parallel const& parallel, Architecture const& a, int stage) {
-    if (!parallel.chunks_of(stage).back().has_head) return 0;
+    auto const chunks = parallel.chunks_of(stage);
+    if (std::ranges::none_of(chunks, &Chunk::has_head)) return 0;
     Architecture const whole = divisible_architecture(a, parallel);
     double sum = bf16 * static_cast<double>(whole.vocab) / parallel.tp * tokens_of(parallel);
     for (auto const& op : head_operators(whole)) sum += saved_bytes(op, parallel);
@@ -187,28 +201,65 @@ double saved_bytes(Operator const& op, Parallel const& parallel) {
 
 double peak_in_flight(Parallel const& parallel,
                       int stage,
-                      std::vector<double> const& bytes_of_chunk) {
-    NVL72_EXPECT(std::ssize(bytes_of_chunk) == parallel.vp, "a size for every chunk of the stage");
-    std::int64_t const pp = parallel.pp;
-    std::int64_t const vp = parallel.vp;
-    std::int64_t const forwards = parallel.micro_batches * vp;
-    // Megatron's warm-up: forwards before the first one that a backward follows.
-    std::int64_t const warm_up = vp == 1 ? pp - stage - 1 : 2 * (pp - stage - 1) + (vp - 1) * pp;
-    // Groups of pp micro-batches go through chunk 0, then chunk 1 ...; backwards from the last.
-    auto const chunk_of = [&](std::int64_t i) { return vp == 1 ? 0 : i / pp % vp; };
-    auto const bytes_of = [&](std::int64_t chunk) {
-        return bytes_of_chunk[static_cast<std::size_t>(chunk)];
+                      std::vector<double> const& bytes_of_chunk,
+                      std::vector<double> const& again_of_chunk) {
+    PipelineSchedule const& schedule = *parallel.schedule;
+    PipelineShape shape = parallel.pipeline();
+    NVL72_EXPECT(std::ssize(bytes_of_chunk) == schedule.held_chunks(shape),
+                 "a size for every chunk of the stage");
+    // After the warm-up and two rounds of all chunks the pattern repeats; GPipe has none.
+    if (!schedule.keeps_all) shape.micro_batches = std::min(shape.micro_batches, 6 * shape.stages);
+    auto const bytes_of = [&](Visit const& visit) {
+        return bytes_of_chunk[static_cast<std::size_t>(visit.chunk)];
+    };
+    auto const again_of = [&](Turn const& turn, TurnKind kind) {
+        bool const counts = turn.kind == kind && !again_of_chunk.empty();
+        return counts ? again_of_chunk[static_cast<std::size_t>(turn.own.chunk)] : 0;
     };
     double alive = 0;
     double peak = 0;
-    // After warm-up and two rounds of all chunks the pattern repeats.
-    std::int64_t const last = std::min(forwards, warm_up + 1 + 2 * pp * vp);
-    for (std::int64_t i = 0; i < last; ++i) {
-        alive += bytes_of(chunk_of(i));
+    for (Turn const& turn : schedule.turns(shape, stage)) {
+        if (auto const begun = turn.runs_forward()) alive += bytes_of(*begun);
+        alive += again_of(turn, TurnKind::input_gradient);
         peak = std::max(peak, alive);
-        if (i >= warm_up) alive -= bytes_of(vp - 1 - chunk_of(i - warm_up));
+        alive -= again_of(turn, TurnKind::weight_gradient);
+        if (auto const done = turn.ends_backward()) alive -= bytes_of(*done);
     }
     return peak;
+}
+
+/// Offloaded layers stream: of a micro-batch two are on the GPU whole, one at work and one on its
+/// way. With full recomputation one layer is made again beside them.
+StageActivations stage_activations(Parallel const& parallel,
+                                   Architecture const& a,
+                                   MemoryPolicy const& policy,
+                                   int stage) {
+    Kept const kept(parallel, a, policy);
+    double embedding = 0;
+    for (auto const& op : embedding_operators(a)) embedding += saved_bytes(op, parallel);
+
+    StageActivations sum;
+    double redone = 0, streaming = 0;
+    for (auto const& chunk : parallel.chunks_of(stage)) {
+        double const layers = kept.layers(chunk);
+        double const others = (chunk.has_embedding ? embedding : 0) + kept.modules(chunk);
+        double const leaves = policy.offload * layers;
+        sum.kept.push_back(layers - leaves + others);
+        sum.offloaded.push_back(leaves);
+        sum.again.push_back(leaves + (policy.full_recompute ? kept.redone(chunk) : 0));
+        if (policy.full_recompute) redone = std::max(redone, kept.largest(chunk, true));
+        streaming = std::max(streaming, 2 * policy.offload * kept.largest(chunk, false));
+    }
+    sum.beside = redone + streaming;
+    return sum;
+}
+
+double offloaded_bytes(Parallel const& parallel,
+                       Architecture const& a,
+                       MemoryPolicy const& policy,
+                       Chunk const& chunk) {
+    if (policy.offload == 0) return 0;
+    return policy.offload * Kept(parallel, a, policy).layers(chunk);
 }
 
 Memory memory_of(Parallel const& parallel,
@@ -222,19 +273,19 @@ Memory memory_of(Parallel const& parallel,
         return std::max(sharded ? static_cast<double>(ranks) : 1.0,
                         std::min(fsdp, static_cast<double>(ranks)));
     };
-    std::int64_t const dense_ranks = parallel.dp * parallel.cp;
+    std::int64_t const dense_ranks = parallel.dp * parallel.cp * parallel.copies();
+    std::int64_t const expert_ranks = parallel.expert_dp * parallel.copies();
     auto const spread_out = [&](double bytes_each, bool sharded) {
         return rounded(bytes_each *
                        (static_cast<double>(held.dense()) / shards(sharded, dense_ranks) +
-                        static_cast<double>(held.experts) / shards(sharded, parallel.expert_dp)));
+                        static_cast<double>(held.experts) / shards(sharded, expert_ranks)));
     };
 
     Memory memory;
     memory.stage = stage;
     double const weights =
         static_cast<double>(held.matrices) / shards(false, dense_ranks) * policy.weight_bytes +
-        static_cast<double>(held.experts) / shards(false, parallel.expert_dp) *
-            policy.weight_bytes +
+        static_cast<double>(held.experts) / shards(false, expert_ranks) * policy.weight_bytes +
         static_cast<double>(held.others) / shards(false, dense_ranks) * bf16;
     double const gathered =
         parallel.fsdp > 1
@@ -243,7 +294,9 @@ Memory memory_of(Parallel const& parallel,
     memory.weights = rounded(weights + gathered);
     memory.gradients = spread_out(policy.gradient_bytes, policy.shard_gradients);
     memory.optimizer = spread_out(policy.optimizer_bytes, policy.shard_optimizer);
-    memory.activations = rounded(activation_bytes(parallel, a, policy, stage));
+    StageActivations const own = stage_activations(parallel, a, policy, stage);
+    memory.activations = rounded(peak_in_flight(parallel, stage, own.kept, own.again) + own.beside);
+    memory.offloaded = rounded(peak_in_flight(parallel, stage, own.offloaded));
     memory.logits = rounded(logits_bytes(parallel, a, stage));
     memory.communication = policy.communication_buffers;
     memory.fragmentation =
@@ -272,15 +325,21 @@ Table memory_table(Memory const& memory) {
     };
     for (auto const& owner : owners) add(owner.name, memory.*owner.bytes);
     add("total", memory.total());
+    if (memory.offloaded.count > 0) add("in CPU memory", memory.offloaded);
     return table;
 }
 
-void check_fits(Memory const& memory, Bytes capacity, Parallel const& parallel) {
-    if (memory.total() <= capacity) return;
-    throw DoesNotFit(fmt::format(
-        "pipeline stage {} of {} needs {:.1f} GiB per GPU, which holds {:.1f} GiB\n{}",
-        memory.stage, parallel.pp, static_cast<double>(memory.total().count) / bytes_per_gib,
-        static_cast<double>(capacity.count) / bytes_per_gib, memory_table(memory).text()));
+void check_fits(Memory const& memory, Bytes capacity, Bytes host, Parallel const& parallel) {
+    auto const refuse = [&](Bytes needed, char const* what, Bytes holds) {
+        throw DoesNotFit(fmt::format(
+            "pipeline stage {} of {} needs {:.1f} GiB {} {:.1f} GiB\n{}", memory.stage, parallel.pp,
+            static_cast<double>(needed.count) / bytes_per_gib, what,
+            static_cast<double>(holds.count) / bytes_per_gib, memory_table(memory).text()));
+    };
+    if (memory.total() > capacity) refuse(memory.total(), "per GPU, which holds", capacity);
+    if (memory.offloaded > host) {
+        refuse(memory.offloaded, "of CPU memory per GPU, whose share is", host);
+    }
 }
 
 }  // namespace nvl72

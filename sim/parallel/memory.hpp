@@ -22,10 +22,11 @@ struct MemoryPolicy {
     bool shard_gradients = false;        ///< over dp x cp (ZeRO-2)
     bool full_recompute = false;         ///< keep each layer's input only, and redo one layer
     std::vector<std::string> recompute;  ///< operators whose kept bytes are made again
-    double kept_input_bytes = 2;         ///< per element of a block matrix's kept input; FP8: 1
-    Bytes communication_buffers{0};      ///< per GPU: NCCL channels, gathered buckets
-    Bytes framework{0};                  ///< per GPU: CUDA context, kernels, allocator's own
-    double fragmentation = 0;            ///< of all but `framework`, 0 .. 1
+    double offload = 0;              ///< share of what layers keep that waits in the CPU's memory
+    double kept_input_bytes = 2;     ///< per element of a block matrix's kept input; FP8: 1
+    Bytes communication_buffers{0};  ///< per GPU: NCCL channels, gathered buckets
+    Bytes framework{0};              ///< per GPU: CUDA context, kernels, allocator's own
+    double fragmentation = 0;        ///< of all but `framework`, 0 .. 1
 };
 
 /// Peak bytes of one GPU of a stage, by owner.
@@ -33,6 +34,7 @@ struct Memory {
     int stage = 0;
     Bytes weights, gradients, optimizer, activations, logits, communication, framework,
         fragmentation;
+    Bytes offloaded;  ///< of its activations, in the CPU's memory: no part of the total
 
     [[nodiscard]] Bytes total() const;
 };
@@ -58,12 +60,37 @@ StageParameters stage_parameters(Parallel const& parallel,
 /// Bytes an operator keeps for the backward pass of one micro-batch on one GPU, tp and cp applied.
 double saved_bytes(Operator const& op, Parallel const& parallel);
 
-/// Largest sum of bytes kept by forward passes that await their backward, in 1F1B (vp = 1) or
-/// interleaved 1F1B, when a forward of virtual chunk v keeps `bytes_of_chunk[v]`. With equal chunks
-/// that is (pp - s), or 2 (pp - s - 1) + (vp - 1) pp + 1, times one chunk.
+/// Largest sum of bytes kept by forward passes that await the end of their backward, in the order
+/// of the stage's turns, when a forward of its chunk c keeps `bytes_of_chunk[c]`. With equal chunks
+/// of b bytes that is b times
+///   gpipe        the micro-batches          1f1b      pp - s
+///   interleaved  2 (pp - s - 1) + (vp - 1) pp + 1
+///   zero-bubble  pp                         dualpipe  pp + 1
+/// where micro-batches are enough. What waits for the gradient of its weights alone is kept too,
+/// and with it `again_of_chunk`: what the gradient of its input made again or brought back.
 double peak_in_flight(Parallel const& parallel,
                       int stage,
-                      std::vector<double> const& bytes_of_chunk);
+                      std::vector<double> const& bytes_of_chunk,
+                      std::vector<double> const& again_of_chunk = {});
+
+/// Bytes of one micro-batch that leave for the CPU's memory after a chunk's forward and come back
+/// for its backward.
+double offloaded_bytes(Parallel const& parallel,
+                       Architecture const& architecture,
+                       MemoryPolicy const& policy,
+                       Chunk const& chunk);
+
+/// Activations of a stage: what a forward of each of its chunks keeps on the GPU, what the gradient
+/// of its input makes again or brings back, and what is there besides whatever is in flight.
+struct StageActivations {
+    std::vector<double> kept, again;  ///< bytes, by chunk
+    std::vector<double> offloaded;
+    double beside = 0;
+};
+StageActivations stage_activations(Parallel const& parallel,
+                                   Architecture const& architecture,
+                                   MemoryPolicy const& policy,
+                                   int stage);
 
 Memory memory_of(Parallel const& parallel,
                  Architecture const& architecture,
@@ -78,7 +105,8 @@ Memory worst_memory(Parallel const& parallel,
 /// Who owns each GiB.
 Table memory_table(Memory const& memory);
 
-/// Throws DoesNotFit, with the table, when `memory` is more than the GPU's `capacity`.
-void check_fits(Memory const& memory, Bytes capacity, Parallel const& parallel);
+/// Throws DoesNotFit, with the table, when `memory` is more than the GPU's `capacity`, or what it
+/// offloads more than its share of a CPU's memory.
+void check_fits(Memory const& memory, Bytes capacity, Bytes host, Parallel const& parallel);
 
 }  // namespace nvl72

@@ -72,17 +72,22 @@ Table prediction_table(std::vector<SweepRow> const& rows) {
 Table memory_summary(std::vector<SweepRow> const& rows, std::vector<Table> const& memory) {
     std::vector<Column> columns{{"system", "memory of the fullest GPU (GiB)"}, {"gpus", "GPUs"}};
     std::vector<std::vector<Cell>> lines;
+    auto const longest = std::ranges::max_element(memory, {}, &Table::rows);
     for (SweepRow const& row : rows) {
         if (row.kind != "system") continue;
         Table const& owners = memory[static_cast<std::size_t>(row.point)];
         std::vector<Cell> line{row.system, row.gpus};
         for (std::size_t r = 0; r < owners.rows(); ++r) {
-            auto const* owner = std::get_if<std::string>(&owners.at(r, 0));
-            NVL72_EXPECT(owner != nullptr, "the memory table is owner, GiB, ...");
-            if (lines.empty()) columns.push_back({*owner + "_gib", *owner, 1});
             line.push_back(owners.at(r, 1));
         }
+        // Only some systems keep something in CPU memory.
+        line.resize(longest->rows() + 2, Cell{0.0});
         lines.push_back(std::move(line));
+    }
+    for (std::size_t r = 0; !lines.empty() && r < longest->rows(); ++r) {
+        auto const* owner = std::get_if<std::string>(&longest->at(r, 0));
+        NVL72_EXPECT(owner != nullptr, "the memory table is owner, GiB, ...");
+        columns.push_back({*owner + "_gib", *owner, 1});
     }
     Table table(columns);
     for (auto& line : lines) table.add(std::move(line));

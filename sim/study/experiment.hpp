@@ -3,6 +3,7 @@
 #include "sim/config/fields.hpp"
 #include "sim/config/library.hpp"
 #include "sim/parallel/layout.hpp"
+#include "sim/training/turn_cost.hpp"
 #include "topology/cluster.hpp"
 
 #include <cstdint>
@@ -43,6 +44,7 @@ struct SystemSpec {
     Placed<std::string> precision;
     Placed<std::int64_t> sequence_length;
     Placed<std::int64_t> global_batch;
+    Grain grain = Grain::block;
     Published published;
 };
 std::vector<Field<SystemSpec>> const& fields_of(SystemSpec const*);

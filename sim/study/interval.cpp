@@ -25,8 +25,8 @@ Spread unexplained(Profile const& profile, BasisVerdict const& verdict) {
 Spread drawn_spread(StepSpec const& spec, StepResult const& done, std::vector<Profile> const& all) {
     std::vector<std::vector<TaskTime>> sets;
     for (Profile const& profile : all) {
-        StepSpec const other{spec.model, spec.parallel, spec.fabric,
-                             profile,    spec.recipe,   spec.precision};
+        StepSpec const other{spec.model,  spec.parallel,  spec.fabric, profile,
+                             spec.recipe, spec.precision, spec.grain};
         sets.push_back(reprice_step(other, done));
     }
     std::vector<double> ratios;

@@ -93,6 +93,11 @@ StepResult simulate(LoadedPoint const& point, std::function<void(double)> const&
 
 }  // namespace
 
+StepSpec spec_of(LoadedPoint const& point) {
+    return {point.model,  point.parallel,  point.fabric,       point.profile,
+            point.recipe, point.precision, point.system.grain, point.must_fit};
+}
+
 std::pair<Profile, std::string> profile_of(Fabric const& fabric,
                                            Place const& asked,
                                            Library const& library,

@@ -56,6 +56,8 @@ StepSpec step_spec(LoadedPoint const& point);
 /// Whether every stage fits its GPU by our count.
 bool memory_fits(LoadedPoint const& point);
 
+StepSpec spec_of(LoadedPoint const& point);
+
 /// A simulated point: its row of /sweep and the step behind it.
 struct SimulatedPoint {
     SweepRow row;

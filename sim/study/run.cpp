@@ -65,6 +65,15 @@ ResultTable memory_layout() {
              {"gib", "GiB", "peak memory of one GPU", Reals{}}}};
 }
 
+ResultTable memory_over_time_layout() {
+    return {"memory_over_time",
+            {{"point", "", "row of /sweep", Integers{}},
+             {"class", "", "row of /classes of that point", Integers{}},
+             {"start_ps", "ps", "from then on", Integers{}},
+             {"gib", "GiB", "memory of one GPU", Reals{}},
+             {"activations_gib", "GiB", "of that, activations", Reals{}}}};
+}
+
 ResultTable links_layout() {
     return {"links",
             {{"point", "", "row of /sweep", Integers{}},
@@ -110,15 +119,24 @@ void add_classes(Rows& rows, std::int64_t point, StepResult const& step) {
 }
 
 void add_memory(Rows& rows, std::int64_t point, StepResult const& step) {
-    for (std::size_t s = 0; s < step.memory.size(); ++s) {
-        Table const owners = memory_table(step.memory[s]);
+    for (std::size_t c = 0; c < step.by_class.size(); ++c) {  // stages, of every column
+        Table const owners = memory_table(step.memory[c % step.memory.size()]);
         for (std::size_t r = 0; r < owners.rows(); ++r) {
             auto const* owner = std::get_if<std::string>(&owners.at(r, 0));
             auto const* gib = std::get_if<double>(&owners.at(r, 1));
             NVL72_EXPECT(owner != nullptr && gib != nullptr, "the memory table is owner, GiB, ...");
             if (*owner == "total") continue;
-            rows.add({point, static_cast<std::int64_t>(s), *owner, *gib});
+            rows.add({point, static_cast<std::int64_t>(c), *owner, *gib});
         }
+    }
+}
+
+void add_memory_over_time(Rows& rows, std::int64_t point, std::vector<MemoryAt> const& times) {
+    constexpr double bytes_per_gib = 1024.0 * 1024 * 1024;
+    for (MemoryAt const& each : times) {
+        rows.add({point, static_cast<std::int64_t>(each.who.value), each.at.count,
+                  static_cast<double>(each.total.count) / bytes_per_gib,
+                  static_cast<double>(each.activations.count) / bytes_per_gib});
     }
 }
 
@@ -251,6 +269,7 @@ RunResult run_experiment(Experiment const& experiment,
     Rows links(links_layout());
     Rows topology(topology_layout());
     Rows ops(ops_layout());
+    Rows over_time(memory_over_time_layout());
     for (std::size_t i = 0; i < simulated.size(); ++i) {
         auto const& [row, step] = simulated[i];
         result.rows.push_back(row);
@@ -264,6 +283,7 @@ RunResult run_experiment(Experiment const& experiment,
         add_topology(topology, row.point, points[i].fabric);
         if (options.trace == TraceLevel::ops && points[i].kind == PointKind::system) {
             add_ops(ops, row.point, step);
+            add_memory_over_time(over_time, row.point, memory_over_time(spec_of(points[i]), step));
         }
     }
 
@@ -291,7 +311,7 @@ RunResult run_experiment(Experiment const& experiment,
             rows.insert(rows.end(), own.begin(), own.end());
         if (!rows.empty()) file.tables.push_back(to_table(rows));
     }
-    for (Rows* rows : {&classes, &memory, &links, &topology, &ops}) rows->move_to(file);
+    for (Rows* rows : {&classes, &memory, &links, &topology, &ops, &over_time}) rows->move_to(file);
     return result;
 }
 

@@ -34,7 +34,8 @@ Sensitivity of_lever(LoadedPoint const& point,
     std::array const factors{1 / little, little, more};
     std::vector<std::vector<TaskTime>> times;
     for (double const factor : factors) {
-        times.push_back(reprice_step(step_spec(grown(point, lever, factor, library)), done));
+        LoadedPoint const other = grown(point, lever, factor, library);
+        times.push_back(reprice_step(step_spec(other), done, seat(other.parallel, other.fabric)));
     }
     auto const steps = replay(done.replay, times);
     Sensitivity row;

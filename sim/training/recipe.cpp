@@ -88,6 +88,8 @@ std::vector<Field<StatePolicy>> const& fields_of(StatePolicy const*) {
                  "bytes per parameter of optimizer state (master weight, two moments)"),
         optional("distributed_optimizer", &StatePolicy::distributed_optimizer, "true",
                  "optimizer state spread over data-parallel ranks (ZeRO-1)"),
+        optional("shard_gradients", &StatePolicy::shard_gradients, "false",
+                 "gradients too (ZeRO-2), reduced after every micro-batch"),
     };
     return fields;
 }
@@ -129,6 +131,8 @@ std::vector<Field<Recipe>> const& fields_of(Recipe const*) {
                  "false: adapters alone (LoRA), all else is frozen"),
         optional("full_recompute", &Recipe::full_recompute, "false",
                  "run every layer's forward again before its backward"),
+        optional("activation_offload", &Recipe::activation_offload, "0",
+                 "share of what layers keep that waits in CPU memory, over C2C or PCIe"),
         required("optimizer_traffic_bytes", &Recipe::optimizer_traffic_bytes,
                  "HBM bytes read and written per parameter by one optimizer step"),
     };
@@ -166,7 +170,10 @@ constexpr std::array moe_limits{
     Limits{"imbalance", 1, 100},
 };
 constexpr std::array reserve_limits{Limits{"fragmentation", 0, 1}};
-constexpr std::array recipe_limits{Limits{"optimizer_traffic_bytes", 1, 200}};
+constexpr std::array recipe_limits{
+    Limits{"optimizer_traffic_bytes", 1, 200},
+    Limits{"activation_offload", 0, 1},
+};
 
 /// Every given number of `map` that has limits lies within them.
 void check_limits(Value const* map, std::span<Limits const> limits) {
@@ -179,6 +186,16 @@ void check_limits(Value const* map, std::span<Limits const> limits) {
     }
 }
 
+void check_state(Value const* state) {
+    auto const is = [&](char const* key, bool fallback) {
+        Value const* given = state != nullptr ? state->find(key) : nullptr;
+        return given != nullptr ? ValueType<bool>::read(*given) : fallback;
+    };
+    if (!is("shard_gradients", false) || is("distributed_optimizer", true)) return;
+    fail(state->find("shard_gradients")->place, "true without distributed_optimizer",
+         "both: gradients are sharded as the optimizer's state is");
+}
+
 void check_recipe(Value const& file) {
     for (auto const& [name, policy] : file.find("precisions")->entries) {
         check_limits(&policy, policy_limits);
@@ -188,6 +205,7 @@ void check_recipe(Value const& file) {
     check_limits(file.find("state"), state_limits);
     check_limits(file.find("reserve"), reserve_limits);
     check_limits(&file, recipe_limits);
+    check_state(file.find("state"));
 }
 
 /// The file of a recipe's base: beside it, so that a user's own may build on one another.

@@ -73,6 +73,7 @@ struct StatePolicy {
     double gradient_bytes = 4;
     double optimizer_bytes = 12;  ///< master weight and two moments
     bool distributed_optimizer = true;
+    bool shard_gradients = false;  ///< ZeRO-2: every micro-batch's gradients are reduced at once
 };
 std::vector<Field<StatePolicy>> const& fields_of(StatePolicy const*);
 
@@ -107,6 +108,8 @@ struct Recipe {
     bool compiled = true;                ///< kernels fused by a compiler; false: one by one (eager)
     bool trains_weights = true;          ///< false: adapters alone (LoRA), all else is frozen
     bool full_recompute = false;         ///< every layer's forward runs again before its backward
+    /// Share of what layers keep for the backward that waits in the CPU's memory meanwhile.
+    double activation_offload = 0;
     double optimizer_traffic_bytes = 0;  ///< HBM bytes per parameter of one optimizer step
 };
 std::vector<Field<Recipe>> const& fields_of(Recipe const*);

@@ -5,6 +5,7 @@
 #include "sim/cost/profile.hpp"
 #include "sim/model/closed_form.hpp"
 #include "sim/parallel/placement.hpp"
+#include "sim/training/seating.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -16,97 +17,103 @@ namespace nvl72 {
 
 namespace {
 
-/// Groups of a job that share one stage, one dimension and one wiring cost the same; the slowest
-/// wiring sets the pace of the class, which is the whole stage.
-bool slower(GroupShape const& a, GroupShape const& b) {
-    auto const key = [](GroupShape const& shape) {
-        return std::tuple(shape.domains, -shape.in_domain.count, -shape.per_gpu_nic.count,
-                          shape.network_tiers);
-    };
-    return key(a) > key(b);
+MemoryPolicy memory_policy(StepSpec const& spec) {
+    MemoryPolicy policy;
+    policy.weight_bytes = spec.recipe.state.weight_bytes;
+    policy.gradient_bytes = spec.recipe.state.gradient_bytes;
+    policy.optimizer_bytes = spec.recipe.state.optimizer_bytes;
+    policy.shard_optimizer = spec.recipe.state.distributed_optimizer;
+    policy.shard_gradients = spec.recipe.state.shard_gradients;
+    policy.full_recompute = spec.recipe.full_recompute;
+    policy.offload = spec.recipe.activation_offload;
+    policy.recompute = spec.recipe.recompute;
+    policy.recompute.insert(policy.recompute.end(), spec.recipe.rebuilt.begin(),
+                            spec.recipe.rebuilt.end());
+    policy.kept_input_bytes = spec.precision.saved_input_bytes;
+    policy.communication_buffers = spec.recipe.reserve.communication;
+    policy.framework = spec.recipe.reserve.framework;
+    policy.fragmentation = spec.recipe.reserve.fragmentation;
+    return policy;
+}
+
+/// Of a CPU's memory and its link, what falls to one of its GPUs.
+double gpus_per_cpu(ClusterSpec const& cluster) {
+    return static_cast<double>(cluster.gpus_per_tray) / std::max(1, cluster.host.cpus);
+}
+BytesPerSecond host_bandwidth(ClusterSpec const& cluster) {
+    return cluster.host.cpu_gpu_bandwidth / gpus_per_cpu(cluster);
+}
+Bytes host_memory(ClusterSpec const& cluster) {
+    return Bytes{
+        std::llround(static_cast<double>(cluster.host.memory.count) / gpus_per_cpu(cluster))};
 }
 
 class StepPlanner {
 public:
-    explicit StepPlanner(StepSpec const& spec)
+    StepPlanner(StepSpec const& spec, Seating const& seating)
         : spec_(spec),
           model_(divisible_architecture(spec.model, spec.parallel)),
-          groups_(process_groups(spec.parallel)),
+          seating_(seating),
+          policy_(memory_policy(spec)),
           book_([&profile = spec.profile](Query const& query) {
               return cost(profile, query, Load::sustained);
           }) {}
 
     CostBook& book() { return book_; }
 
+    /// By column, then by stage.
     std::vector<StagePlan> stages() {
         std::vector<StagePlan> plans;
-        for (int s = 0; s < spec_.parallel.pp; ++s) plans.push_back(stage(s));
+        for (ReplicaColumn const& column : seating_.columns) {
+            for (int s = 0; s < spec_.parallel.pp; ++s) {
+                plans.push_back(stage(s, column));
+                if (seating_.columns.size() == 1) continue;
+                auto& plan = plans.back();
+                plan.name += fmt::format(" like rank {}", plan.representative.value);
+            }
+        }
         return plans;
     }
 
 private:
-    using PricedChunk = std::pair<TurnCost, TurnCost>;
-
-    [[nodiscard]] std::int64_t ranks_per_stage() const {
-        return spec_.parallel.gpus / spec_.parallel.pp;
-    }
-
-    /// The slowest shape among the groups of `pattern` whose ranks lie in the stage.
-    [[nodiscard]] GroupShape worst_group(int stage, GroupPattern const& pattern) const {
-        std::int64_t const first = first_rank_of_stage(spec_.parallel, stage).value;
-        GroupShape worst;
-        bool found = false;
-        for (std::int64_t rank = first; rank < first + ranks_per_stage(); ++rank) {
-            if (pattern.index_of(RankId{static_cast<std::uint32_t>(rank)}) != 0) continue;
-            GroupShape const shape = spec_.fabric.shape_of(rank, pattern.stride, pattern.count);
-            if (!found || slower(shape, worst)) worst = shape;
-            found = true;
-        }
-        NVL72_EXPECT(found, "a stage holds the first rank of its groups");
-        return worst;
-    }
-
-    /// The slowest pair that sends from this stage to the next (the last one to the first).
-    [[nodiscard]] GroupShape worst_link(int stage) const {
-        std::int64_t const per_stage = ranks_per_stage();
-        bool const wraps = stage + 1 == spec_.parallel.pp;
-        std::int64_t const from = wraps ? 0 : stage * per_stage;
-        std::int64_t const stride = wraps ? stage * per_stage : per_stage;
-        GroupShape worst;
-        for (std::int64_t i = 0; i < per_stage; ++i) {
-            GroupShape const shape = spec_.fabric.shape_of(from + i, stride, 2);
-            if (i == 0 || slower(shape, worst)) worst = shape;
-        }
-        return worst;
-    }
-
     [[nodiscard]] CollectivePlan data_parallel(CollectiveOp op,
                                                std::int64_t parameters,
                                                double bytes_each,
-                                               GroupShape const& group) const {
+                                               GroupShape const& group) {
         auto const bytes = std::llround(static_cast<double>(parameters) * bytes_each);
         if (group.ranks == 1 || bytes == 0) return {};
-        return plan_collective(spec_.profile, op, Bytes{bytes}, group);
+        return planned(op, Bytes{bytes}, group);
+    }
+
+    /// Stages of equal content on equal wiring ask for the same collectives.
+    CollectivePlan const& planned(CollectiveOp op, Bytes size, GroupShape const& group) {
+        auto const key = std::tuple(op, size.count, group);
+        auto found = planned_.find(key);
+        if (found == planned_.end()) {
+            found = planned_.emplace(key, plan_collective(spec_.profile, op, size, group)).first;
+        }
+        return found->second;
     }
 
     /// Gradients and parameters of a chunk between the ranks that hold the same ones. FSDP moves
     /// them with every layer; what is left are the replicas of a shard.
-    void add_data_parallel(StageChunk& chunk, int stage, StageParameters const& own) const {
+    void add_data_parallel(StageChunk& chunk, int stage, StageParameters const& own) {
         StatePolicy const& state = spec_.recipe.state;
         std::int64_t const fsdp = spec_.parallel.fsdp;
-        for (auto const& [group, pattern, parameters] :
-             {std::tuple(dense_shards, groups_.dp_cp, own.dense()),
-              std::tuple(expert_shards, groups_.expert_dp, own.experts)}) {
+        auto const& shapes = seating_.shards.at(static_cast<std::size_t>(stage));
+        for (auto const& [group, parameters] :
+             {std::pair(dense_shards, own.dense()), std::pair(expert_shards, own.experts)}) {
             if (!spec_.recipe.trains_weights) continue;
+            GroupShape const& shape = shapes.at(group);
             if (fsdp > 1) {
-                std::int64_t const shards = std::min(fsdp, pattern.count);
-                GroupPattern const replicas{pattern.count / shards, pattern.stride * shards};
+                std::int64_t const holders = group == dense_shards
+                                                 ? spec_.parallel.dp * spec_.parallel.cp
+                                                 : spec_.parallel.expert_dp;
                 chunk.gradient_reduce.at(group) =
-                    data_parallel(CollectiveOp::all_reduce, parameters / shards,
-                                  state.gradient_bytes, worst_group(stage, replicas));
+                    data_parallel(CollectiveOp::all_reduce, parameters / std::min(fsdp, holders),
+                                  state.gradient_bytes, shape);
                 continue;
             }
-            GroupShape const shape = worst_group(stage, pattern);
             chunk.gradient_reduce.at(group) =
                 data_parallel(state.distributed_optimizer ? CollectiveOp::reduce_scatter
                                                           : CollectiveOp::all_reduce,
@@ -118,8 +125,8 @@ private:
         }
     }
 
-    /// Chunks of equal content on equal wiring are priced once.
-    PricedChunk const& priced_chunk(Chunk const& chunk, TurnShape const& shape) {
+    /// Chunks of equal content on equal wiring are priced once; not overlapped, which takes two.
+    StageChunk const& priced_chunk(Chunk const& chunk, TurnShape const& shape) {
         ChunkContent const content{model_.count_layers(chunk.first_layer, chunk.layers),
                                    chunk.has_embedding, chunk.has_head,
                                    chunk.has_head ? model_.mtp_layers : 0};
@@ -128,12 +135,24 @@ private:
         auto found = priced_.find(key);
         if (found == priced_.end()) {
             TurnPricer const pricer(model_, spec_.precision, spec_.recipe, spec_.profile, book_);
-            found = priced_
-                        .emplace(key, PricedChunk{pricer.forward(content, shape),
-                                                  pricer.backward(content, shape)})
-                        .first;
+            StageChunk priced;
+            priced.forward = pricer.forward(content, shape);
+            priced.backward = pricer.backward(content, shape);
+            if (spec_.parallel.schedule->splits_backward) {
+                priced.input_gradient = pricer.backward(content, shape, Gradients::inputs);
+                priced.weight_gradient = pricer.backward(content, shape, Gradients::weights);
+            }
+            found = priced_.emplace(key, std::move(priced)).first;
         }
         return found->second;
+    }
+
+    void add_offload(StageChunk& priced, Chunk const& chunk) const {
+        priced.offloaded = offloaded_bytes(spec_.parallel, spec_.model, policy_, chunk);
+        if (priced.offloaded <= 0) return;
+        double const rate = host_bandwidth(spec_.fabric.cluster()).count;
+        Picoseconds const time = from_seconds(priced.offloaded / rate);
+        priced.offload.add({time, time, {BasisKind::datasheet, "CPU memory's link"}});
     }
 
     /// Ranks that the optimizer of parameters held by `holders` ranks is spread over.
@@ -145,54 +164,62 @@ private:
     [[nodiscard]] PricedCost optimizer(StageParameters held) {
         Parallel const& parallel = spec_.parallel;
         if (!spec_.recipe.trains_weights) held = {0, 0, 1};
-        double const own =
-            static_cast<double>(held.dense()) / optimizer_ranks(parallel.dp * parallel.cp) +
-            static_cast<double>(held.experts) / optimizer_ranks(parallel.expert_dp);
+        double const own = static_cast<double>(held.dense()) /
+                               optimizer_ranks(parallel.dp * parallel.cp * parallel.copies()) +
+                           static_cast<double>(held.experts) /
+                               optimizer_ranks(parallel.expert_dp * parallel.copies());
         double const bytes = std::max(1.0, own * spec_.recipe.optimizer_traffic_bytes);
         PricedCost cost;
         cost.add(book_.price(MemoryTraffic{Bytes{std::llround(bytes)}, 1}));
         return cost;
     }
 
-    StagePlan stage(int s) {
+    StagePlan stage(int s, ReplicaColumn const& column) {
         Parallel const& parallel = spec_.parallel;
-        RankId const first = first_rank_of_stage(parallel, s);
+        StageLinks const& wiring = column.stages.at(static_cast<std::size_t>(s));
         TurnShape const shape{parallel.tp,
                               parallel.cp,
                               parallel.ep,
                               parallel.expert_tp,
                               parallel.sequence_parallel,
+                              parallel.cp_comm_type,
                               parallel.micro_batch,
                               parallel.sequence,
-                              worst_group(s, groups_.tp),
-                              worst_group(s, groups_.cp),
-                              worst_group(s, groups_.ep),
-                              worst_group(s, groups_.fsdp)};
+                              wiring.tp,
+                              wiring.cp,
+                              wiring.ep,
+                              wiring.fsdp,
+                              spec_.grain};
         StagePlan plan;
         plan.name = fmt::format("stage {}", s);
-        plan.gpus = static_cast<std::uint32_t>(ranks_per_stage());
-        plan.representative = first;
-        plan.nvlink = spec_.fabric.nvlink_of(first.value);
-        plan.nic = spec_.fabric.nic_of(first.value);
-        for (std::int64_t i = 1; i < ranks_per_stage(); ++i) {
-            plan.nvlink = std::min(plan.nvlink, spec_.fabric.nvlink_of(first.value + i));
-            plan.nic = std::min(plan.nic, spec_.fabric.nic_of(first.value + i));
-        }
+        plan.gpus = static_cast<std::uint32_t>(column.ranks);
+        plan.representative = RankId{
+            static_cast<std::uint32_t>(first_rank_of_stage(parallel, s).value + column.first)};
+        plan.nvlink = wiring.nvlink;
+        plan.nic = wiring.nic;
         plan.sms = spec_.fabric.gpu().sms;
+        plan.host = host_bandwidth(spec_.fabric.cluster());
+        plan.reduces_every_turn = spec_.recipe.state.shard_gradients && parallel.fsdp == 1;
 
         StageParameters held;
         for (Chunk const& chunk : parallel.chunks_of(s)) {
-            auto const& [forward, backward] = priced_chunk(chunk, shape);
             StageParameters const own = chunk_parameters(parallel, model_, chunk);
             held += own;
-            plan.chunks.push_back({forward, backward, {}, {}});
+            plan.chunks.push_back(priced_chunk(chunk, shape));
+            add_offload(plan.chunks.back(), chunk);
             add_data_parallel(plan.chunks.back(), s, own);
+        }
+        if (parallel.copies() > 1) {
+            StageChunk& own = plan.chunks.at(0);
+            StageChunk& mirror = plan.chunks.at(1);
+            own.overlapped = TurnPricer::overlapped(own.forward, mirror.backward);
+            mirror.overlapped = TurnPricer::overlapped(mirror.forward, own.backward);
         }
         if (parallel.pp > 1) {
             std::int64_t const width =
                 parallel.sequence_parallel ? model_.hidden / parallel.tp : model_.hidden;
-            plan.send = plan_collective(spec_.profile, CollectiveOp::sendrecv,
-                                        Bytes{shape.tokens() * width * 2}, worst_link(s));
+            plan.send =
+                planned(CollectiveOp::sendrecv, Bytes{shape.tokens() * width * 2}, wiring.next);
         }
         plan.optimizer = optimizer(held);
         return plan;
@@ -200,21 +227,21 @@ private:
 
     StepSpec const& spec_;
     Architecture model_;
-    ProcessGroups groups_;
+    Seating const& seating_;
+    MemoryPolicy policy_;
     CostBook book_;
-    std::map<std::tuple<ChunkContent, GroupShape, GroupShape, GroupShape, GroupShape>, PricedChunk>
+    std::map<std::tuple<ChunkContent, GroupShape, GroupShape, GroupShape, GroupShape>, StageChunk>
         priced_;
+    std::map<std::tuple<CollectiveOp, std::int64_t, GroupShape>, CollectivePlan> planned_;
 };
 
 std::vector<LinkUse> link_uses(TaskGraph const& graph,
                                std::vector<StagePlan> const& stages,
                                Execution const& execution) {
-    // Resources come in fives per class (step_graph): NVLink and NIC out, then in, then SMs.
-    constexpr std::size_t per_class = 5;
     std::vector<LinkUse> links;
     for (std::size_t s = 0; s < stages.size(); ++s) {
         for (std::size_t kind = 0; kind < 2; ++kind) {
-            std::size_t const resource = per_class * s + kind;
+            std::size_t const resource = resources_per_class * s + kind;
             double const capacity = (kind == 0 ? stages[s].nvlink : stages[s].nic).count;
             if (capacity <= 0) continue;
             links.push_back({graph.classes()[s].name + (kind == 0 ? " nvlink" : " nic"), capacity,
@@ -268,23 +295,6 @@ std::vector<BasisShare> basis_shares(TaskGraph const& graph,
     return shares;
 }
 
-MemoryPolicy memory_policy(StepSpec const& spec) {
-    MemoryPolicy policy;
-    policy.weight_bytes = spec.recipe.state.weight_bytes;
-    policy.gradient_bytes = spec.recipe.state.gradient_bytes;
-    policy.optimizer_bytes = spec.recipe.state.optimizer_bytes;
-    policy.shard_optimizer = spec.recipe.state.distributed_optimizer;
-    policy.full_recompute = spec.recipe.full_recompute;
-    policy.recompute = spec.recipe.recompute;
-    policy.recompute.insert(policy.recompute.end(), spec.recipe.rebuilt.begin(),
-                            spec.recipe.rebuilt.end());
-    policy.kept_input_bytes = spec.precision.saved_input_bytes;
-    policy.communication_buffers = spec.recipe.reserve.communication;
-    policy.framework = spec.recipe.reserve.framework;
-    policy.fragmentation = spec.recipe.reserve.fragmentation;
-    return policy;
-}
-
 std::vector<TaskTime> task_times(CostBook const& book) {
     std::vector<TaskTime> times;
     for (PricedCost const& cost : book.costs()) {
@@ -302,22 +312,23 @@ std::vector<Memory> step_memory(StepSpec const& spec) {
         stages.push_back(memory_of(spec.parallel, spec.model, memory_policy(spec), s));
         if (s == 0 || stages.back().total() > worst.total()) worst = stages.back();
     }
-    if (spec.must_fit) check_fits(worst, spec.fabric.gpu().hbm_usable(), spec.parallel);
+    if (spec.must_fit) {
+        check_fits(worst, spec.fabric.gpu().hbm_usable(), host_memory(spec.fabric.cluster()),
+                   spec.parallel);
+    }
     return stages;
 }
 
 StepResult simulate_step(StepSpec const& spec, std::function<void(double)> const& progress) {
     StepResult result;
     result.memory = step_memory(spec);
-    NVL72_EXPECT(spec.parallel.micro_batches <= INT32_MAX, "micro-batches fit an int");
 
-    StepPlanner planner(spec);
+    result.seating = seat(spec.parallel, spec.fabric, spec.fold);
+    StepPlanner planner(spec, result.seating);
     auto const stages = planner.stages();
-    PipelineShape const pipeline{spec.parallel.pp, spec.parallel.vp,
-                                 static_cast<int>(spec.parallel.micro_batches)};
     result.cost_ids = intern_costs(stages, planner.book());
-    result.graph =
-        build_step_graph(pipeline, stages, result.cost_ids, spec.recipe.overlap, planner.book());
+    result.graph = build_step_graph(*spec.parallel.schedule, spec.parallel.pipeline(), stages,
+                                    result.cost_ids, spec.recipe.overlap, planner.book());
     auto const times = task_times(planner.book());
     result.execution = execute(result.graph, times, progress);
     result.replay = record(result.graph, times, result.execution);
@@ -328,8 +339,55 @@ StepResult simulate_step(StepSpec const& spec, std::function<void(double)> const
     return result;
 }
 
+std::vector<MemoryAt> memory_over_time(StepSpec const& spec, StepResult const& done) {
+    Parallel const& parallel = spec.parallel;
+    std::vector<std::vector<TaskId>> kernels(done.graph.classes().size());
+    for (std::uint32_t i = 0; i < done.graph.tasks().size(); ++i) {
+        Task const& task = done.graph.tasks()[i];
+        bool const turn = task.kind == TaskKind::compute && task.micro_batch >= 0;
+        if (turn) kernels[done.graph.class_of(TaskId{i}).value].emplace_back(i);
+    }
+    std::vector<MemoryAt> points;
+    for (std::uint32_t c = 0; c < kernels.size(); ++c) {
+        int const stage = static_cast<int>(c) % parallel.pp;
+        Memory const& peak = done.memory[static_cast<std::size_t>(stage)];
+        auto const bytes = stage_activations(parallel, spec.model, memory_policy(spec), stage);
+        Bytes const rest = peak.total() - peak.activations;
+        double alive = bytes.beside;
+        auto const note = [&](Picoseconds at) {
+            Bytes const activations{std::llround(alive)};
+            points.push_back({ClassId{c}, at, rest + activations, activations});
+        };
+        note({});
+        std::size_t next = 0;
+        for (Turn const& turn : parallel.schedule->turns(parallel.pipeline(), stage)) {
+            auto const own = static_cast<std::size_t>(turn.own.chunk);
+            auto const& ids = done.cost_ids[c].turns[own][static_cast<std::size_t>(turn.kind)];
+            std::size_t const tasks = std::max<std::size_t>(1, ids->operators.size());
+            double const before = alive;
+            if (turn.runs_forward()) alive += bytes.kept[own];
+            if (turn.kind == TurnKind::input_gradient) alive += bytes.again[own];
+            if (alive != before) note(done.execution.start[kernels[c].at(next).value]);
+            next += tasks;
+            if (turn.kind == TurnKind::weight_gradient) alive -= bytes.again[own];
+            auto const ended = turn.ends_backward();
+            if (!ended) continue;
+            alive -= bytes.kept[static_cast<std::size_t>(ended->chunk)];
+            note(done.execution.finish[kernels[c].at(next - 1).value]);
+        }
+    }
+    return points;
+}
+
 std::vector<TaskTime> reprice_step(StepSpec const& spec, StepResult const& done) {
-    StepPlanner planner(spec);
+    return reprice_step(spec, done, done.seating);
+}
+
+std::vector<TaskTime> reprice_step(StepSpec const& spec,
+                                   StepResult const& done,
+                                   Seating const& seating) {
+    NVL72_EXPECT(seating.columns.size() == done.seating.columns.size(), "the same columns");
+    StepPlanner planner(spec, seating);
     intern_costs(planner.stages(), planner.book(), &done.cost_ids);
     return task_times(planner.book());
 }

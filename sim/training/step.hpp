@@ -28,7 +28,9 @@ struct StepSpec {
     Profile const& profile;
     Recipe const& recipe;
     PrecisionPolicy const& precision;
+    Grain grain = Grain::block;
     bool must_fit = true;  ///< false: memory is reported, not refused (a run that was seen to fit)
+    bool fold = true;  ///< false: replicas of the model that are wired alike do not share a class
 };
 
 /// A shared resource of one class, and how full the step kept it.
@@ -47,6 +49,7 @@ struct StepResult {
     std::vector<Memory> memory;  ///< by stage
     std::vector<LinkUse> links;
     std::vector<BasisShare> shares;  ///< of the compute and exposed time, weighted by GPUs
+    Seating seating;
     std::vector<StageCostIds> cost_ids;
     Replay replay;
 };
@@ -54,11 +57,25 @@ struct StepResult {
 /// Peak memory of each stage; throws DoesNotFit with the table of who owns each GiB.
 std::vector<Memory> step_memory(StepSpec const& spec);
 
+/// Memory of a class from `at` on: everything, and of that the activations.
+struct MemoryAt {
+    ClassId who;
+    Picoseconds at;
+    Bytes total, activations;
+};
+/// Of every class of a simulated step, in order of time; its peak is the class's of `step_memory`
+/// where nothing but activations changes.
+std::vector<MemoryAt> memory_over_time(StepSpec const& spec, StepResult const& done);
+
 /// Simulates one step. Memory is checked first; `progress` is told the finished share.
 StepResult simulate_step(StepSpec const& spec, std::function<void(double)> const& progress = {});
 
 /// Times of the tasks of `done` at other prices, by CostId: `spec` is its own with another profile.
 /// Replay takes them.
 std::vector<TaskTime> reprice_step(StepSpec const& spec, StepResult const& done);
+/// On links of other rates too: `seating` is the job's on such a fabric, in the same columns.
+std::vector<TaskTime> reprice_step(StepSpec const& spec,
+                                   StepResult const& done,
+                                   Seating const& seating);
 
 }  // namespace nvl72

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string_view>
 
 namespace nvl72 {
 
@@ -69,17 +70,32 @@ struct Planned {
 struct TurnPricer::Pass {
     TurnPricer const& pricer;
     TurnShape const& shape;
+    Gradients gradients = Gradients::all;  ///< of a backward
     TurnCost cost{};
     std::int64_t kernels = 0;            ///< launched
     std::vector<Planned> exchanges{};    ///< of this layer's experts
     std::vector<Planned> shard_moves{};  ///< of this layer's weights and gradients (FSDP)
+    PricedCost piece{};                  ///< of the operator at work
     Picoseconds shared_cover{0};         ///< compute of the shared expert, to hide exchanges under
 
     Cost const& price(Query const& query) const { return pricer.book_.price(query); }
 
+    void add_compute(Cost const& more, std::int64_t count = 1) {
+        cost.compute.add(more, count);
+        if (shape.grain == Grain::by_operator) piece.add(more, count);
+    }
+
+    /// What was added since the last one is this operator's. It is named whether or not it takes
+    /// time, so that other prices find the same operators.
+    void name_piece(std::string_view name) {
+        if (shape.grain != Grain::by_operator) return;
+        cost.operators.emplace_back(name, std::move(piece));
+        piece = {};
+    }
+
     Picoseconds compute(Query const& query, std::int64_t count = 1) {
         Cost const& priced = price(query);
-        cost.compute.add(priced, count);
+        add_compute(priced, count);
         auto const* traffic = std::get_if<MemoryTraffic>(&query);
         kernels += count * (traffic != nullptr ? traffic->kernels : 1);
         return priced.time * count;
@@ -150,7 +166,7 @@ struct TurnPricer::Pass {
         double const share =
             static_cast<double>(pricer.recipe_.overlap.tp_sms) / pricer.profile_.sms;
         Picoseconds const lost = from_seconds(to_seconds(hidden) * share);
-        if (lost.count > 0) cost.compute.add({lost, lost, collective.basis}, count);
+        if (lost.count > 0) add_compute({lost, lost, collective.basis}, count);
     }
 
     /// A collective that takes `full` alone, `count` times, of which `waited` is not hidden.
@@ -224,6 +240,13 @@ struct TurnPricer::Pass {
              pricer.recipe_.overlap.tp ? excess(full.cost.time, gemm_time) : full.cost.time, 1);
     }
 
+    /// Keys and values of `width` a token between context-parallel ranks, with nothing to hide
+    /// under: attention needs them all.
+    void gather_keys(CollectiveOp op, std::int64_t width) {
+        Planned const full = plan(op, Bytes{tensor(width).count * shape.cp}, shape.cp_group);
+        wait(ParallelDimension::cp, full, full.cost.time, 1);
+    }
+
     void attention(Operator const& op, bool backward) {
         Architecture const& model = pricer.model_;
         std::int64_t const local = shape.sequence / shape.cp;
@@ -249,14 +272,21 @@ struct TurnPricer::Pass {
         }
         compute(query);
         if (shape.cp == 1) return;
+        std::int64_t const kv_width = std::int64_t{query.kv_heads} * width * 2;
+        if (shape.cp_comm_type == CpExchange::all_gather) {
+            // Every key and value before attention; backward again, and their gradients summed.
+            gather_keys(CollectiveOp::all_gather, kv_width);
+            if (backward) gather_keys(CollectiveOp::reduce_scatter, kv_width);
+        }
         // Ring attention over zigzag halves: the own block is causal; every other block attends
         // half of its pairs (Llama 3 and Transformer Engine balance it so).
         query.causal = false;
         query.kv_tokens = std::max<std::int64_t>(1, local / 2);
         int const steps = shape.cp - 1;
         Picoseconds const block = compute(query, steps) / steps;
-        std::int64_t const kv_width = std::int64_t{query.kv_heads} * width * (backward ? 4 : 2);
-        Planned const exchange = plan(CollectiveOp::sendrecv, tensor(kv_width), shape.cp_group);
+        if (shape.cp_comm_type == CpExchange::all_gather) return;
+        Planned const exchange =
+            plan(CollectiveOp::sendrecv, tensor(kv_width * (backward ? 2 : 1)), shape.cp_group);
         Picoseconds const alone = exchange.cost.time;
         wait(ParallelDimension::cp, exchange,
              pricer.recipe_.overlap.cp ? excess(alone, block) : alone, steps);
@@ -290,7 +320,7 @@ struct TurnPricer::Pass {
     void exchange(Operator const& op, MoeStep step) {
         if (moe().host_sync.count > 0 && step == MoeStep::dispatch) {
             Picoseconds const stop = moe().host_sync;
-            cost.compute.add({stop, Picoseconds{0}, {BasisKind::interpolated, {}}});
+            add_compute({stop, Picoseconds{0}, {BasisKind::interpolated, {}}});
         }
         if (shape.ep == 1) return;
         Planned planned = plan_exchange(op, step);
@@ -375,6 +405,7 @@ struct TurnPricer::Pass {
     void run(Operator const& op, bool back, bool shared) {
         Picoseconds const before = cost.compute.time;
         back ? backward(op) : forward(op);
+        name_piece(op.name);
         if (shared && pricer.recipe_.overlap.shared_expert) {
             shared_cover += cost.compute.time - before;
         }
@@ -400,7 +431,9 @@ struct TurnPricer::Pass {
             auto const& some = pricer.recipe_.recompute;
             for (std::size_t i = 0; i < operators.size(); ++i) {
                 Operator const& op = operators[i];
-                bool const again = full_recompute || std::ranges::find(some, op.name) != some.end();
+                bool const again =
+                    gradients != Gradients::weights &&
+                    (full_recompute || std::ranges::find(some, op.name) != some.end());
                 if (again) run(op, false, shared[i]);
             }
             for (std::size_t i = operators.size(); i-- > 0;) run(operators[i], true, shared[i]);
@@ -436,7 +469,36 @@ struct TurnPricer::Pass {
         }
     }
 
+    /// What is left of an operator's backward when its input has its gradient. A column layer
+    /// gathers its input again for it.
+    void weight_gradient(Operator const& op) {
+        if (!pricer.recipe_.trains_weights) return;
+        if (op.kind == OperatorKind::experts) {
+            experts(op, op.n / (op.inner_k ? 1 : shape.expert_tp),
+                    op.k / (op.inner_k ? shape.expert_tp : 1), true);
+        } else if (op.kind == OperatorKind::gemm) {
+            auto const [outputs, inputs] = local_gemm(op, shape.tp);
+            Picoseconds const time = gemm(op, outputs, inputs, rows(op));
+            bool const cut = op.split == Split::column && shape.sequence_parallel;
+            if (cut) tp_gather(gathered(op, op.k), time);
+        }
+    }
+
+    /// The gradient of a GEMM's input alone: what a column layer scatters has no weight gradient to
+    /// hide under, and goes out in pieces as a forward's does.
+    void input_gradient(Operator const& op) {
+        auto const [outputs, inputs] = local_gemm(op, shape.tp);
+        quantise(op, op.n);
+        std::int64_t pieces = 1;
+        if (op.split == Split::row) pieces = gather_pieces();
+        if (op.split == Split::column) pieces = scatter_pieces();
+        Picoseconds const time = gemm(op, rows(op), inputs, outputs, pieces);
+        if (op.split == Split::row && shape.sequence_parallel) tp_gather(gathered(op, op.n), time);
+        if (op.split == Split::column) tp_scatter(op.k, time);
+    }
+
     void backward(Operator const& op) {
+        if (gradients == Gradients::weights) return weight_gradient(op);
         switch (op.kind) {
             case OperatorKind::elementwise: elementwise(op, op.backward_traffic_factor); break;
             case OperatorKind::attention: attention(op, true); break;
@@ -445,7 +507,8 @@ struct TurnPricer::Pass {
                 std::int64_t const k = op.k / (op.inner_k ? shape.expert_tp : 1);
                 quantise(op, op.n);
                 experts(op, k, n, false);
-                if (pricer.recipe_.trains_weights) experts(op, n, k, true);
+                bool const weights = pricer.recipe_.trains_weights && gradients == Gradients::all;
+                if (weights) experts(op, n, k, true);
                 break;
             }
             case OperatorKind::permute: permute(); break;
@@ -453,6 +516,7 @@ struct TurnPricer::Pass {
             case OperatorKind::dispatch: exchange(op, MoeStep::combine); break;
             case OperatorKind::combine: exchange(op, MoeStep::dispatch); break;
             case OperatorKind::gemm: {
+                if (gradients == Gradients::inputs) return input_gradient(op);
                 auto const [outputs, inputs] = local_gemm(op, shape.tp);
                 // With sequence parallelism the gradient of a row layer arrives cut by tokens and
                 // is gathered under the data-gradient GEMM; a column layer gathers its input again
@@ -501,7 +565,7 @@ struct TurnPricer::Pass {
 
     void operators(std::vector<Operator> list, bool back) {
         if (back) std::ranges::reverse(list);
-        for (Operator const& op : list) back ? backward(op) : forward(op);
+        for (Operator const& op : list) run(op, back, false);
     }
 
     /// The host launches kernels one by one where no graph does: no pass is faster than that.
@@ -509,8 +573,9 @@ struct TurnPricer::Pass {
         Picoseconds const launches = pricer.recipe_.kernel_launch * kernels;
         if (launches > cost.compute.time) {
             Picoseconds const idle = launches - cost.compute.time;
-            cost.compute.add({idle, Picoseconds{0}, {BasisKind::interpolated, {}}});
+            add_compute({idle, Picoseconds{0}, {BasisKind::interpolated, {}}});
         }
+        name_piece("launch");
         return std::move(cost);
     }
 };
@@ -524,13 +589,66 @@ TurnCost TurnPricer::forward(ChunkContent const& chunk, TurnShape const& shape) 
     return pass.done();
 }
 
-TurnCost TurnPricer::backward(ChunkContent const& chunk, TurnShape const& shape) const {
-    Pass pass{*this, shape};
+TurnCost TurnPricer::backward(ChunkContent const& chunk,
+                              TurnShape const& shape,
+                              Gradients gradients) const {
+    Pass pass{*this, shape, gradients};
     if (chunk.head) pass.operators(head_operators(model_), true);
     pass.modules(chunk, true);
     pass.layers(chunk, true);
     if (chunk.embedding) pass.operators(embedding_operators(model_), true);
     return pass.done();
+}
+
+namespace {
+
+/// `part` of a load and the rest of it change sides.
+void show(TurnCommunication& moved, TurnCommunication const& own, Picoseconds waited) {
+    Picoseconds const now = own.exposed.time;
+    moved.hidden = own.hidden + (now - waited);
+    moved.hidden_load = own.hidden_load;
+    if (now.count == 0) return;
+    double const share = waited / now;
+    moved.hidden_load += own.exposed_load * (1 - share);
+    moved.exposed_load = own.exposed_load * share;
+    moved.exposed.time = waited;
+    moved.exposed.bandwidth_part = std::min(waited, own.exposed.bandwidth_part);
+    merge_shares(moved.exposed.shares, own.exposed.shares, share);
+}
+
+void add(TurnCommunication& sum, TurnCommunication const& more) {
+    sum.hidden += more.hidden;
+    sum.hidden_load += more.hidden_load;
+    sum.exposed.time += more.exposed.time;
+    sum.exposed.bandwidth_part += more.exposed.bandwidth_part;
+    merge_shares(sum.exposed.shares, more.exposed.shares, 1);
+    sum.exposed_load += more.exposed_load;
+}
+
+}  // namespace
+
+TurnCost TurnPricer::overlapped(TurnCost const& forward, TurnCost const& backward) {
+    TurnCost both = forward;
+    both.compute.time += backward.compute.time;
+    both.compute.bandwidth_part += backward.compute.bandwidth_part;
+    merge_shares(both.compute.shares, backward.compute.shares, 1);
+    both.operators.insert(both.operators.end(), backward.operators.begin(),
+                          backward.operators.end());
+    for (std::size_t d = 0; d < parallel_dimensions; ++d) {
+        if (d == static_cast<std::size_t>(ParallelDimension::ep)) continue;
+        add(both.communication[d], backward.communication[d]);
+    }
+    auto const d = static_cast<std::size_t>(ParallelDimension::ep);
+    both.communication[d] = {};
+    for (auto const& [own, partner] :
+         {std::pair(&forward, &backward), std::pair(&backward, &forward)}) {
+        TurnCommunication const& alone = own->communication[d];
+        Picoseconds const all = alone.hidden + alone.exposed.time;
+        TurnCommunication shown;
+        show(shown, alone, std::min(alone.exposed.time, excess(all, partner->compute.time)));
+        add(both.communication[d], shown);
+    }
+    return both;
 }
 
 }  // namespace nvl72

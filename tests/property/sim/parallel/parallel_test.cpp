@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 #include <optional>
 #include <set>
+#include <string_view>
 
 namespace nvl72 {
 namespace {
@@ -199,6 +200,45 @@ TEST(RandomLayouts, PeakBeforeThePatternRepeats) {
         for (int stage = 0; stage < p.pp; ++stage) {
             EXPECT_DOUBLE_EQ(peak_in_flight(p, stage, bytes), whole_peak(p, stage, bytes));
         }
+    }
+}
+
+/// What a stage keeps at most with equal chunks, from the schedules' papers.
+double chunks_in_flight(Parallel const& p, int stage) {
+    auto const batches = static_cast<double>(p.micro_batches);
+    std::string_view const name = p.schedule->name;
+    if (name == "gpipe") return batches;
+    if (name == "1f1b") return std::min(batches, p.pp - stage + 0.0);
+    if (name == "zero-bubble") return std::min(batches, p.pp + 0.0);
+    if (name == "dualpipe") return p.pp + 1;
+    return std::min(batches * p.vp, 2 * (p.pp - stage - 1) + (p.vp - 1.0) * p.pp + 1);
+}
+
+TEST(RandomLayouts, KeepInFlightWhatTheirScheduleStates) {
+    RandomStream random(6, "schedules");
+    for (PipelineSchedule const& schedule : pipeline_schedules) {
+        int ran = 0;
+        for (int i = 0; i < cases; ++i) {
+            Case c = draw(random);
+            if (schedule.name != "interleaved") c.layout.vp = 1;
+            c.layout.uneven_layers = true;
+            c.layout.schedule = schedule.name;
+            std::optional<Parallel> p;
+            try {
+                p = checked(c);
+            } catch (ConfigError const&) {
+                continue;  // the schedule cannot run this shape
+            }
+            ++ran;
+            auto const held = static_cast<std::size_t>(schedule.held_chunks(p->pipeline()));
+            for (int stage = 0; stage < p->pp; ++stage) {
+                EXPECT_DOUBLE_EQ(peak_in_flight(*p, stage, std::vector<double>(held, 1.0)),
+                                 chunks_in_flight(*p, stage))
+                    << schedule.name << " pp " << p->pp << " vp " << p->vp << " micro-batches "
+                    << p->micro_batches << " stage " << stage;
+            }
+        }
+        EXPECT_GT(ran, cases / 10) << schedule.name;
     }
 }
 

@@ -60,7 +60,8 @@ struct Ran {
         std::vector<StagePlan> const& stages,
         OverlapPolicy const& overlap) {
         CostBook book = book_of_sizes();
-        graph = build_step_graph(shape, stages, intern_costs(stages, book), overlap, book);
+        graph = build_step_graph(default_schedule(shape.chunks), shape, stages,
+                                 intern_costs(stages, book), overlap, book);
         std::vector<TaskTime> times;
         for (PricedCost const& cost : book.costs()) {
             times.push_back({cost.time - cost.bandwidth_part, cost.bandwidth_part});
@@ -226,10 +227,10 @@ TEST(StepGraph, SendsLoadTheLinksOfBothEnds) {
     EXPECT_EQ(ran.execution.makespan, 970_ps) << "as without traffic";
     for (std::size_t s = 0; s < 2; ++s) {
         // Per class: NVLink and NIC out, NVLink and NIC in, SMs.
-        EXPECT_NEAR(ran.execution.carried.at(5 * s), 60, 1e-9) << "NVLink out of stage " << s;
-        EXPECT_NEAR(ran.execution.carried.at(5 * s + 1), 140, 1e-9) << "NIC out of stage " << s;
-        EXPECT_NEAR(ran.execution.carried.at(5 * s + 2), 60, 1e-9) << "NVLink into stage " << s;
-        EXPECT_NEAR(ran.execution.carried.at(5 * s + 3), 140, 1e-9) << "NIC into stage " << s;
+        EXPECT_NEAR(ran.execution.carried.at(resources_per_class * s), 60, 1e-9) << "NVLink out of stage " << s;
+        EXPECT_NEAR(ran.execution.carried.at(resources_per_class * s + 1), 140, 1e-9) << "NIC out of stage " << s;
+        EXPECT_NEAR(ran.execution.carried.at(resources_per_class * s + 2), 60, 1e-9) << "NVLink into stage " << s;
+        EXPECT_NEAR(ran.execution.carried.at(resources_per_class * s + 3), 140, 1e-9) << "NIC into stage " << s;
     }
 }
 

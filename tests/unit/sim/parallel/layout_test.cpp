@@ -69,6 +69,66 @@ TEST(CheckLayout, SequencesBeyondTheModelsPositionsAreRefusedWithTheRemedy) {
     }
 }
 
+// 80 layers over 4 x 3 chunks of which the first holds the embedding and the last the loss: 8 each.
+TEST(CheckLayout, GivesEmbeddingAndLossChunksOfTheirOwn) {
+    auto const p =
+        check_layout(layout_of("{pp: 4, vp: 3, embedding_stage: separate, loss_stage: separate}"),
+                     4, llama_70b(), 256, 8192);
+    ASSERT_EQ(p.chunks.size(), 12U);
+    EXPECT_EQ(p.chunks_of(0).at(0), (Chunk{0, 0, true, false}));
+    EXPECT_EQ(p.chunks_of(1).at(0), (Chunk{0, 8, false, false}));
+    EXPECT_EQ(p.chunks_of(2).at(2), (Chunk{72, 8, false, false}));
+    EXPECT_EQ(p.chunks_of(3).at(2), (Chunk{80, 0, false, true}));
+    // The loss alone: 80 layers over 3 of 4 stages, uneven: 27, 27, 26.
+    auto const loss = check_layout(layout_of("{pp: 4, loss_stage: separate, uneven_layers: true}"),
+                                   4, llama_70b(), 256, 8192);
+    EXPECT_EQ(loss.chunks_of(0).at(0), (Chunk{0, 27, true, false}));
+    EXPECT_EQ(loss.chunks_of(2).at(0), (Chunk{54, 26, false, false}));
+    EXPECT_EQ(loss.chunks_of(3).at(0), (Chunk{80, 0, false, true}));
+}
+
+TEST(CheckLayout, RefusesChunksOfTheirOwnThatLeaveNoneForLayers) {
+    EXPECT_EQ(
+        error_of("{pp: 2, embedding_stage: separate, loss_stage: separate}", 2),
+        "job.yaml:1: embedding_stage: separate with 2 chunks (expected pp x vp of 3 or more)");
+    EXPECT_EQ(error_of("{pp: 4, loss_stage: separate}", 4),
+              "job.yaml:1: pp: 80 layers over pp 4 x vp 1 = 4 chunks, 1 of them apart (expected "
+              "pp x vp - 1 among 1, 2, 4, 5, 8, 10, 16, 20, 40, 80; or uneven_layers: true)");
+    EXPECT_EQ(error_of("{pp: 4, loss_stage: separate, embedding_and_loss_as_layers: true}", 4),
+              "job.yaml:1: loss_stage: separate with embedding_and_loss_as_layers: true (expected "
+              "one of the two)");
+}
+
+TEST(CheckLayout, RefusesASchedulesShapesInALine) {
+    EXPECT_EQ(
+        error_of("{pp: 4, schedule: zerobubble}", 4),
+        "job.yaml:1: schedule: 'zerobubble', did you mean zero-bubble? (expected gpipe | 1f1b "
+        "| interleaved | zero-bubble | dualpipe)");
+    EXPECT_EQ(
+        error_of("{pp: 5, schedule: dualpipe}", 5),
+        "job.yaml:1: schedule: dualpipe with pp 5 (expected an even pp: micro-batches meet in "
+        "the middle)");
+    EXPECT_EQ(error_of("{pp: 4, schedule: dualpipe}", 4, 7),
+              "job.yaml:1: schedule: dualpipe with 7 micro-batches (expected an even number of "
+              "micro-batches, 8 or more (2 x pp))");
+    EXPECT_EQ(error_of("{pp: 4, vp: 2, schedule: gpipe}", 4),
+              "job.yaml:1: vp: vp 2 with schedule gpipe (expected vp 1, or schedule: interleaved)");
+    EXPECT_EQ(
+        error_of("{pp: 4, schedule: interleaved}", 4),
+        "job.yaml:1: schedule: interleaved with vp 1 (expected vp above 1, or schedule: 1f1b)");
+}
+
+// DualPipe: stage 1 of 4 holds its own chunk and stage 2's.
+TEST(CheckLayout, GivesAStageItsMirrorsChunkToo) {
+    auto const p =
+        check_layout(layout_of("{pp: 4, schedule: dualpipe}"), 4, llama_70b(), 256, 8192);
+    auto const held = p.chunks_of(1);
+    ASSERT_EQ(held.size(), 2U);
+    EXPECT_EQ(held[0], (Chunk{20, 20, false, false}));
+    EXPECT_EQ(held[1], (Chunk{40, 20, false, false}));
+    EXPECT_EQ(p.copies(), 2);
+}
+
 // Published Llama-3.1-405B layouts (Megatron-Bridge, MLPerf): 126 layers with the embedding and the
 // loss make 128 = 64 chunks of 2; the first and last chunk hold one layer.
 TEST(CheckLayout, DealsEmbeddingAndLossOutAsLayers) {
@@ -77,16 +137,16 @@ TEST(CheckLayout, DealsEmbeddingAndLossOutAsLayers) {
     auto const p = check_layout(layout, 1024, llama_405b(), 1536, 8192);
     EXPECT_EQ(p.dp, 8);
     EXPECT_EQ(p.micro_batches, 192);
-    EXPECT_EQ(p.chunk(0, 0), (Chunk{0, 1, true, false}));
-    EXPECT_EQ(p.chunk(1, 0), (Chunk{1, 2, false, false}));
-    EXPECT_EQ(p.chunk(7, 7), (Chunk{125, 1, false, true}));
+    EXPECT_EQ(p.chunks_of(0).at(0), (Chunk{0, 1, true, false}));
+    EXPECT_EQ(p.chunks_of(1).at(0), (Chunk{1, 2, false, false}));
+    EXPECT_EQ(p.chunks_of(7).at(7), (Chunk{125, 1, false, true}));
     EXPECT_EQ(p.chunks_of(0).size(), 8U);
     EXPECT_EQ(p.chunks_of(0)[1], p.chunks[8]);  // chunk v of stage s is global chunk v pp + s
     // pp 16, vp 8: a stage of its own for each, with no layer in it.
     auto const deep = layout_of("{tp: 4, pp: 16, vp: 8, embedding_and_loss_as_layers: true}");
     auto const q = check_layout(deep, 256, llama_405b(), 1536, 8192);
-    EXPECT_EQ(q.chunk(0, 0), (Chunk{0, 0, true, false}));
-    EXPECT_EQ(q.chunk(15, 7), (Chunk{126, 0, false, true}));
+    EXPECT_EQ(q.chunks_of(0).at(0), (Chunk{0, 0, true, false}));
+    EXPECT_EQ(q.chunks_of(15).at(7), (Chunk{126, 0, false, true}));
 }
 
 TEST(CheckLayout, NamesTheKeyThatDoesNotDivideAndWhatWould) {

@@ -133,6 +133,37 @@ TEST(MemoryOf, PoliciesChangeOnlyWhatTheyOwn) {
     EXPECT_EQ(fuller.total(), base.total() + 3_GiB + fuller.fragmentation);
 }
 
+// Half of what the 20 layers keep leaves; of a micro-batch two layers stream, at half each.
+TEST(MemoryOf, OffloadedActivationsLeaveTwoLayersBehind) {
+    auto const p = job(8, 4, 1, 64);
+    MemoryPolicy policy;
+    policy.offload = 0.5;
+    auto const first = memory_of(p, llama_70b(), policy, 0);
+    constexpr std::int64_t layer = 281'280'512;
+    EXPECT_EQ(first.activations, Bytes{4 * (10 * layer + 8 * 8192) + layer});
+    EXPECT_EQ(first.offloaded, Bytes{4 * 10 * layer});
+    EXPECT_EQ(offloaded_bytes(p, llama_70b(), policy, p.chunks_of(0).at(0)), 10.0 * layer);
+    EXPECT_THROW(check_fits(first, Bytes{INT64_MAX}, first.offloaded - 1_B, p), DoesNotFit);
+    EXPECT_NO_THROW(check_fits(first, Bytes{INT64_MAX}, first.offloaded, p));
+}
+
+// Stage 0 of 4 holds its own chunk and the last stage's: embedding and head, 40 layers; optimizer
+// state is spread over dp 2 x 2 copies. 5 micro-batches are in flight.
+TEST(MemoryOf, DualPipeHoldsTwoCopies) {
+    Layout layout;
+    layout.tp = 8;
+    layout.pp = 4;
+    layout.schedule = "dualpipe";
+    auto const p = check_layout(layout, 64, llama_70b(), 256, 8192);
+    auto const first = memory_of(p, llama_70b(), MemoryPolicy{}, 0);
+    constexpr std::int64_t parameters = 2 * 2'270'756'864LL + 8192;
+    EXPECT_EQ(first.weights, Bytes{2 * parameters});
+    EXPECT_EQ(first.optimizer, Bytes{12 * parameters / 4});
+    EXPECT_GT(first.logits, 0_B) << "the last stage's chunk has the head";
+    EXPECT_EQ(first.total(), memory_of(p, llama_70b(), MemoryPolicy{}, 3).total());
+    EXPECT_DOUBLE_EQ(peak_in_flight(p, 0, {1.0, 1.0}), 5);
+}
+
 TEST(SavedBytes, WithoutSequenceParallelKeepWholeInputsOfColumnMatrices) {
     Layout layout;
     layout.tp = 8;
@@ -178,9 +209,9 @@ TEST(CheckFits, RefusesWithTheTableOfOwners) {
     // 4,541,513,728 + 9,083,027,456 + 13,624,541,184 + 22,502,703,104
     // = 49,751,785,472 B = 46.3 GiB
     EXPECT_EQ(memory.total(), Bytes{49'751'785'472});
-    EXPECT_NO_THROW(check_fits(memory, Bytes{49'751'785'472}, p));
+    EXPECT_NO_THROW(check_fits(memory, Bytes{49'751'785'472}, 0_B, p));
     try {
-        check_fits(memory, 40_GiB, p);
+        check_fits(memory, 40_GiB, 0_B, p);
         FAIL() << "46.3 GiB do not fit in 40";
     } catch (DoesNotFit const& error) {
         std::string const text = error.what();

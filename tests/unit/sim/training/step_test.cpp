@@ -5,6 +5,7 @@
 #include "sim/study/point.hpp"
 #include "tests/support/small_experiment.hpp"
 
+#include <array>
 #include <gtest/gtest.h>
 #include <string_view>
 
@@ -105,23 +106,29 @@ TEST(SimulateStep, KeepsThePaceOfTheSlowestGroup) {
     EXPECT_DOUBLE_EQ(first, last);
 }
 
-// 96 GPUs, 48 a stage: GPU 0 sends to GPU 48 in its rack, GPU 24 to GPU 72 in the next. The stage
-// goes by the slower, so its sends load the NIC; nothing else of stage 0 leaves the rack.
-TEST(SimulateStep, SendsAtThePaceOfTheSlowestPair) {
+// 96 GPUs, 48 a stage: GPU 0 sends to GPU 48 in its rack, GPU 24 to GPU 72 in the next. The
+// replicas from GPU 24 on load the NICs with their sends; nothing else of stage 0 leaves the rack.
+TEST(SimulateStep, SendsOverTheLinksOfEachPair) {
     auto const point = load_point(
         small_experiment({"systems.0.cluster.name=gb200-nvl72-superpod",
                           "systems.0.cluster.gpus=96", "systems.0.layout.vp=1", "global_batch=48"})
             .points.at(0),
         shipped_library(), {});
     auto const done = simulate_point(point, 0);
-    ASSERT_EQ(done.step.links.at(1).name, "stage 0 nic");
+    auto const sent = [&](std::string const& name) {
+        for (LinkUse const& link : done.step.links) {
+            if (link.name == name) return link.bytes;
+        }
+        return -1.0;
+    };
+    EXPECT_EQ(sent("stage 0 like rank 0 nic"), 0);
     // 4 micro-batches forward, of 2048 tokens x 4096 / 4 x 2 B; what comes back is received.
-    EXPECT_NEAR(done.step.links.at(1).bytes, 4 * 2048.0 * 1024 * 2, 1e-3);
+    EXPECT_NEAR(sent("stage 0 like rank 24 nic"), 4 * 2048.0 * 1024 * 2, 1e-3);
 }
 
 // Of 16 GPUs with two NICs each, GPU 13 (stage 1) has lost one; the two GPUs of its tray share the
-// 3 that are left, and the stage goes by them.
-TEST(SimulateStep, HasTheLinksOfTheWorstGpuOfAStage) {
+// 3 that are left, and their replica goes by them. GPU 3 is of the other one.
+TEST(SimulateStep, HasTheLinksOfTheWorstGpuOfAReplica) {
     support::TemporaryFile const cluster(
         "base: hgx-h100-superpod\ngpus_per_tray: 2\nnics: {per_gpu: 2, line_rate: 200 Gb/s}\n",
         ".yaml");
@@ -132,11 +139,13 @@ TEST(SimulateStep, HasTheLinksOfTheWorstGpuOfAStage) {
                        .points.at(0),
                    shipped_library(), {});
     auto const links = simulate_point(point, 0).step.links;
-    ASSERT_EQ(links.size(), 4U);
-    EXPECT_DOUBLE_EQ(links[0].capacity, 17 * 25e9) << links[0].name;
-    EXPECT_DOUBLE_EQ(links[1].capacity, 50e9) << links[1].name;
-    EXPECT_DOUBLE_EQ(links[2].capacity, 18 * 25e9) << links[2].name;
-    EXPECT_DOUBLE_EQ(links[3].capacity, 1.5 * 25e9) << links[3].name;
+    // NVLink and NIC of stages 0 and 1, of the replica of rank 0 and then that of rank 4.
+    constexpr std::array capacities{17 * 25e9, 50e9, 18 * 25e9, 50e9,
+                                    18 * 25e9, 50e9, 18 * 25e9, 1.5 * 25e9};
+    ASSERT_EQ(links.size(), capacities.size());
+    for (std::size_t i = 0; i < links.size(); ++i) {
+        EXPECT_DOUBLE_EQ(links[i].capacity, capacities.at(i)) << links[i].name;
+    }
 }
 
 // Two layers over two stages and 64 x 2048 tokens: the last stage's FP32 logits alone are
@@ -241,6 +250,19 @@ TEST(SimulateStep, ExposedContextParallelTimeIsOnTheBasis) {
     for (BasisShare const& share : done.step.shares) shares += share.seconds;
     ASSERT_GT(exposed_cp, 0.01 * busy) << "else this test sees nothing";
     EXPECT_NEAR(shares, busy, 1e-3 * busy);
+}
+
+// ZeRO-2: 2 stages of 2 chunks reduce the gradients of each of 8 micro-batches, and hold half of
+// them over dp 2.
+TEST(SimulateStep, ReducesShardedGradientsAfterEveryMicroBatch) {
+    auto point = load_point(small_experiment().points.at(0), shipped_library(), {});
+    auto const whole = simulate_point(point, 0);
+    point.recipe.state.shard_gradients = true;
+    auto const sharded = simulate_point(point, 0);
+    EXPECT_EQ(tasks_of(whole.step.graph, "gradient reduce-scatter").size(), 2U * 2);
+    EXPECT_EQ(tasks_of(sharded.step.graph, "gradient reduce-scatter").size(), 2U * 2 * 8);
+    EXPECT_EQ(2 * sharded.step.memory[0].gradients, whole.step.memory[0].gradients);
+    EXPECT_GE(sharded.step.step, whole.step.step);
 }
 
 // tp 2 x pp 4 x cp 2 leave dp 1, but gradients are summed over context-parallel ranks too.
