@@ -170,7 +170,7 @@ LoadedPoint load_point(Point const& point,
              fmt::format("{}, whose calibration prices no GEMM", system.cluster.name),
              "a cluster of GPUs: a CPU's threads only try collectives");
     }
-    loaded.recipe = load_recipe(file("recipes", system.recipe), trail);
+    loaded.recipe = load_recipe(file("recipes", system.recipe), trail, &library);
     loaded.precision = policy_of(loaded.recipe, system.precision.value, system.precision.place);
     peak_of(loaded.fabric.gpu(), loaded.precision.linear, system.precision.place);
     loaded.parallel = check_layout(system.layout, loaded.fabric.gpus(), loaded.model,

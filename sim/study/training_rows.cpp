@@ -67,11 +67,10 @@ public:
     RunBuilder(MeasuredTraining const& run, Library const& library)
         : run_(run), library_(library), place_{run.source, run.line, ""} {}
 
-    TrainingRun build(GivenProfiles const& given) {
+    /// The job that the row tells of, as an experiment would describe it.
+    SystemSpec system() {
         if (!run_.unreadable.empty()) throw ConfigError(run_.unreadable);
-        Point point;
-        point.kind = PointKind::measured;
-        SystemSpec& system = point.system;
+        SystemSpec system;
         system.place = place_;
         std::string const gpu = gpu_name(run_.gpu);
         GpuSpec const spec = load_gpu(library_, gpu, place_);
@@ -90,8 +89,17 @@ public:
         system.precision = {precision(loaded), place_, {}};
         system.sequence_length = {run_.sequence.value_or(4096), place_, {}};
         if (!run_.sequence) note_.emplace_back("sequence 4096");
-        Architecture const architecture = model_of(model);
-        fill_layout(system, architecture);
+        fill_layout(system, model_of(model));
+        return system;
+    }
+
+    /// What the row left open, so far.
+    [[nodiscard]] std::vector<std::string> const& notes() const { return note_; }
+
+    TrainingRun build(GivenProfiles const& given) {
+        Point point;
+        point.kind = PointKind::measured;
+        point.system = system();
         TrainingRun built{load_point(point, library_, given), {}};
         adapt(built.point);
         recompute_until_it_fits(built.point);
@@ -221,6 +229,7 @@ private:
 }  // namespace
 
 std::string model_named(std::string const& words, Library const& library, Place const& asked) {
+    if (words.ends_with(".yaml") || words.ends_with(".json")) return words;  // a file of the user's
     auto const wanted = letters_and_digits(words);
     auto const names = library.names("models");
     for (auto const& name : names) {
@@ -300,6 +309,15 @@ std::string cluster_named(std::string const& gpu,
              most > 0 ? fmt::format("at most {}", most) : "a GPU that a cluster has");
     }
     return best;
+}
+
+SystemSpec system_of_run(MeasuredTraining const& run,
+                         Library const& library,
+                         std::vector<std::string>& defaulted) {
+    RunBuilder builder(run, library);
+    auto system = builder.system();
+    defaulted = builder.notes();
+    return system;
 }
 
 TrainingRun training_run(MeasuredTraining const& run,

@@ -17,7 +17,8 @@ struct TrainingRun {
 };
 
 /// Shipped names that a table's words stand for. Throws ConfigError at `asked` with the nearest.
-///   models   by letters and digits ("llama3.1-405b"), else of the same family and size
+///   models   by letters and digits ("llama3.1-405b"), else of the same family and size; a .yaml
+///            or .json is itself
 ///   recipes  of the software and GPU, for that GPU before any, the newest that is no newer
 std::string model_named(std::string const& words, Library const& library, Place const& asked);
 std::string recipe_named(MeasuredTraining const& run,
@@ -29,6 +30,12 @@ std::string cluster_named(std::string const& gpu,
                           std::int64_t gpus,
                           Library const& library,
                           Place const& asked);
+
+/// The run's job as an experiment would describe it, and in `defaulted` what the row left open.
+/// Throws ConfigError for what no job can be.
+SystemSpec system_of_run(MeasuredTraining const& run,
+                         Library const& library,
+                         std::vector<std::string>& defaulted);
 
 /// The run as its job would be configured; throws ConfigError for what no job can be.
 TrainingRun training_run(MeasuredTraining const& run,

@@ -208,19 +208,20 @@ void check_recipe(Value const& file) {
     check_state(file.find("state"));
 }
 
-/// The file of a recipe's base: beside it, so that a user's own may build on one another.
-std::string beside(std::string const& path, Value const& base) {
+/// The file of a recipe's base: beside it, so that a user's own may build on one another, else a
+/// shipped one.
+std::string base_path(std::string const& path, Value const& base, Library const* shipped) {
     auto const file = std::filesystem::path(path).parent_path() / (base.scalar + ".yaml");
-    if (!std::filesystem::exists(file)) {
-        fail(base.place, "'" + base.scalar + "'", "the name of a recipe beside this one");
-    }
-    return file.string();
+    if (std::filesystem::exists(file)) return file.string();
+    if (shipped != nullptr) return shipped->path("recipes", base.scalar, base.place);
+    fail(base.place, "'" + base.scalar + "'", "the name of a recipe beside this one");
 }
 
 }  // namespace
 
-Recipe load_recipe(std::string const& path, Trail* trail) {
-    Value const file = load_based(path, [&](Value const& base) { return beside(path, base); });
+Recipe load_recipe(std::string const& path, Trail* trail, Library const* shipped) {
+    Value const file =
+        load_based(path, [&](Value const& base) { return base_path(path, base, shipped); });
     auto recipe = read_spec<Recipe>(file, trail);
     check_recipe(file);
     recipe.name = std::filesystem::path(path).stem().string();

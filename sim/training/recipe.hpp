@@ -1,6 +1,7 @@
 #pragma once
 
 #include "sim/config/fields.hpp"
+#include "sim/config/library.hpp"
 #include "sim/cost/query.hpp"
 
 #include <optional>
@@ -114,9 +115,11 @@ struct Recipe {
 };
 std::vector<Field<Recipe>> const& fields_of(Recipe const*);
 
-/// Reads a recipe over its `base`, a recipe beside it, whose entries it replaces. Throws
-/// ConfigError where a number is outside what training software can have.
-Recipe load_recipe(std::string const& path, Trail* trail = nullptr);
+/// Reads a recipe over its `base`, a recipe beside it or a `shipped` one, whose entries it
+/// replaces. Throws ConfigError where a number is outside what training software can have.
+Recipe load_recipe(std::string const& path,
+                   Trail* trail = nullptr,
+                   Library const* shipped = nullptr);
 
 /// The policy of `word`; throws ConfigError at `asked` with the recipe's words.
 PrecisionPolicy const& policy_of(Recipe const& recipe, std::string const& word, Place const& asked);

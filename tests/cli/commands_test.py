@@ -19,7 +19,7 @@ PROGRAM = os.environ["NVL72SIM"]
 SOURCE = os.environ["NVL72_SOURCE_DIR"]
 EXAMPLE = "llama405b-hopper-vs-nvl72"
 COMMANDS = ["run", "show", "compare", "collective", "topo", "calibrate", "validate",
-            "report", "list"]
+            "report", "list", "import"]
 SWEEP_START = ["point", "kind", "system", "cluster", "gpu"]
 
 COLUMNS = {
@@ -66,7 +66,7 @@ class Commands(unittest.TestCase):
             self.assertRegex(text, r"(?m)^  %s +\S" % command)
 
     def test_every_example_runs(self):
-        for name in ["configs", "results"]:
+        for name in ["configs", "results", "tests"]:
             os.symlink(os.path.join(SOURCE, name), os.path.join(self.folder, name))
         self.good("run", EXAMPLE, "--quiet")
         for command in COMMANDS:

@@ -53,6 +53,7 @@ TEST(ModelNamed, TakesTheNearestOfAFamilyAndSize) {
     EXPECT_EQ(model_named("llama-2-70b", library(), {}), "llama-2-70b");
     EXPECT_EQ(model_named("DeepSeek-V3", library(), {}), "deepseek-v3");
     EXPECT_EQ(model_named("gpt3-175b", library(), {}), "gpt3-175b");
+    EXPECT_EQ(model_named("mine-model.yaml", library(), {}), "mine-model.yaml");
     EXPECT_THROW(model_named("mamba-3b", library(), {"t.csv", 2, ""}), ConfigError);
 }
 

@@ -234,4 +234,23 @@ TEST(Recipe, ReleaseAndHardwareNeedNotBeSaid) {
     EXPECT_EQ(load_recipe(dense.path()).moe.permute_bytes, 8);
 }
 
+TEST(Recipe, LiesOverAShippedOneFromAnyFolder) {
+    Library const shipped(NVL72_SOURCE_DIR "/configs");
+    TemporaryFile const own("base: megatron-bridge-26.06\nsummary: mine\noverlap: {tp: false}\n",
+                            ".yaml");
+    auto const recipe = load_recipe(own.path(), nullptr, &shipped);
+    EXPECT_FALSE(recipe.overlap.tp);
+    EXPECT_TRUE(recipe.overlap.dp);
+    EXPECT_EQ(recipe.release, "26.06");
+    TemporaryFile const wrong("base: megatron-bridge-26.6\nsummary: mine\n", ".yaml");
+    try {
+        (void)load_recipe(wrong.path(), nullptr, &shipped);
+        FAIL() << "base: megatron-bridge-26.6";
+    } catch (ConfigError const& error) {
+        EXPECT_NE(std::string(error.what()).find("did you mean megatron-bridge-26.0"),
+                  std::string::npos)
+            << error.what();
+    }
+}
+
 }  // namespace nvl72
