@@ -38,6 +38,8 @@ std::vector<Field<SystemSpec>> const& fields_of(SystemSpec const*) {
         required("precision", &SystemSpec::precision, "a precision of the recipe"),
         required("sequence_length", &SystemSpec::sequence_length, "tokens per sequence"),
         required("global_batch", &SystemSpec::global_batch, "sequences per optimizer step"),
+        optional("power", &SystemSpec::power, "", "limits, cooling, feed, site and prices"),
+        optional("campaign", &SystemSpec::campaign, "", "many steps, with failures"),
         optional("published", &SystemSpec::published, "", "what was published for this very run"),
     };
     return fields;
@@ -46,8 +48,8 @@ std::vector<Field<SystemSpec>> const& fields_of(SystemSpec const*) {
 namespace {
 
 /// Keys that a system inherits from the experiment.
-constexpr std::array inherited{"model",  "recipe",          "precision",
-                               "layout", "sequence_length", "global_batch"};
+constexpr std::array inherited{"model",           "recipe",       "precision", "layout",
+                               "sequence_length", "global_batch", "power",     "campaign"};
 
 /// The experiment file as written.
 struct ExperimentFile {

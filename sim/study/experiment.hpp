@@ -3,6 +3,8 @@
 #include "sim/config/fields.hpp"
 #include "sim/config/library.hpp"
 #include "sim/parallel/layout.hpp"
+#include "sim/power/choice.hpp"
+#include "sim/workload/choice.hpp"
 #include "topology/cluster.hpp"
 
 #include <cstdint>
@@ -43,6 +45,8 @@ struct SystemSpec {
     Placed<std::string> precision;
     Placed<std::int64_t> sequence_length;
     Placed<std::int64_t> global_batch;
+    PowerChoice power;
+    std::optional<CampaignChoice> campaign;
     Published published;
 };
 std::vector<Field<SystemSpec>> const& fields_of(SystemSpec const*);

@@ -4,6 +4,7 @@
 #include "sim/base/text.hpp"
 #include "sim/cost/fabric_profile.hpp"
 #include "sim/model/closed_form.hpp"
+#include "sim/study/power_limit.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -79,14 +80,16 @@ void check_turns(SystemSpec const& system, Parallel const& parallel) {
                      turns_max / chunks));
 }
 
-StepSpec spec_of(LoadedPoint const& point) {
-    return {point.model,  point.parallel,  point.fabric,  point.profile,
+StepSpec spec_of(LoadedPoint const& point, Profile const& profile) {
+    return {point.model,  point.parallel,  point.fabric,  profile,
             point.recipe, point.precision, point.must_fit};
 }
 
-StepResult simulate(LoadedPoint const& point, std::function<void(double)> const& progress) {
+StepResult simulate(LoadedPoint const& point,
+                    Profile const& profile,
+                    std::function<void(double)> const& progress) {
     try {
-        return simulate_step(spec_of(point), progress);
+        return simulate_step(spec_of(point, profile), progress);
     } catch (DoesNotFit const& error) {
         throw DoesNotFit(fmt::format("{}: {} on {} GPUs: {}", point.system.place.text(),
                                      point.system.name, point.fabric.gpus(), error.what()));
@@ -161,7 +164,12 @@ LoadedPoint load_point(Point const& point,
                        {},
                        {},
                        {},
-                       true};
+                       true,
+                       {}};
+    // A run that was measured had its positions, extended where the model's config has fewer.
+    auto& positions = loaded.model.max_sequence;
+    if (point.kind == PointKind::measured && loaded.model.rotary && positions > 0)
+        positions = std::max(positions, system.sequence_length.value);
     std::tie(loaded.profile, loaded.profile_name) =
         profile_of(loaded.fabric, system.cluster.name_place, library, given, trail);
     loaded.profile = with_network(std::move(loaded.profile), loaded.fabric, library);
@@ -176,11 +184,14 @@ LoadedPoint load_point(Point const& point,
     loaded.parallel = check_layout(system.layout, loaded.fabric.gpus(), loaded.model,
                                    system.global_batch.value, system.sequence_length.value);
     check_turns(system, loaded.parallel);
+    ClusterSpec const& cluster = loaded.fabric.cluster();
+    loaded.power = load_power(system.power, library, cluster.kind, cluster.gpu,
+                              loaded.fabric.gpu().tdp, cluster.unit_power, trail);
     return loaded;
 }
 
 bool memory_fits(LoadedPoint const& point) {
-    auto spec = spec_of(point);
+    auto spec = spec_of(point, point.profile);
     spec.must_fit = true;
     try {
         step_memory(spec);
@@ -193,7 +204,11 @@ bool memory_fits(LoadedPoint const& point) {
 SimulatedPoint simulate_point(LoadedPoint const& point,
                               std::int64_t index,
                               std::function<void(double)> const& progress) {
-    SimulatedPoint done{{}, simulate(point, progress)};
+    SimulatedPoint done;
+    auto limited = simulate_limited(
+        point.power, point.fabric, point.profile, point.system.power.place,
+        [&](Profile const& profile) { return simulate(point, profile, progress); });
+    done.step = std::move(limited.step);
     StepResult& step = done.step;
     Parallel const& parallel = point.parallel;
     double const tokens_per_gpu = static_cast<double>(parallel.global_batch * parallel.sequence) /
@@ -233,7 +248,15 @@ SimulatedPoint simulate_point(LoadedPoint const& point,
     BasisVerdict const judged = verdict(step.shares);
     row.basis = describe(judged);
     row.basis_share = judged.share;
-    auto const interval = step_interval(spec_of(point), step, judged, point.draws);
+    if (limited.drawn) {
+        row.power = power_figures(*point.power, *limited.drawn, row.step_s,
+                                  static_cast<double>(parallel.global_batch * parallel.sequence),
+                                  static_cast<double>(parallel.gpus));
+        done.power = limited.drawn->parts;
+    }
+    double const clock = limited.drawn ? limited.drawn->clock : 1;
+    auto const interval =
+        step_interval(spec_of(point, limited.profile), step, judged, at_clock(point.draws, clock));
     auto const at = [&](Spread const& spread, double factor) {
         return spread.known() ? row.step_s * factor : none;
     };

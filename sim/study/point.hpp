@@ -2,6 +2,7 @@
 
 #include "sim/config/library.hpp"
 #include "sim/cost/profile.hpp"
+#include "sim/power/step_power.hpp"
 #include "sim/study/experiment.hpp"
 #include "sim/study/interval.hpp"
 #include "sim/study/sweep_row.hpp"
@@ -9,6 +10,7 @@
 #include "topology/fabric.hpp"
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -28,6 +30,7 @@ struct LoadedPoint {
     std::string profile_name;
     ProfileDraws draws;  ///< of the profile; none: the interval does without
     bool must_fit = true;
+    std::optional<PowerSetting> power;  ///< none: nothing is known of what it draws
 };
 
 /// The profile that prices a cluster's GPU and its name or file: one that was given for it, else
@@ -57,6 +60,7 @@ bool memory_fits(LoadedPoint const& point);
 struct SimulatedPoint {
     SweepRow row;
     StepResult step;
+    std::vector<PowerPart> power;  ///< by component and state
 };
 
 SimulatedPoint simulate_point(LoadedPoint const& point,
