@@ -34,10 +34,15 @@ CampaignSpec spec_of(LoadedPoint const& point, Reliability const& table, double 
     double const storage =
         choice.storage ? choice.storage->count : table.storage_per_gpu.count * gpus;
     CampaignSpec spec;
-    spec.checkpoint_write_s = spec.load_s = bytes / storage;
+    // Each GPU's part goes to its host over its share of the link, then to the storage.
+    double const link =
+        cluster.host.cpu_gpu_bandwidth.count * cluster.host.cpus / cluster.gpus_per_tray;
+    double const stall = table.checkpoint_stall.count;
+    spec.load_s = bytes / storage;
+    spec.checkpoint_write_s = stall + bytes / storage;
     spec.checkpoint_block_s = choice.checkpoint == CheckpointMode::blocking
                                   ? spec.checkpoint_write_s
-                                  : bytes / gpus / cluster.host.cpu_gpu_bandwidth.count;
+                                  : stall + bytes / gpus / link;
     if (choice.steps) spec.steps = *choice.steps;
     if (choice.tokens) {
         auto const each = static_cast<double>(parallel.global_batch * parallel.sequence);

@@ -297,26 +297,23 @@ private:
 }  // namespace
 
 std::string gpu_of_system(std::string const& words, Library const& library) {
-    std::string best, best_plain;
     auto const all = words_of(words);
-    auto const plain = join(all, "");
+    auto const said = [&](std::string const& part) {
+        return std::ranges::any_of(
+            all, [&](std::string const& word) { return word.find(part) != std::string::npos; });
+    };
+    // Of the names whose first part is said, the longest one ("gb200" before "b200"); of those the
+    // one whose other parts are said too ("a100-80gb"), the more the better.
+    using Key = std::tuple<std::size_t, bool, std::size_t>;
+    Key best_key;
+    std::string best;
     for (auto const& name : library.names("gpus")) {
-        // "a100-80gb" is named by its first part, and of several by more of its parts.
         auto const parts = words_of(name);
-        bool const named = std::ranges::any_of(all, [&](std::string const& word) {
-            return word.find(parts.front()) != std::string::npos;
-        });
-        if (!named) continue;
-        auto const whole = join(parts, "");
-        bool const exact = plain.find(whole) != std::string::npos;
-        bool const best_exact = !best.empty() && plain.find(best_plain) != std::string::npos;
-        bool const longer =
-            parts.front().size() > words_of(best.empty() ? "x" : best).front().size();
-        if (best.empty() || longer ||
-            (exact && (!best_exact || whole.size() > best_plain.size()))) {
-            best = name;
-            best_plain = whole;
-        }
+        if (!said(parts.front())) continue;
+        Key const key{parts.front().size(), std::ranges::all_of(parts, said), parts.size()};
+        if (!best.empty() && key <= best_key) continue;
+        best = name;
+        best_key = key;
     }
     return best;
 }

@@ -22,6 +22,7 @@ std::array<CampaignPart, 6> const campaign_parts{
 namespace {
 
 constexpr double never = std::numeric_limits<double>::infinity();
+constexpr double steps_least = 1e-6;              // sums of parts of steps round
 constexpr std::int64_t failures_max = 2'000'000;  // a campaign that goes nowhere
 
 /// Steps and the time that they took, not yet safe from a failure.
@@ -59,7 +60,7 @@ public:
     }
 
     CampaignRun result() {
-        while (t_ < end_ && done() < goal_) {
+        while (t_ < end_ && !finished()) {
             double const event = std::min({failure_at_, soonest_return(), end_});
             bool const waits = missing_ > 0 && (spec_.without_spare == WithoutSpare::wait ||
                                                 pace_ == never);  // no replica is whole
@@ -70,24 +71,22 @@ public:
             } else {
                 work_until(event);
             }
-            if (done() >= goal_) break;
+            if (finished()) break;
             take_returns();
             if (failure_at_ <= t_ && t_ < end_) take_failure();
         }
         safe_.add(flying_);
         safe_.add(after_);
         run_.wall = t_;
-        run_.steps = std::llround(std::floor(safe_.steps + 1e-6));
+        run_.steps = std::llround(std::floor(safe_.steps + steps_least));
         run_.useful = safe_.useful;
         run_.slowed = safe_.slowed;
         return run_;
     }
 
 private:
-    [[nodiscard]] double done() const {
-        double const steps = safe_.steps + flying_.steps + after_.steps;
-        return steps + 1e-9 * interval_;  // sums of whole intervals round
-    }
+    [[nodiscard]] double done() const { return safe_.steps + flying_.steps + after_.steps; }
+    [[nodiscard]] bool finished() const { return done() >= goal_ - steps_least; }
 
     void pass(double& part, double until) {
         part += until - t_;
@@ -96,7 +95,7 @@ private:
 
     /// Steps, and checkpoints after every interval of them, until an event or the goal.
     void work_until(double event) {
-        while (t_ < event && done() < goal_) {
+        while (t_ < event && !finished()) {
             if (blocked_ > 0) {
                 double const waits = std::min(blocked_, event - t_);
                 blocked_ -= waits;
@@ -110,7 +109,7 @@ private:
             after_.add({steps, steps * whole_, steps * (pace_ - whole_)});
             bool const reached = steps == left;
             t_ = reached ? t_ + left * pace_ : event;
-            if (reached && done() < goal_) begin_checkpoint();
+            if (reached && !finished()) begin_checkpoint();
         }
     }
 

@@ -24,6 +24,8 @@ Field<CampaignChoice> interval_field() {
     field.read = [read = field.read, expects = field.expects](CampaignChoice& spec,
                                                               Value const& value, Trail* trail) {
         if (value.is_scalar() && value.scalar == "auto") return;
+        bool const number = value.is_scalar() && value.scalar.find_first_of("0123456789.") == 0;
+        if (!number) fail(value.place, value.is_scalar() ? value.scalar : "no time", expects);
         read(spec, value, trail);
     };
     return field;

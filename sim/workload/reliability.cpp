@@ -32,6 +32,8 @@ std::vector<Field<Reliability>> const& fields_of(Reliability const*) {
         required("detect", &R::detect, "until a failure is noticed and found"),
         required("restart", &R::restart, "from then until the first step, loading apart"),
         required("repair", &R::repair, "until a node is back"),
+        required("checkpoint_stall", &R::checkpoint_stall,
+                 "that every checkpoint stops training for, however it is written"),
         required("storage_per_gpu", &R::storage_per_gpu, "bandwidth of checkpoints"),
     };
     return fields;
@@ -58,6 +60,7 @@ void check(Reliability const& table) {
     };
     require(table.detect.count >= 0, "detect", "0 s or more");
     require(table.restart.count >= 0, "restart", "0 s or more");
+    require(table.checkpoint_stall.count >= 0, "checkpoint_stall", "0 s or more");
     require(table.repair.count > 0, "repair", "more than 0 s");
     require(table.storage_per_gpu.count > 0, "storage_per_gpu", "more than 0 B/s");
 }

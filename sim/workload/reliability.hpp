@@ -47,6 +47,7 @@ struct Reliability {
     Seconds detect;   ///< from a failure until it is noticed and its node found
     Seconds restart;  ///< from then until the first step: start of processes, loading apart
     Seconds repair;   ///< of a node
+    Seconds checkpoint_stall;        ///< that every checkpoint stops training for, however written
     BytesPerSecond storage_per_gpu;  ///< bandwidth of checkpoints, written and read
 };
 std::vector<Field<Reliability>> const& fields_of(Reliability const*);

@@ -79,7 +79,7 @@ TEST(Campaign, OfARunGivesDaysGoodputAndEnergyAndOneSeedGivesTheSame) {
 TEST(Campaign, WithoutFailuresIsAllUseful) {
     support::TemporaryFile const table(
         "title: none\ncauses: []\ndetect: 1 s\nrestart: 1 s\nrepair: 1 h\n"
-        "storage_per_gpu: 1 GB/s\nsource: \"assumed: none fails\"\n",
+        "checkpoint_stall: 0 s\nstorage_per_gpu: 1 GB/s\nsource: \"assumed: none fails\"\n",
         ".yaml");
     auto const row =
         run_small({"campaign={steps: 1000, runs: 1, reliability: " + table.path() + "}"}).rows[0];
