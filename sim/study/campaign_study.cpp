@@ -114,7 +114,7 @@ CampaignFigures figures_of(LoadedPoint const& point, CampaignResult const& resul
         CampaignRun const& run = result.runs[i];
         days.push_back(run.wall / seconds_per_day);
         goodput.push_back(run.goodput());
-        interruptions.push_back(static_cast<double>(run.interruptions(result.reliability)));
+        interruptions.push_back(static_cast<double>(run.interruptions));
         if (result.energy_kwh.empty()) continue;
         double const kwh = result.energy_kwh[i];
         mwh.push_back(kwh / 1e3);
@@ -160,12 +160,13 @@ CampaignResult run_campaign_of(LoadedPoint const& point,
     Reliability const& table = result.reliability;
     result.step_s = done.row.step_s;
     result.spec = spec_of(point, table, result.step_s);
-    result.interval_steps = steps_between(result.spec, table, result.step_s);
     StepOracle<Degradation, double> oracle([&](Degradation const& lost) {
         bool const whole = !lost.plane && !lost.nic;
         return whole ? result.step_s : std::max(result.step_s, step_with(point, library, lost));
     });
     StepTime const step = [&](Degradation const& lost) { return oracle(lost); };
+    result.interval_steps = steps_between(result.spec, table, step);
+    result.stops_hourly = stopping_rate(result.spec, table, step);
     if (choice.trace) {
         auto const beside = std::filesystem::path(choice.place.file).parent_path() / *choice.trace;
         auto const failures =
@@ -190,20 +191,26 @@ CampaignResult run_campaign_of(LoadedPoint const& point,
 
 std::string campaign_note(LoadedPoint const& point, CampaignResult const& result) {
     CampaignFigures const& figures = result.figures;
-    double const mtti_h = figures.days.p50 * 24 / std::max(1.0, figures.interruptions.p50);
+    double const mtti_h = figures.days.p50 * 24 / figures.interruptions.p50;
     std::string text = fmt::format(
         "{}: campaign of {:.1f} days ({:.1f} - {:.1f}), goodput {:.1f} % ({:.1f} - {:.1f}), {:.0f} "
-        "interruptions ({:.0f} - {:.0f}), one in {:.2f} h; 80 % of {} runs of {}",
+        "interruptions ({:.0f} - {:.0f}){}; 80 % of {} runs of {}",
         point.system.name, figures.days.p50, figures.days.p10, figures.days.p90,
         100 * figures.goodput.p50, 100 * figures.goodput.p10, 100 * figures.goodput.p90,
-        figures.interruptions.p50, figures.interruptions.p10, figures.interruptions.p90, mtti_h,
-        result.runs.size(), result.reliability.name);
-    text += fmt::format("\n  a checkpoint every {} steps ({:.1f} min), ", result.interval_steps,
-                        static_cast<double>(result.interval_steps) * result.step_s / 60);
-    text += fmt::format(
-        "which stops training for {:.3g} s and is safe after {:.3g} s\n  of the "
-        "wall time",
-        result.spec.checkpoint_block_s, result.spec.checkpoint_write_s);
+        figures.interruptions.p50, figures.interruptions.p10, figures.interruptions.p90,
+        std::isfinite(mtti_h) ? fmt::format(", one in {:.2f} h", mtti_h) : "", result.runs.size(),
+        result.reliability.name);
+    if (result.stops_hourly > 0 || point.system.campaign->interval) {
+        text += fmt::format(
+            "\n  a checkpoint every {} steps ({:.1f} min), which stops training for {:.3g} s and "
+            "is "
+            "safe after {:.3g} s",
+            result.interval_steps, static_cast<double>(result.interval_steps) * result.step_s / 60,
+            result.spec.checkpoint_block_s, result.spec.checkpoint_write_s);
+    } else {
+        text += "\n  no checkpoint: nothing undoes work";
+    }
+    text += "\n  of the wall time";
     for (auto const& part : campaign_parts) {
         text += fmt::format("{} {} {:.2f} %", &part == campaign_parts.data() ? "" : ",", part.title,
                             100 * share_of(result, part.member));
@@ -222,7 +229,7 @@ std::string campaign_note(LoadedPoint const& point, CampaignResult const& result
         text += fmt::format("\n  published interruptions {:.0f}: predicted {}",
                             *published.interruptions,
                             gap(figures.interruptions.p50, *published.interruptions));
-    if (published.between_interruptions) {
+    if (published.between_interruptions && std::isfinite(mtti_h)) {
         double const hours = published.between_interruptions->count / 3600;
         text += fmt::format("\n  published time between interruptions {:.2f} h: predicted {}",
                             hours, gap(mtti_h, hours));

@@ -17,6 +17,7 @@ struct CampaignResult {
     CampaignSpec spec;
     double step_s = 0;  ///< of a whole fabric
     std::int64_t interval_steps = 0;
+    double stops_hourly = 0;         ///< failures that undo work
     std::vector<CampaignRun> runs;   ///< by seed, or one of a trace
     std::vector<double> energy_kwh;  ///< of each run, at the site's meter; empty: not known
     CampaignFigures figures;

@@ -213,7 +213,11 @@ private:
         if (auto const found = simulated_.find(key); found != simulated_.end())
             return found->second;
         Simulated made;
-        auto const job = training_of(run, gpu, gpus, place, made.defaulted);
+        auto job = training_of(run, gpu, gpus, place, made.defaulted);
+        if (!load_gpu(library_, gpu, place).peak.fp8 && job.precision != "bf16") {
+            job.precision = "bf16";  // the best that it has
+            made.defaulted.emplace_back("precision bf16");
+        }
         auto [point, defaulted] = training_run(job, library_, given_);
         if (!point.power) fail(place, "no power of " + gpu, "a cluster with GPUs and a host");
         auto const done = simulate_point(point, 0);

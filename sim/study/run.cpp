@@ -174,7 +174,7 @@ void add_campaign(Rows& rows, std::int64_t point, CampaignResult const& campaign
             point, static_cast<std::int64_t>(r), run.wall};
         for (CampaignPart const& part : campaign_parts) row.emplace_back(run.*part.member);
         row.emplace_back(run.steps);
-        row.emplace_back(run.interruptions(campaign.reliability));
+        row.emplace_back(run.interruptions);
         row.emplace_back(campaign.energy_kwh.empty() ? PowerFigures::none : campaign.energy_kwh[r]);
         rows.add(row);
     }

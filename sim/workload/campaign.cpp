@@ -22,7 +22,8 @@ std::array<CampaignPart, 6> const campaign_parts{
 namespace {
 
 constexpr double never = std::numeric_limits<double>::infinity();
-constexpr double steps_least = 1e-6;              // sums of parts of steps round
+constexpr double steps_most = 1e12;   // between checkpoints, where nothing stops the job
+constexpr double steps_least = 1e-6;  // sums of parts of steps round
 constexpr std::int64_t failures_max = 2'000'000;  // a campaign that goes nowhere
 
 /// Steps and the time that they took, not yet safe from a failure.
@@ -42,6 +43,16 @@ struct Return {
     FailureEffect what = FailureEffect::stop;  ///< stop: a node
 };
 
+Degradation lost_by(FailureEffect effect) {
+    return {effect == FailureEffect::lose_plane, effect == FailureEffect::lose_nic};
+}
+
+/// Undoes work: by itself, or because the fabric cannot run on without what it takes.
+bool stops(FailureCause const& cause, StepTime const& step) {
+    if (cause.effect == FailureEffect::planned) return false;
+    return cause.effect == FailureEffect::stop || step(lost_by(cause.effect)) == never;
+}
+
 class Campaign {
 public:
     Campaign(CampaignSpec const& spec,
@@ -52,7 +63,7 @@ public:
         NVL72_EXPECT(spec.steps > 0 || spec.wall_s, "a campaign ends");
         whole_ = step_({});
         pace_ = whole_;
-        interval_ = static_cast<double>(steps_between(spec, table, whole_));
+        interval_ = static_cast<double>(steps_between(spec, table, step));
         goal_ = spec.steps > 0 ? static_cast<double>(spec.steps) : never;
         end_ = spec.wall_s.value_or(never);
         run_.failures.resize(table.causes.size());
@@ -175,6 +186,7 @@ private:
             returns_.pop_back();  // the fabric cannot go on without it: the node is out
             set_pace();
         }
+        ++run_.interruptions;
         if (cause.effect == FailureEffect::planned) {
             safe_.add(flying_);
             safe_.add(after_);
@@ -258,37 +270,30 @@ private:
     std::size_t cause_ = 0;
 };
 
-/// Interruptions an hour that undo work.
-double stopping_rate(CampaignSpec const& spec, Reliability const& table) {
-    double rate = 0;
-    for (auto const& cause : table.causes) {
-        if (cause.effect == FailureEffect::stop) rate += hourly_rate(cause, spec.exposure);
-    }
-    return rate;
-}
-
 }  // namespace
-
-std::int64_t CampaignRun::interruptions(Reliability const& table) const {
-    std::int64_t count = 0;
-    for (std::size_t c = 0; c < failures.size(); ++c) {
-        auto const effect = table.causes[c].effect;
-        if (effect == FailureEffect::stop || effect == FailureEffect::planned) count += failures[c];
-    }
-    return count;
-}
 
 double young_daly(double block_s, double write_s, double mtti_s) {
     double const best = std::sqrt(2 * block_s * mtti_s) - block_s;
     return std::max({best, write_s - block_s, 0.0});
 }
 
-std::int64_t steps_between(CampaignSpec const& spec, Reliability const& table, double step_s) {
-    double const rate = stopping_rate(spec, table);
+double stopping_rate(CampaignSpec const& spec, Reliability const& table, StepTime const& step) {
+    double rate = 0;
+    for (auto const& cause : table.causes) {
+        if (stops(cause, step)) rate += hourly_rate(cause, spec.exposure);
+    }
+    return rate;
+}
+
+std::int64_t steps_between(CampaignSpec const& spec,
+                           Reliability const& table,
+                           StepTime const& step) {
+    double const step_s = step({});
+    double const rate = stopping_rate(spec, table, step);
     double const mtti = rate > 0 ? 3600 / rate : never;
     double const best = spec.interval_s.value_or(
         young_daly(spec.checkpoint_block_s, spec.checkpoint_write_s, mtti));
-    double const steps = std::min(std::round(best / step_s), 1e12);
+    double const steps = std::min(std::round(best / step_s), steps_most);
     double const least =
         std::ceil(std::max(0.0, spec.checkpoint_write_s - spec.checkpoint_block_s) / step_s - 1e-9);
     return std::llround(std::max({steps, least, 1.0}));

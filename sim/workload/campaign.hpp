@@ -49,7 +49,8 @@ struct CampaignSpec {
     FailureExposure exposure;
 };
 
-/// Seconds of one step with parts of the fabric lost; memoised by the caller.
+/// Seconds of one step with parts of the fabric lost, infinite where it cannot run on; memoised by
+/// the caller.
 using StepTime = std::function<double(Degradation const&)>;
 
 /// Where a campaign's wall time went, in seconds, and what happened. The times sum to `wall`.
@@ -62,10 +63,10 @@ struct CampaignRun {
     double restart = 0;     ///< noticing, starting, loading
     double waiting = 0;     ///< for a node
     std::int64_t steps = 0;
-    std::vector<std::int64_t> failures;  ///< by cause
+    std::int64_t interruptions = 0;      ///< stops of the job, planned ones included
+    std::vector<std::int64_t> failures;  ///< by cause, those that it ran on with included
 
     [[nodiscard]] double goodput() const { return wall > 0 ? useful / wall : 1; }
-    [[nodiscard]] std::int64_t interruptions(Reliability const& table) const;
 };
 
 /// A part of a campaign's time and its name.
@@ -80,8 +81,13 @@ extern std::array<CampaignPart, 6> const campaign_parts;
 /// Daly 2006), at least as long as the next checkpoint may begin after, `write_s`.
 double young_daly(double block_s, double write_s, double mtti_s);
 
+/// Failures an hour that stop the job and undo work.
+double stopping_rate(CampaignSpec const& spec, Reliability const& table, StepTime const& step);
+
 /// Steps between checkpoints of a campaign: its interval, or Young and Daly's, in whole steps.
-std::int64_t steps_between(CampaignSpec const& spec, Reliability const& table, double step_s);
+std::int64_t steps_between(CampaignSpec const& spec,
+                           Reliability const& table,
+                           StepTime const& step);
 
 /// Failures from exponential times, of the stream of `seed`; in order.
 class FailureProcess {

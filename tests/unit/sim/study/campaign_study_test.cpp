@@ -88,6 +88,22 @@ TEST(Campaign, WithoutFailuresIsAllUseful) {
     EXPECT_NEAR(row.campaign.days.p50 * 86400 / (1000 * row.step_s), 1, 1e-3);
 }
 
+TEST(Campaign, ALostNicIsRunOnWithSlowerUntilItIsMended) {
+    support::TemporaryFile const table(
+        "title: NICs\nsource: \"assumed: a test\"\ndetect: 1 s\nrestart: 1 s\nrepair: 10 h\n"
+        "checkpoint_stall: 0 s\nstorage_per_gpu: 1 GB/s\n"
+        "causes: [{name: nic, per: nic, mtbf: 100 h, effect: lose_nic}]\n",
+        ".yaml");
+    support::TemporaryFile const trace("hours,cause\n0,nic\n", ".csv");
+    auto const result = run_small(
+        {"campaign={wall: 5 h, reliability: " + table.path() + ", trace: " + trace.path() + "}"});
+    EXPECT_EQ(result.rows[0].campaign.interruptions.p50, 0);
+    double const slowed = column(result, "campaign", "slowed_s")[0];
+    EXPECT_GT(slowed, 0);
+    EXPECT_LT(slowed, 5 * 3600 / 2.0);  // half the bandwidth of what a step waits for in part
+    EXPECT_NEAR(column(result, "campaign", "useful_s")[0] + slowed, 5 * 3600, 1);
+}
+
 TEST(Campaign, AnEndThatIsMissingOrDoubleIsRefused) {
     for (std::string const ends : {"{}", "{steps: 10, tokens: 1e9}", "{steps: 0}"}) {
         EXPECT_THROW(run_small({"campaign=" + ends}), ConfigError) << ends;

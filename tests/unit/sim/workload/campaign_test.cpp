@@ -92,7 +92,7 @@ TEST(Campaign, APlannedStopLosesNothingAndNeedsNoDetection) {
     auto const run = run_with(spec(), table(FailureEffect::planned, false), {100});
     EXPECT_NEAR(run.lost, 0, 1e-9);
     EXPECT_NEAR(run.restart, 5 + 20 + 5, 1e-6);  // a checkpoint, the start, loading
-    EXPECT_EQ(run.interruptions(table(FailureEffect::planned, false)), 1);
+    EXPECT_EQ(run.interruptions, 1);
 }
 
 TEST(Campaign, WithoutASpareItWaitsForTheRepairAndWithOneItDoesNot) {
@@ -123,7 +123,7 @@ TEST(Campaign, WithAPlaneLostItRunsOnSlowerUntilItIsMended) {
     // 50 s do four steps where they did five.
     EXPECT_NEAR(run.wall, 125 + 10, 1e-6);
     EXPECT_NEAR(run.slowed, 10, 1e-6);
-    EXPECT_EQ(run.interruptions(table(FailureEffect::lose_plane, false)), 0);
+    EXPECT_EQ(run.interruptions, 0);
 }
 
 TEST(Campaign, AFabricThatCannotGoOnWithoutAPlaneStopsTheJob) {
@@ -133,6 +133,11 @@ TEST(Campaign, AFabricThatCannotGoOnWithoutAPlaneStopsTheJob) {
     auto const run = run_with(spec(), table(FailureEffect::lose_plane, false), {100}, stops);
     EXPECT_NEAR(run.lost, 35, 1e-6);
     EXPECT_NEAR(run.waiting, 1000, 1e-6);
+    EXPECT_EQ(run.interruptions, 1);
+    auto interval = spec();
+    interval.interval_s.reset();  // then its failures set the interval, too
+    EXPECT_LT(steps_between(interval, table(FailureEffect::lose_plane, false), stops), 1000);
+    EXPECT_GT(steps_between(interval, table(FailureEffect::lose_plane, false), ten_seconds), 1e9);
 }
 
 TEST(Campaign, EndsAtItsWallTimeWhateverIsDone) {
