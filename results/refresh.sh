@@ -30,6 +30,8 @@ for experiment in llama405b-strong-scaling llama-dense-published dense-held-out;
   "$program" run "$experiment" --threads 2 -q -o "$work/$experiment.h5" > "$work/$experiment.txt"
 done
 block first-run run llama405b-hopper-vs-nvl72
+block sensitivity run llama405b-hopper-vs-nvl72 --sensitivity
+sed -i -n -e '1,2p' -e '/what would help/,/^.*: 10 % more/p' -e '$p' "$work/blocks/sensitivity"
 block compare compare llama405b-hopper-vs-nvl72.h5
 block collective collective --cluster gb200-nvl72 --op all_reduce --gpus 72 -b 512M -e 8G -f 2
 block failed-plane collective -q --cluster gb200-nvl72 --op all_reduce --gpus 72 -b 8G -e 8G --format csv 'faults.switch_chips=[rack 0 chip 3]'
@@ -115,6 +117,7 @@ accuracy held-out dense-held-out
 "$program" validate --format csv > "$work/validate.csv" 2> /dev/null
 "$program" report "$work"/*.h5 "$work/validate.csv" -o "$work/figures" > /dev/null
 for picture in llama405b-hopper-vs-nvl72-breakdown llama405b-hopper-vs-nvl72-timeline-0 \
+               llama405b-hopper-vs-nvl72-sensitivity \
                llama405b-strong-scaling-scaling llama-dense-published-published \
                validate-collectives validate-training; do
   cp "$work/figures/$picture.png" results/figures/

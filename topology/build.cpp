@@ -55,6 +55,12 @@ std::optional<std::vector<std::int64_t>> numbers_after(std::string const& text,
 
 void apply_overrides(ClusterSpec& cluster, ClusterChoice const& choice) {
     if (choice.fabric.resiliency) cluster.resiliency = *choice.fabric.resiliency;
+    if (choice.nvlink_link_bandwidth) {
+        if (!(choice.nvlink_link_bandwidth->count > 0)) {
+            fail(choice.nvlink_link_bandwidth_place, "zero", "more than 0");
+        }
+        cluster.nvlink.link_bandwidth = *choice.nvlink_link_bandwidth;
+    }
     if (choice.nic_line_rate) {
         if (!(choice.nic_line_rate->count > 0)) {
             fail(choice.nic_line_rate_place, "zero", "more than 0");

@@ -155,11 +155,13 @@ struct ClusterChoice {
     std::int64_t nvlink_domain = 0;  ///< GPUs of one NVLink partition; 0: as built
     FabricChoice fabric;
     FaultsSpec faults;
-    std::optional<Routing> routing;               ///< none: adaptive
-    std::optional<BytesPerSecond> nic_line_rate;  ///< replaces the cluster's
-    std::optional<double> oversubscription;       ///< replaces the cluster's
+    std::optional<Routing> routing;                       ///< none: adaptive
+    std::optional<BytesPerSecond> nvlink_link_bandwidth;  ///< of one link, replaces the cluster's
+    std::optional<BytesPerSecond> nic_line_rate;          ///< replaces the cluster's
+    std::optional<double> oversubscription;               ///< replaces the cluster's
 
-    Place name_place, gpus_place, nvlink_domain_place, nic_line_rate_place, oversubscription_place;
+    Place name_place, gpus_place, nvlink_domain_place, nvlink_link_bandwidth_place,
+        nic_line_rate_place, oversubscription_place;
 };
 std::vector<Field<ClusterChoice>> const& fields_of(ClusterChoice const*);
 

@@ -18,6 +18,7 @@ namespace po = boost::program_options;
 void describe(po::options_description& options) {
     options.add_options()                                                                         //
         ("output,o", po::value<std::string>(), "result file; CONFIG's name with .h5 by default")  //
+        ("sensitivity", "also what would help: 10 % more of each resource, a lost plane, ...")    //
         ("trace", po::value<std::string>()->default_value("ops"),
          "none | summary | ops: how much of the run the file keeps");
 }
@@ -40,6 +41,9 @@ std::string readable_answer(Experiment const& experiment, RunResult const& resul
     if (!result.notes.empty()) text += "\n";
     for (std::string const& note : result.notes) text += note + "\n";
     if (!systems.empty()) text += "\n" + memory_summary(result.rows, result.memory).text();
+    for (auto const& rows : result.sensitivities) {
+        text += "\n" + sensitivity_table(rows).text() + sensitivity_sentence(rows) + "\n";
+    }
     for (SweepRow const* row : systems) {
         text += fmt::format("\n[{}]\n{}\n", row->system, megatron_line(*row));
     }
@@ -58,6 +62,7 @@ int run(Context const& context,
     check_result_path(output);
     RunOptions run_options;
     run_options.trace = choice<TraceLevel>(options, "trace");
+    run_options.sensitivity = options.contains("sensitivity");
     run_options.threads = context.threads;
     run_options.calibrations = context.calibrations;
     run_options.program_version = NVL72_VERSION;

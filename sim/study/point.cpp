@@ -80,16 +80,11 @@ void check_turns(SystemSpec const& system, Parallel const& parallel) {
                      turns_max / chunks));
 }
 
-StepSpec spec_of(LoadedPoint const& point, Profile const& profile) {
-    return {point.model,  point.parallel,  point.fabric,  profile,
-            point.recipe, point.precision, point.must_fit};
-}
-
 StepResult simulate(LoadedPoint const& point,
                     Profile const& profile,
                     std::function<void(double)> const& progress) {
     try {
-        return simulate_step(spec_of(point, profile), progress);
+        return simulate_step(step_spec(point, profile), progress);
     } catch (DoesNotFit const& error) {
         throw DoesNotFit(fmt::format("{}: {} on {} GPUs: {}", point.system.place.text(),
                                      point.system.name, point.fabric.gpus(), error.what()));
@@ -190,8 +185,15 @@ LoadedPoint load_point(Point const& point,
     return loaded;
 }
 
+StepSpec step_spec(LoadedPoint const& point) { return step_spec(point, point.profile); }
+
+StepSpec step_spec(LoadedPoint const& point, Profile const& profile) {
+    return {point.model,  point.parallel,  point.fabric,  profile,
+            point.recipe, point.precision, point.must_fit};
+}
+
 bool memory_fits(LoadedPoint const& point) {
-    auto spec = spec_of(point, point.profile);
+    auto spec = step_spec(point);
     spec.must_fit = true;
     try {
         step_memory(spec);
@@ -255,8 +257,8 @@ SimulatedPoint simulate_point(LoadedPoint const& point,
         done.power = limited.drawn->parts;
     }
     double const clock = limited.drawn ? limited.drawn->clock : 1;
-    auto const interval =
-        step_interval(spec_of(point, limited.profile), step, judged, at_clock(point.draws, clock));
+    auto const interval = step_interval(step_spec(point, limited.profile), step, judged,
+                                        at_clock(point.draws, clock));
     auto const at = [&](Spread const& spread, double factor) {
         return spread.known() ? row.step_s * factor : none;
     };

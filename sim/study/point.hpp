@@ -53,6 +53,11 @@ LoadedPoint load_point(Point const& point,
                        GivenProfiles const& given,
                        Trail* trail = nullptr);
 
+/// What the simulation takes of a point, which outlives it.
+StepSpec step_spec(LoadedPoint const& point);
+/// The same with another profile, that of a lower clock say; it outlives it, too.
+StepSpec step_spec(LoadedPoint const& point, Profile const& profile);
+
 /// Whether every stage fits its GPU by our count.
 bool memory_fits(LoadedPoint const& point);
 

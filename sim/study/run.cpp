@@ -289,6 +289,17 @@ std::vector<std::string> unique_names(std::vector<std::string> names) {
     return kept;
 }
 
+/// Of every system; one after the other, as they are quick.
+std::vector<std::vector<Sensitivity>> all_sensitivities(std::vector<LoadedPoint> const& points,
+                                                        Library const& library) {
+    std::vector<std::vector<Sensitivity>> all;
+    for (std::size_t i = 0; i < points.size(); ++i) {
+        if (points[i].kind != PointKind::system) continue;
+        all.push_back(sensitivities(points[i], static_cast<std::int64_t>(i), library));
+    }
+    return all;
+}
+
 }  // namespace
 
 RunResult run_experiment(Experiment const& experiment,
@@ -359,6 +370,13 @@ RunResult run_experiment(Experiment const& experiment,
     file.calibrations = unique_names(std::move(profiles));
     file.recipes = unique_names(std::move(recipes));
     file.tables.push_back(to_table(result.rows));
+    if (options.sensitivity) {
+        result.sensitivities = all_sensitivities(points, library);
+        std::vector<Sensitivity> rows;
+        for (auto const& own : result.sensitivities)
+            rows.insert(rows.end(), own.begin(), own.end());
+        if (!rows.empty()) file.tables.push_back(to_table(rows));
+    }
     for (Rows* rows : {&classes, &memory, &links, &topology, &power, &campaign, &ops})
         rows->move_to(file);
     return result;

@@ -4,6 +4,7 @@
 #include "sim/config/library.hpp"
 #include "sim/cost/profile.hpp"
 #include "sim/study/experiment.hpp"
+#include "sim/study/sensitivity.hpp"
 #include "sim/study/sweep_row.hpp"
 #include "sim/trace/result_file.hpp"
 
@@ -23,6 +24,7 @@ struct EnumNames<TraceLevel> {
 
 struct RunOptions {
     TraceLevel trace = TraceLevel::ops;
+    bool sensitivity = false;  ///< of every system: what would help
     int threads = 1;
     GivenProfiles calibrations;
     std::string program_version;
@@ -32,8 +34,9 @@ struct RunOptions {
 
 /// What an experiment came to.
 struct RunResult {
-    std::vector<SweepRow> rows;      ///< one per point, in the experiment's order
-    std::vector<Table> memory;       ///< who owns each GiB, by point
+    std::vector<SweepRow> rows;  ///< one per point, in the experiment's order
+    std::vector<Table> memory;   ///< who owns each GiB, by point
+    std::vector<std::vector<Sensitivity>> sensitivities;  ///< by system, where they were asked for
     std::vector<std::string> notes;  ///< what the numbers rest on, one line per system
     ResultFile file;
 };

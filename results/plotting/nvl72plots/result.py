@@ -21,6 +21,7 @@ NEEDED = {
     "classes": ("point", "class", "name"),
     "ops": ("point", "class", "kind", "dimension", "phase", "micro_batch", "chunk", "start_ps",
             "end_ps"),
+    "sensitivity": ("point", "system", "what", "replayed", "simulated"),
     "summary": ("name", "value", "unit", "text"),
 }
 
