@@ -109,6 +109,9 @@ constexpr char models[] = "models";
 constexpr char recipes[] = "recipes";
 constexpr char experiments[] = "experiments";
 constexpr char fabrics[] = "fabrics";
+constexpr char power[] = "power";
+constexpr char facilities[] = "facilities";
+constexpr char reliability[] = "reliability";
 
 struct Listing {
     std::string_view word;
@@ -123,6 +126,9 @@ constexpr std::array listings{
     Listing{"experiments", list_files<experiments>},
     Listing{"calibrations", calibrations_table},
     Listing{"fabrics", list_files<fabrics>},
+    Listing{"power", list_files<power>},
+    Listing{"facilities", list_files<facilities>},
+    Listing{"reliability", list_files<reliability>},
     Listing{"collectives", list_collectives},
     Listing{"schedules", list_schedules},
 };

@@ -21,6 +21,7 @@ struct PricedCost {
     Picoseconds time;
     Picoseconds bandwidth_part;  ///< of `time`: what shares resources; the rest is latency
     std::vector<BasisShare> shares;
+    Picoseconds hbm_part{};  ///< of `time`: kernels that HBM bounds (MemoryTraffic)
 
     /// Appends one query's cost, `count` times.
     void add(Cost const& cost, std::int64_t count = 1);

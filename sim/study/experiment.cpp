@@ -40,6 +40,8 @@ std::vector<Field<SystemSpec>> const& fields_of(SystemSpec const*) {
         required("global_batch", &SystemSpec::global_batch, "sequences per optimizer step"),
         optional("grain", &SystemSpec::grain, "block",
                  "one task for each turn of a stage, or one for each operator in it"),
+        optional("power", &SystemSpec::power, "", "limits, cooling, feed, site and prices"),
+        optional("campaign", &SystemSpec::campaign, "", "many steps, with failures"),
         optional("published", &SystemSpec::published, "", "what was published for this very run"),
     };
     return fields;
@@ -48,8 +50,8 @@ std::vector<Field<SystemSpec>> const& fields_of(SystemSpec const*) {
 namespace {
 
 /// Keys that a system inherits from the experiment.
-constexpr std::array inherited{"model",           "recipe",       "precision", "layout",
-                               "sequence_length", "global_batch", "grain"};
+constexpr std::array inherited{"model",        "recipe", "precision", "layout",  "sequence_length",
+                               "global_batch", "grain",  "power",     "campaign"};
 
 /// The experiment file as written.
 struct ExperimentFile {

@@ -4,6 +4,8 @@
 #include "sim/config/library.hpp"
 #include "sim/parallel/layout.hpp"
 #include "sim/training/turn_cost.hpp"
+#include "sim/power/choice.hpp"
+#include "sim/workload/choice.hpp"
 #include "topology/cluster.hpp"
 
 #include <cstdint>
@@ -45,6 +47,8 @@ struct SystemSpec {
     Placed<std::int64_t> sequence_length;
     Placed<std::int64_t> global_batch;
     Grain grain = Grain::block;
+    PowerChoice power;
+    std::optional<CampaignChoice> campaign;
     Published published;
 };
 std::vector<Field<SystemSpec>> const& fields_of(SystemSpec const*);

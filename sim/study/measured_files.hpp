@@ -15,6 +15,7 @@ enum class MeasuredFileKind {
     log,
     log_folder,
     training,
+    power,
     experiments,
     samples
 };

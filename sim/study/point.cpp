@@ -4,6 +4,7 @@
 #include "sim/base/text.hpp"
 #include "sim/cost/fabric_profile.hpp"
 #include "sim/model/closed_form.hpp"
+#include "sim/study/power_limit.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -79,9 +80,11 @@ void check_turns(SystemSpec const& system, Parallel const& parallel) {
                      turns_max / chunks));
 }
 
-StepResult simulate(LoadedPoint const& point, std::function<void(double)> const& progress) {
+StepResult simulate(LoadedPoint const& point,
+                    Profile const& profile,
+                    std::function<void(double)> const& progress) {
     try {
-        return simulate_step(step_spec(point), progress);
+        return simulate_step(step_spec(point, profile), progress);
     } catch (DoesNotFit const& error) {
         throw DoesNotFit(fmt::format("{}: {} on {} GPUs: {}", point.system.place.text(),
                                      point.system.name, point.fabric.gpus(), error.what()));
@@ -92,11 +95,6 @@ StepResult simulate(LoadedPoint const& point, std::function<void(double)> const&
 }
 
 }  // namespace
-
-StepSpec spec_of(LoadedPoint const& point) {
-    return {point.model,  point.parallel,  point.fabric,       point.profile,
-            point.recipe, point.precision, point.system.grain, point.must_fit};
-}
 
 std::pair<Profile, std::string> profile_of(Fabric const& fabric,
                                            Place const& asked,
@@ -161,7 +159,12 @@ LoadedPoint load_point(Point const& point,
                        {},
                        {},
                        {},
-                       true};
+                       true,
+                       {}};
+    // A run that was measured had its positions, extended where the model's config has fewer.
+    auto& positions = loaded.model.max_sequence;
+    if (point.kind == PointKind::measured && loaded.model.rotary && positions > 0)
+        positions = std::max(positions, system.sequence_length.value);
     std::tie(loaded.profile, loaded.profile_name) =
         profile_of(loaded.fabric, system.cluster.name_place, library, given, trail);
     loaded.profile = with_network(std::move(loaded.profile), loaded.fabric, library);
@@ -176,12 +179,17 @@ LoadedPoint load_point(Point const& point,
     loaded.parallel = check_layout(system.layout, loaded.fabric.gpus(), loaded.model,
                                    system.global_batch.value, system.sequence_length.value);
     check_turns(system, loaded.parallel);
+    ClusterSpec const& cluster = loaded.fabric.cluster();
+    loaded.power = load_power(system.power, library, cluster.kind, cluster.gpu,
+                              loaded.fabric.gpu().tdp, cluster.unit_power, trail);
     return loaded;
 }
 
-StepSpec step_spec(LoadedPoint const& point) {
-    return {point.model,  point.parallel,  point.fabric,  point.profile,
-            point.recipe, point.precision, point.must_fit};
+StepSpec step_spec(LoadedPoint const& point) { return step_spec(point, point.profile); }
+
+StepSpec step_spec(LoadedPoint const& point, Profile const& profile) {
+    return {point.model,  point.parallel,  point.fabric,       profile,
+            point.recipe, point.precision, point.system.grain, point.must_fit};
 }
 
 bool memory_fits(LoadedPoint const& point) {
@@ -198,7 +206,11 @@ bool memory_fits(LoadedPoint const& point) {
 SimulatedPoint simulate_point(LoadedPoint const& point,
                               std::int64_t index,
                               std::function<void(double)> const& progress) {
-    SimulatedPoint done{{}, simulate(point, progress)};
+    SimulatedPoint done;
+    auto limited = simulate_limited(
+        point.power, point.fabric, point.profile, point.system.power.place,
+        [&](Profile const& profile) { return simulate(point, profile, progress); });
+    done.step = std::move(limited.step);
     StepResult& step = done.step;
     Parallel const& parallel = point.parallel;
     double const tokens_per_gpu = static_cast<double>(parallel.global_batch * parallel.sequence) /
@@ -238,7 +250,15 @@ SimulatedPoint simulate_point(LoadedPoint const& point,
     BasisVerdict const judged = verdict(step.shares);
     row.basis = describe(judged);
     row.basis_share = judged.share;
-    auto const interval = step_interval(step_spec(point), step, judged, point.draws);
+    if (limited.drawn) {
+        row.power = power_figures(*point.power, *limited.drawn, row.step_s,
+                                  static_cast<double>(parallel.global_batch * parallel.sequence),
+                                  static_cast<double>(parallel.gpus));
+        done.power = limited.drawn->parts;
+    }
+    double const clock = limited.drawn ? limited.drawn->clock : 1;
+    auto const interval = step_interval(step_spec(point, limited.profile), step, judged,
+                                        at_clock(point.draws, clock));
     auto const at = [&](Spread const& spread, double factor) {
         return spread.known() ? row.step_s * factor : none;
     };

@@ -2,6 +2,7 @@
 
 #include "sim/config/library.hpp"
 #include "sim/cost/profile.hpp"
+#include "sim/power/step_power.hpp"
 #include "sim/study/experiment.hpp"
 #include "sim/study/interval.hpp"
 #include "sim/study/sweep_row.hpp"
@@ -9,6 +10,7 @@
 #include "topology/fabric.hpp"
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -28,6 +30,7 @@ struct LoadedPoint {
     std::string profile_name;
     ProfileDraws draws;  ///< of the profile; none: the interval does without
     bool must_fit = true;
+    std::optional<PowerSetting> power;  ///< none: nothing is known of what it draws
 };
 
 /// The profile that prices a cluster's GPU and its name or file: one that was given for it, else
@@ -52,16 +55,17 @@ LoadedPoint load_point(Point const& point,
 
 /// What the simulation takes of a point, which outlives it.
 StepSpec step_spec(LoadedPoint const& point);
+/// The same with another profile, that of a lower clock say; it outlives it, too.
+StepSpec step_spec(LoadedPoint const& point, Profile const& profile);
 
 /// Whether every stage fits its GPU by our count.
 bool memory_fits(LoadedPoint const& point);
-
-StepSpec spec_of(LoadedPoint const& point);
 
 /// A simulated point: its row of /sweep and the step behind it.
 struct SimulatedPoint {
     SweepRow row;
     StepResult step;
+    std::vector<PowerPart> power;  ///< by component and state
 };
 
 SimulatedPoint simulate_point(LoadedPoint const& point,

@@ -1,10 +1,12 @@
 #include "sim/study/run.hpp"
 
 #include "sim/base/error.hpp"
+#include "sim/study/campaign_study.hpp"
 #include "sim/study/point.hpp"
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <exception>
 #include <fmt/format.h>
 #include <mutex>
@@ -91,6 +93,35 @@ ResultTable topology_layout() {
              {"unit", "", "unit of the value", Texts{}}}};
 }
 
+ResultTable power_layout() {
+    return {
+        "power",
+        {{"point", "", "row of /sweep", Integers{}},
+         {"component", "", "gpu, cpu, dram, nvswitch, nic, other, fans, conversion, network",
+          Texts{}},
+         {"state", "", "what it does: of a GPU compute, memory, exposed, bubble or idle", Texts{}},
+         {"count", "", "of the job; 1 for what follows the others", Reals{}},
+         {"share", "1", "of the step that it is in that state", Reals{}},
+         {"each_w", "W", "what one draws in that state", Reals{}},
+         {"energy_j", "J", "of the job in a step", Reals{}}}};
+}
+
+ResultTable campaign_layout() {
+    ResultTable table{
+        "campaign",
+        {{"point", "", "row of /sweep", Integers{}},
+         {"run", "", "number of the run; its failures are drawn by seed + run", Integers{}},
+         {"wall_s", "s", "time of the campaign", Reals{}}}};
+    for (CampaignPart const& part : campaign_parts) {
+        table.columns.push_back({fmt::format("{}_s", part.column), "s",
+                                 fmt::format("part of it: {}", part.title), Reals{}});
+    }
+    table.columns.push_back({"steps", "", "done", Integers{}});
+    table.columns.push_back({"interruptions", "", "stops, planned ones included", Integers{}});
+    table.columns.push_back({"energy_kwh", "kWh", "at the site's meter", Reals{}, true});
+    return table;
+}
+
 ResultTable ops_layout() {
     return {"ops",
             {{"point", "", "row of /sweep", Integers{}},
@@ -144,6 +175,26 @@ void add_links(Rows& rows, std::int64_t point, StepResult const& step) {
     for (LinkUse const& link : step.links) {
         rows.add({point, link.name, link.capacity, link.bytes,
                   link.bytes / (link.capacity * to_seconds(step.step))});
+    }
+}
+
+void add_power(Rows& rows, std::int64_t point, std::vector<PowerPart> const& parts) {
+    for (PowerPart const& part : parts) {
+        rows.add(
+            {point, part.component, part.state, part.count, part.share, part.each_w, part.joules});
+    }
+}
+
+void add_campaign(Rows& rows, std::int64_t point, CampaignResult const& campaign) {
+    for (std::size_t r = 0; r < campaign.runs.size(); ++r) {
+        CampaignRun const& run = campaign.runs[r];
+        std::vector<std::variant<std::int64_t, double, std::string>> row{
+            point, static_cast<std::int64_t>(r), run.wall};
+        for (CampaignPart const& part : campaign_parts) row.emplace_back(run.*part.member);
+        row.emplace_back(run.steps);
+        row.emplace_back(run.interruptions);
+        row.emplace_back(campaign.energy_kwh.empty() ? PowerFigures::none : campaign.energy_kwh[r]);
+        rows.add(row);
     }
 }
 
@@ -228,6 +279,26 @@ std::string network_note(LoadedPoint const& point) {
         100 * fabric.routing_factor());
 }
 
+/// What the job draws, and at which limits, site and prices.
+std::string power_note(SweepRow const& row, PowerSetting const& setting, Fabric const& fabric) {
+    PowerFigures const& power = row.power;
+    std::string const unit = fabric.cluster().unit;
+    bool const trays = fabric.cluster().gpus_per_tray < fabric.cluster().gpus_per_unit;
+    std::string text = fmt::format("{}: energy {:.3g} J/token, {:.0f} W a GPU, {:.1f} kW a {}",
+                                   row.system, power.energy_per_token_j, power.gpu_w,
+                                   power.node_w / 1e3, trays ? "tray" : unit);
+    if (trays) text += fmt::format(", {:.1f} kW a {}", power.unit_w / 1e3, unit);
+    text += fmt::format("; with PUE {:.2f} and {:.0f} g/kWh {:.3g} kg CO2", setting.facility.pue,
+                        setting.facility.carbon_g_per_kwh, power.carbon_g_per_mtoken);
+    if (!std::isnan(power.usd_per_mtoken))
+        text += fmt::format(" and {:.3g} USD", 1e3 * power.usd_per_mtoken);
+    text += " per billion tokens";
+    if (power.clock < 1) {
+        text += fmt::format("; a power limit holds the clock at {:.0f} %", 100 * power.clock);
+    }
+    return text;
+}
+
 std::vector<std::string> unique_names(std::vector<std::string> names) {
     std::vector<std::string> kept;
     for (auto& name : names) {
@@ -268,11 +339,20 @@ RunResult run_experiment(Experiment const& experiment,
     Rows memory(memory_layout());
     Rows links(links_layout());
     Rows topology(topology_layout());
+    Rows power(power_layout());
+    Rows campaign(campaign_layout());
+    std::vector<std::string> campaign_notes;
     Rows ops(ops_layout());
     Rows over_time(memory_over_time_layout());
     for (std::size_t i = 0; i < simulated.size(); ++i) {
-        auto const& [row, step] = simulated[i];
+        auto const& [row, step, parts] = simulated[i];
         result.rows.push_back(row);
+        if (points[i].system.campaign && points[i].kind != PointKind::measured) {
+            auto const run = run_campaign_of(points[i], simulated[i], library, experiment.seed);
+            result.rows.back().campaign = run.figures;
+            campaign_notes.push_back(campaign_note(points[i], run));
+            if (options.trace != TraceLevel::none) add_campaign(campaign, row.point, run);
+        }
         auto const fullest = std::ranges::max_element(
             step.memory, {}, [](Memory const& own) { return own.total(); });
         result.memory.push_back(memory_table(*fullest));
@@ -281,9 +361,11 @@ RunResult run_experiment(Experiment const& experiment,
         add_memory(memory, row.point, step);
         add_links(links, row.point, step);
         add_topology(topology, row.point, points[i].fabric);
+        add_power(power, row.point, parts);
         if (options.trace == TraceLevel::ops && points[i].kind == PointKind::system) {
             add_ops(ops, row.point, step);
-            add_memory_over_time(over_time, row.point, memory_over_time(spec_of(points[i]), step));
+            add_memory_over_time(over_time, row.point,
+                                 memory_over_time(step_spec(points[i]), step));
         }
     }
 
@@ -298,9 +380,14 @@ RunResult run_experiment(Experiment const& experiment,
     }
     for (LoadedPoint const& point : points) {
         if (point.kind == PointKind::system) result.notes.push_back(network_note(point));
+        if (point.kind == PointKind::system && point.power) {
+            auto const i = static_cast<std::size_t>(&point - points.data());
+            result.notes.push_back(power_note(result.rows[i], *point.power, point.fabric));
+        }
         profiles.push_back(point.profile_name);
         recipes.push_back(point.recipe.name);
     }
+    for (auto& note : campaign_notes) result.notes.push_back(std::move(note));
     file.calibrations = unique_names(std::move(profiles));
     file.recipes = unique_names(std::move(recipes));
     file.tables.push_back(to_table(result.rows));
@@ -311,7 +398,9 @@ RunResult run_experiment(Experiment const& experiment,
             rows.insert(rows.end(), own.begin(), own.end());
         if (!rows.empty()) file.tables.push_back(to_table(rows));
     }
-    for (Rows* rows : {&classes, &memory, &links, &topology, &ops, &over_time}) rows->move_to(file);
+    for (Rows* rows : {&classes, &memory, &links, &topology, &power, &campaign, &ops, &over_time}) {
+        rows->move_to(file);
+    }
     return result;
 }
 

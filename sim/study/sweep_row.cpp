@@ -146,6 +146,22 @@ ResultTable to_table(std::vector<SweepRow> const& rows) {
              fmt::format("part of the step: {}, averaged over GPUs", part.title),
              std::move(values)});
     }
+    for (PowerColumn const& column : power_columns) {
+        std::vector<double> values;
+        for (SweepRow const& row : rows) values.push_back(row.power.*column.member);
+        table.columns.push_back({std::string(column.column), std::string(column.unit),
+                                 std::string(column.help), std::move(values), true});
+    }
+    for (CampaignColumn const& column : campaign_columns) {
+        for (BandColumn const& band : band_columns) {
+            std::vector<double> values;
+            for (SweepRow const& row : rows)
+                values.push_back(row.campaign.*column.member.*band.member);
+            table.columns.push_back({fmt::format("{}{}", column.column, band.ending),
+                                     std::string(column.unit), std::string(column.help),
+                                     std::move(values), true});
+        }
+    }
     return table;
 }
 
@@ -165,6 +181,25 @@ std::vector<SweepRow> sweep_rows(ResultFile const& result, std::string const& pa
         auto const* values = std::get_if<std::vector<double>>(&stored.values);
         if (values == nullptr) throw ConfigError(path + ": /sweep holds a column of another type");
         for (std::size_t i = 0; i < rows.size(); ++i) rows[i].parts.*part.member = (*values)[i];
+    }
+    // A file of before there were power and campaigns has no such column: nothing is known of it.
+    auto const read_known = [&](std::string const& name, auto const& member_of) {
+        ResultColumn const* stored = table->find(name);
+        auto const* values =
+            stored != nullptr ? std::get_if<std::vector<double>>(&stored->values) : nullptr;
+        for (std::size_t i = 0; values != nullptr && i < rows.size(); ++i)
+            member_of(rows[i]) = (*values)[i];
+    };
+    for (PowerColumn const& column : power_columns) {
+        read_known(std::string(column.column),
+                   [&](SweepRow& row) -> double& { return row.power.*column.member; });
+    }
+    for (CampaignColumn const& column : campaign_columns) {
+        for (BandColumn const& band : band_columns) {
+            read_known(
+                fmt::format("{}{}", column.column, band.ending),
+                [&](SweepRow& row) -> double& { return row.campaign.*column.member.*band.member; });
+        }
     }
     return rows;
 }

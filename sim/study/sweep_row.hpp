@@ -1,6 +1,8 @@
 #pragma once
 
 #include "sim/graph/breakdown.hpp"
+#include "sim/study/campaign_figures.hpp"
+#include "sim/study/power_figures.hpp"
 #include "sim/trace/result_file.hpp"
 
 #include <array>
@@ -44,6 +46,8 @@ struct SweepRow {
     double step_s = 0, tokens_per_s_per_gpu = 0, model_tflops_per_gpu = 0, mfu = 0;
     StepParts parts;
     double memory_gib = 0;
+    PowerFigures power;
+    CampaignFigures campaign;
     double published_tokens_per_s_per_gpu = 0, published_step_s = 0;
     double published_step_low_s = 0, published_step_high_s = 0;
     double error = 0;  ///< predicted / published throughput - 1

@@ -13,6 +13,7 @@
 #include "sim/study/machine_samples.hpp"
 #include "sim/study/measured_files.hpp"
 #include "sim/study/point.hpp"
+#include "sim/study/power_rows.hpp"
 #include "sim/study/profiles.hpp"
 #include "sim/study/seen_rows.hpp"
 #include "sim/study/training_rows.hpp"
@@ -130,6 +131,9 @@ private:
                 break;
             case MeasuredFileKind::training:
                 if (wants(ValidationKind::training)) add_training(file.path);
+                break;
+            case MeasuredFileKind::power:
+                if (wants(ValidationKind::power)) add_power(file.path);
                 break;
             case MeasuredFileKind::samples: add_samples(file.path); break;
             case MeasuredFileKind::experiments:
@@ -337,6 +341,12 @@ private:
 
     void add_training(std::string const& path) {
         for (auto const& run : read_training_table(CsvTable::load(path))) add_run(run);
+    }
+
+    void add_power(std::string const& path) {
+        auto const runs = read_power_table(CsvTable::load(path));
+        for (auto& row : power_rows(runs, library_, request_.calibrations))
+            result_.rows.push_back(std::move(row));
     }
 
     /// A simulated step as the figure that the row asks for.

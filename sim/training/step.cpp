@@ -171,6 +171,7 @@ private:
         double const bytes = std::max(1.0, own * spec_.recipe.optimizer_traffic_bytes);
         PricedCost cost;
         cost.add(book_.price(MemoryTraffic{Bytes{std::llround(bytes)}, 1}));
+        cost.hbm_part = cost.time;
         return cost;
     }
 
@@ -295,6 +296,19 @@ std::vector<BasisShare> basis_shares(TaskGraph const& graph,
     return shares;
 }
 
+/// Share of each class's kernels, by their time alone, that HBM bounds.
+std::vector<double> hbm_shares(TaskGraph const& graph, CostBook const& book) {
+    std::vector<double> all(graph.classes().size()), hbm(all.size());
+    for (std::uint32_t i = 0; i < graph.tasks().size(); ++i) {
+        Task const& task = graph.tasks()[i];
+        if (task.kind != TaskKind::compute) continue;
+        auto const who = graph.class_of(TaskId{i}).value;
+        all[who] += to_seconds(book.cost(task.cost).time);
+        hbm[who] += to_seconds(book.cost(task.cost).hbm_part);
+    }
+    for (std::size_t c = 0; c < all.size(); ++c) hbm[c] = all[c] > 0 ? hbm[c] / all[c] : 0;
+    return hbm;
+}
 std::vector<TaskTime> task_times(CostBook const& book) {
     std::vector<TaskTime> times;
     for (PricedCost const& cost : book.costs()) {
@@ -336,6 +350,7 @@ StepResult simulate_step(StepSpec const& spec, std::function<void(double)> const
     result.by_class = breakdown(result.graph, result.execution);
     result.links = link_uses(result.graph, stages, result.execution);
     result.shares = basis_shares(result.graph, planner.book(), result.by_class);
+    result.hbm_share = hbm_shares(result.graph, planner.book());
     return result;
 }
 

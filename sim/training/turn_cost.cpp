@@ -98,6 +98,7 @@ struct TurnPricer::Pass {
         add_compute(priced, count);
         auto const* traffic = std::get_if<MemoryTraffic>(&query);
         kernels += count * (traffic != nullptr ? traffic->kernels : 1);
+        if (traffic != nullptr) cost.compute.hbm_part += priced.time * count;
         return priced.time * count;
     }
 
