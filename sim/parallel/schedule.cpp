@@ -163,7 +163,7 @@ public:
 private:
     enum Direction : std::uint8_t { near, far };
 
-    Visit next(std::array<int, 2>& count, Direction direction) {
+    Visit next(std::array<int, 2>& count, Direction direction) const {
         int const chunk = (direction == far) != swapped_ ? 1 : 0;
         return {chunk * half_batches_ + count.at(direction)++, chunk};
     }
