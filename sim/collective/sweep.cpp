@@ -80,6 +80,26 @@ CollectiveSweepRow exchange_row(CollectiveSweep const& sweep,
             priced.basis, spread_of(profile, plan.phases.front(), priced.basis.kind)};
 }
 
+/// Why the calibrated branch is not the sum of its links that single sends are.
+std::string why_not_a_sum(CollectiveSection const& section, Collective const& query, bool hashed) {
+    std::vector<std::string> reasons;
+    double const p = std::max(section.overlap_norm, collective_terms(section, query).norm);
+    if (p > 1) {
+        reasons.push_back(
+            fmt::format("its latency and its transfer overlap (a p-norm, p {:.2f})", p));
+    }
+    if (query.shape.domains > 1) {
+        auto const crossings = ring_network_steps(query.op, query.shape.domains);
+        bool const twice = query.op == CollectiveOp::all_reduce;
+        reasons.push_back(fmt::format(
+            "it counts {} crossings between domains as NCCL does, of which the longest chain of "
+            "sends has up to {}, and all its bytes after them, where sends overlap others' hops",
+            crossings, (twice ? 2 : 1) * query.shape.domains));
+    }
+    if (hashed) reasons.emplace_back("it folds the flows that are hashed here");
+    return join(reasons, "; ");
+}
+
 CollectiveSweepRow row_of(CollectiveSweep const& sweep,
                           Profile const& profile,
                           GroupShape const& shape,
@@ -91,9 +111,14 @@ CollectiveSweepRow row_of(CollectiveSweep const& sweep,
         profile, sweep.op, size, shape, sweep.type.bytes,
         sweep.steps && sweep.algorithm.empty() ? "ring" : sweep.algorithm, sweep.launch);
     Cost const priced = cost(profile, plan.query, Load::burst);
-    Picoseconds const time =
-        sweep.steps ? collective_steps_time(*profile.collectives, plan.query, nic_shares)
-                    : priced.time;
+    std::optional<CollectiveSweepRow::Beside> beside;
+    Picoseconds time = priced.time;
+    if (sweep.steps) {
+        auto const ring = ring_times(*profile.collectives, plan.query, nic_shares);
+        time = ring.steps;
+        beside = {ring.activity, priced.time,
+                  why_not_a_sum(*profile.collectives, plan.query, !nic_shares.empty())};
+    }
     double const algbw = static_cast<double>(size.count) / to_seconds(time) / 1e9;
     auto const& row = collective_algorithms()[plan.query.algorithm];
     Basis basis = priced.basis;
@@ -105,7 +130,8 @@ CollectiveSweepRow row_of(CollectiveSweep const& sweep,
             algbw * bus_factor(sweep.op, shape.ranks),
             std::string(row.name),
             basis,
-            spread_of(profile, plan.query, basis.kind)};
+            spread_of(profile, plan.query, basis.kind),
+            beside};
 }
 
 std::vector<Bytes> sizes_of(CollectiveSweep const& sweep) {
@@ -178,6 +204,28 @@ void note_rows(SweepAnswer& answer) {
                         row.basis.why.empty() ? "" : fmt::format(" ({})", row.basis.why),
                         interval_text(row.spread)));
         i = end;
+    }
+}
+
+/// What stands beside single sends, a line each, and why the calibrated time differs.
+void note_steps(SweepAnswer& answer) {
+    std::string why;
+    for (auto const& row : answer.rows) {
+        if (!row.beside) continue;
+        double const steps = to_seconds(row.time);
+        auto const against = [&](Picoseconds other) {
+            return 100 * (steps / to_seconds(other) - 1);
+        };
+        answer.notes.push_back(fmt::format(
+            "{} bytes: single sends {:.2f} us; an activity of the same link costs {:.2f} us "
+            "({:+.1f} %); calibrated {:.2f} us ({:+.1f} %)",
+            row.size.count, to_microseconds(row.time), to_microseconds(row.beside->activity),
+            against(row.beside->activity), to_microseconds(row.beside->calibrated),
+            against(row.beside->calibrated)));
+        if (row.beside->why != why) {
+            why = row.beside->why;
+            answer.notes.push_back("the calibrated branch is no sum of its links: " + why);
+        }
     }
 }
 
@@ -290,6 +338,7 @@ SweepAnswer run_sweep(CollectiveSweep const& sweep, Profile const& profile, Fabr
                                            counts_parts(sweep.op) ? 16 : sweep.type.bytes));
     }
     note_rows(answer);
+    note_steps(answer);
     note_switch_sums(answer);
     if (sweep.moe) {
         answer.notes.push_back(
@@ -353,18 +402,23 @@ std::string nccl_tests_text(SweepAnswer const& answer) {
 }
 
 Table table_of(SweepAnswer const& answer) {
-    Table table({{"size_bytes", "size", 0, "B"},
-                 {"count", "count", 0},
-                 {"type", "type"},
-                 {"redop", "redop"},
-                 {"root", "root", 0},
-                 {"time_us", "time", 2, "us"},
-                 {"algbw_GBps", "algbw", 2, "GB/s"},
-                 {"busbw_GBps", "busbw", 2, "GB/s"},
-                 {"algorithm", "algorithm"},
-                 {"basis", "basis"},
-                 {"p10_us", "p10", 2, "us"},
-                 {"p90_us", "p90", 2, "us"}});
+    std::vector<Column> columns{{"size_bytes", "size", 0, "B"},
+                                {"count", "count", 0},
+                                {"type", "type"},
+                                {"redop", "redop"},
+                                {"root", "root", 0},
+                                {"time_us", "time", 2, "us"},
+                                {"algbw_GBps", "algbw", 2, "GB/s"},
+                                {"busbw_GBps", "busbw", 2, "GB/s"},
+                                {"algorithm", "algorithm"},
+                                {"basis", "basis"},
+                                {"p10_us", "p10", 2, "us"},
+                                {"p90_us", "p90", 2, "us"}};
+    if (answer.sweep.steps) {
+        columns.push_back({"activity_us", "activity of the same links", 2, "us"});
+        columns.push_back({"calibrated_us", "calibrated", 2, "us"});
+    }
+    Table table(std::move(columns));
     for (auto const& row : answer.rows) {
         std::string basis = name_of(row.basis.kind);
         if (!row.basis.why.empty()) basis += fmt::format(" ({})", row.basis.why);
@@ -372,10 +426,23 @@ Table table_of(SweepAnswer const& answer) {
         auto const at = [&](double factor) {
             return row.spread.known() ? Cell{us * factor} : Cell{};
         };
-        table.add({row.size.count, row.count, answer.sweep.type.name,
-                   std::string(reduction(answer.sweep.op)),
-                   static_cast<std::int64_t>(root(answer.sweep.op)), us, row.algbw, row.busbw,
-                   row.algorithm, basis, at(row.spread.low), at(row.spread.high)});
+        std::vector<Cell> cells{row.size.count,
+                                row.count,
+                                answer.sweep.type.name,
+                                std::string(reduction(answer.sweep.op)),
+                                static_cast<std::int64_t>(root(answer.sweep.op)),
+                                us,
+                                row.algbw,
+                                row.busbw,
+                                row.algorithm,
+                                basis,
+                                at(row.spread.low),
+                                at(row.spread.high)};
+        if (row.beside) {
+            cells.emplace_back(to_microseconds(row.beside->activity));
+            cells.emplace_back(to_microseconds(row.beside->calibrated));
+        }
+        table.add(std::move(cells));
     }
     return table;
 }

@@ -142,6 +142,24 @@ TEST(NvlinkDomainSize, SmallerDomainsAreSlowerForLargeAllToAlls) {
     }
 }
 
+/// The time is that of the sends; what stands beside it, and why the calibrated one differs.
+TEST(CollectiveSteps, StandBesideTheActivityOfTheSameLinksAndTheCalibratedTime) {
+    CollectiveSweep sweep{CollectiveOp::all_reduce, "ring-simple", 1_GiB, 1_GiB};
+    auto const calibrated = answer_of(sweep, "hgx-h100-superpod", 64).rows.at(0).time;
+    sweep.steps = true;
+    auto const answer = answer_of(sweep, "hgx-h100-superpod", 64);
+    auto const& row = answer.rows.at(0);
+    ASSERT_TRUE(row.beside.has_value());
+    EXPECT_EQ(row.beside->calibrated, calibrated);
+    EXPECT_NE(row.time, calibrated);
+    EXPECT_NEAR(to_seconds(row.time) / to_seconds(row.beside->activity), 1, 1e-3);
+    EXPECT_NE(note_with(answer, "an activity of the same link costs"), "");
+    // 8 boxes: 2 x 7 crossings counted, 2 x 8 passed by the longest chain.
+    EXPECT_NE(note_with(answer, "it counts 14 crossings between domains"), "");
+    EXPECT_NE(note_with(answer, "has up to 16"), "");
+    EXPECT_EQ(table_of(answer).columns().back().name, "calibrated_us");
+}
+
 /// Unfolded (steps) flows are hashed, folded ones take the stated factor; the note names which.
 TEST(CollectiveRouting, EcmpIsHashedWhereUnfoldedAndStatedWhereFolded) {
     Library const library(NVL72_SOURCE_DIR "/configs");
