@@ -204,10 +204,11 @@ std::string network_note(LoadedPoint const& point) {
                            point.system.name, fabric.gpus());
     }
     return fmt::format(
-        "{}: {} GPUs in {} NVLink domains; routing {}, folded, at the stated {:.0f} % of "
+        "{}: {} GPUs in {} NVLink domains{}; routing {}, folded, at the stated {:.0f} % of "
         "line rate where several switches are crossed",
-        point.system.name, fabric.gpus(), fabric.domains(), name_of(fabric.routing()),
-        100 * fabric.routing_factor());
+        point.system.name, fabric.gpus(), fabric.domains(),
+        point.system.fabric ? ", fabric " + point.system.fabric->value : "",
+        name_of(fabric.routing()), 100 * fabric.routing_factor());
 }
 
 std::vector<std::string> unique_names(std::vector<std::string> names) {
