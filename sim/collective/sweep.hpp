@@ -58,6 +58,7 @@ struct CollectiveSweepRow {
         std::string why;  ///< "": the calibrated branch is a sum of its links too
     };
     std::optional<Beside> beside{};
+    std::string bound_by{};  ///< of the calibrated branch (sim/cost/bound.hpp); "": not told
 };
 
 struct SweepAnswer {
