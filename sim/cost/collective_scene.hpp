@@ -5,6 +5,7 @@
 #include "sim/cost/collective_cost.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 namespace nvl72::collective_scene {
 
@@ -13,6 +14,13 @@ inline double number(std::int64_t count) { return static_cast<double>(count); }
 /// Bytes plus what the slow start of a buffer under `knee` costs, in bytes.
 inline double ramped(double bytes, double ramp, double knee) {
     return ramp > 0 ? bytes + ramp * bytes / (1 + bytes / knee) : bytes;
+}
+
+/// (a^p + b^p)^(1/p), scaled by the larger term, so that powers of microseconds do not underflow.
+inline double norm_of(double a, double b, double p) {
+    double const larger = std::max(a, b);
+    if (!(std::min(a, b) > 0)) return larger;
+    return larger * std::pow(std::pow(a / larger, p) + std::pow(b / larger, p), 1 / p);
 }
 
 inline bool reduces(CollectiveOp op) {

@@ -86,38 +86,31 @@ CollectiveTerms symmetric_terms(Scene const& scene) {
             scene.load.nvlink * scene.nvlink_stretch() / branch.bandwidth.count};
 }
 
-/// Ranks beyond 8 slow every byte in the switches.
-double crowd_of(Scene const& scene, std::int64_t ranks) {
-    return 1 + scene.section.nvls->rank_loss * number(std::max<std::int64_t>(0, ranks - 8));
-}
-
-/// NVLS among `ranks` GPUs of one domain.
-CollectiveTerms nvls_terms(Scene const& scene, std::int64_t ranks) {
+/// NVLS in every domain. Its chunks wait for the slowest of all ranks of the group, which slows
+/// every byte, and fill a pipeline over all of them.
+CollectiveTerms nvls_terms(Scene const& scene) {
     if (!scene.section.nvls) {
         throw ConfigError("this GPU's profile has no nvls branch (expected a ring algorithm)");
     }
     auto const& nvls = *scene.section.nvls;
-    double const knee = nvls.ramp_bytes_per_rank.count * number(ranks);
+    double const crowd = 1 + nvls.rank_loss * std::log(std::max(1.0, scene.n / 8));
+    double const knee = nvls.ramp_bytes_per_rank.count * scene.n;
     double const bytes = scene.load.nvlink / scene.size * ramped(scene.size, nvls.ramp, knee);
     return {nvls.base.count, nvls.base.count,
-            bytes * crowd_of(scene, ranks) * scene.nvlink_stretch() / nvls.bandwidth.count};
+            bytes * crowd * scene.nvlink_stretch() / nvls.bandwidth.count};
 }
 
-/// NVLS in each domain, chunk by chunk, and `levels` between domains, each with a latency and a
-/// ramp of its own; then the slower of NVLS and NICs. Never less than NVLS alone.
+/// NVLS in each domain, chunk by chunk, and `levels` between domains, each with a latency of its
+/// own. Chunks keep switches and NICs busy at once, but not without gaps: the nearer the two stages
+/// are to one another, the more each waits for the other.
 CollectiveTerms switched_terms(Scene const& scene, double levels) {
     auto const& network = scene.section.network;
     double const way = 2 * levels * (network.tree_step.count + network.hop_simple.count);
-    CollectiveTerms terms = nvls_terms(scene, scene.shape.ranks_per_domain);
-    double const knee =
-        network.tree_ramp_bytes_per_rank.count * number(scene.shape.ranks_per_domain);
-    double const ramp = ramped(scene.size, levels * network.tree_ramp, knee) / scene.size - 1;
-    double const full = scene.load.nvlink * crowd_of(scene, scene.shape.ranks_per_domain) *
-                        scene.nvlink_stretch() / scene.section.nvls->bandwidth.count;
+    CollectiveTerms terms = nvls_terms(scene);
     terms.latency_empty += way;
     terms.latency += way;
-    terms.transfer = std::max(terms.transfer * (1 + network.tree_loss) + ramp * full,
-                              tree_nic_seconds(scene, network.ring_efficiency));
+    terms.transfer = norm_of(terms.transfer, tree_nic_seconds(scene, network.ring_efficiency),
+                             network.tree_norm);
     return terms;
 }
 
@@ -200,7 +193,7 @@ CollectiveTerms branch_terms(CollectiveSection const& section, Collective const&
         case Algorithm::ring_ll:
         case Algorithm::ring_ll128:
         case Algorithm::ring_simple: return ring_terms(section, query);
-        case Algorithm::nvls: return nvls_terms(scene, query.shape.ranks);
+        case Algorithm::nvls: return nvls_terms(scene);
         case Algorithm::hierarchical: return hierarchical_terms(scene);
         case Algorithm::alltoall_ll: return alltoall_ll_terms(scene);
         case Algorithm::alltoall_simple: return alltoall_simple_terms(scene);

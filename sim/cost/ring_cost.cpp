@@ -35,7 +35,7 @@ double network_hop(Scene const& scene,
 }
 
 /// Between domains the steps of LL and LL128 wait for messages while bytes of others move.
-double norm_of(Scene const& scene) {
+double ring_norm(Scene const& scene) {
     return scene.shape.domains > 1 ? scene.section.network.ring_norm : 1;
 }
 
@@ -56,7 +56,7 @@ RingLinkCosts ll_costs(Scene const& scene) {
             gap_of(scene, network.message_gap_ll),
             inside * scene.nvlink_stretch(),
             network_seconds(scene, 0.5),
-            norm_of(scene)};
+            ring_norm(scene)};
 }
 
 RingLinkCosts ll128_costs(Scene const& scene) {
@@ -74,7 +74,7 @@ RingLinkCosts ll128_costs(Scene const& scene) {
             gap_of(scene, network.message_gap),
             inside * scene.nvlink_stretch(),
             network_seconds(scene, 120.0 / 128),
-            norm_of(scene)};
+            ring_norm(scene)};
 }
 
 RingLinkCosts simple_costs(Scene const& scene) {
