@@ -6,6 +6,7 @@
 #include "sim/cost/profile.hpp"
 #include "topology/fabric.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdlib>
