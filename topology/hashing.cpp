@@ -4,6 +4,7 @@
 #include "sim/base/random.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <fmt/format.h>
 #include <map>
 #include <utility>
@@ -24,10 +25,13 @@ Leaf leaf_of(Fabric const& fabric, std::int64_t gpu) {
     return {slot % cluster.gpus_per_tray, domain / per_unit / cluster.network.units_per_leaf};
 }
 
-std::uint64_t uplinks_of(ClusterSpec const& cluster) {
+double ports_of(ClusterSpec const& cluster) {
     std::int64_t const trays = cluster.gpus_per_unit / cluster.gpus_per_tray;
-    auto const ports =
-        static_cast<double>(cluster.network.units_per_leaf * trays * cluster.nics.per_gpu);
+    return static_cast<double>(cluster.network.units_per_leaf * trays * cluster.nics.per_gpu);
+}
+
+std::uint64_t uplinks_of(ClusterSpec const& cluster) {
+    double const ports = ports_of(cluster);
     return static_cast<std::uint64_t>(std::max(1.0, ports / cluster.network.oversubscription));
 }
 
@@ -59,6 +63,11 @@ std::vector<double> ecmp_shares(Fabric const& fabric,
     return shares;
 }
 
+double ecmp_share_mean(ClusterSpec const& cluster) {
+    auto const uplinks = static_cast<double>(uplinks_of(cluster));
+    return 1 - std::pow(1 - 1 / uplinks, ports_of(cluster));
+}
+
 std::vector<double> ring_ecmp_shares(Fabric const& fabric,
                                      GroupShape const& shape,
                                      std::uint64_t seed) {
@@ -77,10 +86,11 @@ std::vector<double> ring_ecmp_shares(Fabric const& fabric,
         }
     }
     auto const shares = ecmp_shares(fabric, flows, seed);
+    double const kept = fabric.cluster().network.routing_factor.adaptive;
     std::vector<double> slowest;
     auto const each = static_cast<std::ptrdiff_t>(exits * nics);
     for (auto at = shares.begin(); at != shares.end(); at += each) {
-        slowest.push_back(*std::min_element(at, at + each));
+        slowest.push_back(kept * *std::min_element(at, at + each));
     }
     return slowest;
 }

@@ -23,8 +23,16 @@ std::vector<double> ecmp_shares(Fabric const& fabric,
                                 std::span<RailFlow const> flows,
                                 std::uint64_t seed);
 
+/// What the flows of a leaf keep on average when each of its ports sends one to another leaf: of m
+/// flows over U uplinks a share (1 - (1 - 1/U)^m) of the uplinks is busy, as of m balls in U bins;
+/// 0.64 of 32 over 32. With what adaptive routing keeps of line rate it is the folded factor of
+/// ecmp in configs/clusters, for all collectives alike: in an all-to-all every NIC passes many
+/// flows. A ring, unfolded, is as slow as its slowest flow.
+double ecmp_share_mean(ClusterSpec const& cluster);
+
 /// The same of a ring over the first GPUs, by domain: the slowest flow to the next domain, whose
-/// channels carry equal parts. Every GPU of the smallest share sends to the one in its place.
+/// channels carry equal parts, and what adaptive routing keeps of line rate. Every GPU of the
+/// smallest share sends to the one in its place.
 std::vector<double> ring_ecmp_shares(Fabric const& fabric,
                                      GroupShape const& shape,
                                      std::uint64_t seed);

@@ -1,11 +1,14 @@
 #include "sim/collective/steps.hpp"
 
 #include "sim/base/error.hpp"
+#include "sim/cost/ring_cost.hpp"
 #include "sim/engine/engine.hpp"
 
 #include <algorithm>
 #include <array>
+#include <deque>
 #include <fmt/format.h>
+#include <limits>
 #include <numeric>
 
 namespace nvl72 {
@@ -107,74 +110,79 @@ Picoseconds ring_makespan_on_engine(RingProgram const& program) {
 RingProgram ring_program(CollectiveSection const& section,
                          Collective const& query,
                          std::span<double const> nic_shares) {
-    double hop = 0;
-    double network_hop = 0;
-    double payload = 1;
-    BytesPerSecond rate;
-    auto const& network = section.network;
-    switch (algorithm_of(query)) {
-        case CollectiveAlgorithm::ring_ll:
-            hop = section.ring_ll.hop.count;
-            network_hop = network.hop_ll.count;
-            payload = 0.5;
-            rate = section.ring_ll.bandwidth;
-            break;
-        case CollectiveAlgorithm::ring_ll128:
-            hop = section.ring_ll128.step.count;
-            network_hop = network.hop_ll128.count;
-            payload = 120.0 / 128;
-            rate = section.ring_ll128.bandwidth;
-            break;
-        case CollectiveAlgorithm::ring_simple:
-            hop = section.ring_simple.step.count;
-            network_hop = network.hop_simple.count;
-            rate = section.ring_simple.bandwidth;
-            break;
-        default:
-            throw ConfigError(
-                fmt::format("fidelity steps: {} is no ring (expected a ring algorithm)",
-                            name_of(algorithm_of(query))));
-    }
     if (query.op == CollectiveOp::broadcast) {
         throw ConfigError(
             "fidelity steps: broadcast is a pipeline (expected all_reduce | all_gather | "
             "reduce_scatter)");
     }
     auto const& shape = query.shape;
-    auto const ranks = static_cast<std::size_t>(shape.ranks);
-    double const wiring = shape.in_domain.count / section.nvlink.count;
     NVL72_EXPECT(nic_shares.empty() || nic_shares.size() == static_cast<std::size_t>(shape.domains),
                  "a share for each domain");
-    auto const crossing = [&](std::int64_t domain) {
-        double const kept = nic_shares.empty() ? shape.network_efficiency
-                                               : nic_shares[static_cast<std::size_t>(domain)];
-        double const nics = shape.per_gpu_nic.count * kept * network.ring_efficiency *
-                            static_cast<double>(smallest_share(shape));
-        return payload * std::min(nics, network.ring_bandwidth_max.count);
+    auto const steps = ring_steps(query.op, shape.ranks);
+    auto const costs = ring_link_costs(section, query);
+    auto const between = [&](std::int64_t domain) {
+        if (nic_shares.empty()) return costs.send_between(steps);
+        Collective hashed = query;
+        hashed.shape.network_efficiency = nic_shares[static_cast<std::size_t>(domain)];
+        return ring_link_costs(section, hashed).send_between(steps);
     };
     RingProgram program{static_cast<double>(query.size.count) / static_cast<double>(shape.ranks),
-                        ring_steps(query.op, shape.ranks),
+                        steps,
                         {},
                         {},
-                        std::vector<Picoseconds>(ranks)};
+                        std::vector<Picoseconds>(static_cast<std::size_t>(shape.ranks))};
     for (std::int64_t r = 0; r < shape.ranks; ++r) {
         bool const last = (r + 1) % shape.ranks_per_domain == 0 || r + 1 == shape.ranks;
         bool const crosses = shape.domains > 1 && last;
-        double const inside = rate.count * wiring;
-        program.rate.push_back(crosses ? std::min(rate.count, crossing(r / shape.ranks_per_domain))
-                                       : inside);
-        program.hop.push_back(from_seconds(crosses ? network_hop : hop));
+        double const send =
+            crosses ? between(r / shape.ranks_per_domain) : costs.send_inside(steps);
+        program.rate.push_back(program.chunk / send);
+        program.hop.push_back(from_seconds(crosses ? costs.network_hop : costs.hop));
     }
     return program;
 }
 
-Picoseconds collective_steps_time(CollectiveSection const& section,
-                                  Collective const& query,
-                                  std::span<double const> nic_shares) {
-    Seconds const base = algorithm_of(query) == CollectiveAlgorithm::ring_simple
-                             ? section.ring_simple.base
-                             : section.ring_ll.base;
-    return from_seconds(base.count) + ring_makespan(ring_program(section, query, nic_shares));
+RingActivity ring_activity(RingProgram const& program) {
+    check(program);
+    // A chain of sends that bounds the last arrival passes over neighbouring links, each once or
+    // more. Against `steps` sends of the slowest link, every link passed adds its hop and saves
+    // what its send is quicker: the best window of links, no longer than the steps.
+    std::size_t const ranks = program.rate.size();
+    auto const longest = static_cast<std::size_t>(program.steps);
+    double const slowest = program.chunk / *std::ranges::min_element(program.rate);
+    std::size_t const turns = 1 + (longest + ranks - 1) / ranks;
+    std::vector<double> sum(turns * ranks + 1), hops(turns * ranks + 1);
+    for (std::size_t i = 0; i < turns * ranks; ++i) {
+        std::size_t const r = i % ranks;
+        hops[i + 1] = hops[i] + to_seconds(program.hop[r]);
+        sum[i + 1] =
+            sum[i] + to_seconds(program.hop[r]) + program.chunk / program.rate[r] - slowest;
+    }
+    std::deque<std::size_t> begins;  // of windows that may be the best, sums ascending
+    std::size_t best_begin = 0, best_end = 0;
+    double best = -std::numeric_limits<double>::infinity();
+    for (std::size_t end = 1; end < sum.size(); ++end) {
+        while (!begins.empty() && sum[begins.back()] >= sum[end - 1]) begins.pop_back();
+        begins.push_back(end - 1);
+        if (begins.front() + longest < end) begins.pop_front();
+        if (double const gain = sum[end] - sum[begins.front()]; gain > best) {
+            best = gain;
+            best_begin = begins.front();
+            best_end = end;
+        }
+    }
+    double const latency = hops[best_end] - hops[best_begin];
+    double const sends = slowest * static_cast<double>(program.steps) + best - latency;
+    double const bytes = program.chunk * static_cast<double>(program.steps);
+    return {from_seconds(latency), bytes, bytes / sends};
+}
+
+RingTimes ring_times(CollectiveSection const& section,
+                     Collective const& query,
+                     std::span<double const> nic_shares) {
+    auto const base = from_seconds(ring_link_costs(section, query).base);
+    auto const program = ring_program(section, query, nic_shares);
+    return {base + ring_makespan(program), base + ring_activity(program).alone()};
 }
 
 }  // namespace nvl72

@@ -25,19 +25,36 @@ Picoseconds ring_makespan(RingProgram const& program);
 /// The same, run on the event engine with one resource a link.
 Picoseconds ring_makespan_on_engine(RingProgram const& program);
 
-/// The sends behind a ring query, built from its branch's own link costs. Ranks stand in domains in
-/// order; the last of a domain sends over the network, at the rate of all the NICs that its
-/// channels share. Throws ConfigError for algorithms that are no ring.
+/// A ring as one activity on the links of its program.
+struct RingActivity {
+    Picoseconds latency;
+    double work = 0;      ///< bytes that one rank sends
+    double rate_max = 0;  ///< bytes per second, without the latency
+
+    [[nodiscard]] Picoseconds alone() const { return latency + from_seconds(work / rate_max); }
+};
+
+/// The activity of the same links: the longest chain of sends that wait for one another, its hops
+/// as latency and its sends as work. All ranks enter together.
+RingActivity ring_activity(RingProgram const& program);
+
+/// The sends behind a ring query, built from its branch's link costs (sim/cost/ring_cost.hpp).
+/// Ranks stand in domains in order; the last of a domain sends over the network, at the rate of all
+/// the NICs that its channels share, and no sooner than its proxy's gap after the last message.
+/// Throws ConfigError for algorithms that are no ring.
 ///   nic_shares  of each domain's NIC rate that its hashed flows keep (ring_ecmp_shares); empty:
-///   all
-///               keep the shape's network_efficiency, which folds them
+///               all keep the shape's network_efficiency, which folds them
 RingProgram ring_program(CollectiveSection const& section,
                          Collective const& query,
                          std::span<double const> nic_shares = {});
 
-/// Time of a ring at `fidelity: steps`: the branch's base, then its sends.
-Picoseconds collective_steps_time(CollectiveSection const& section,
-                                  Collective const& query,
-                                  std::span<double const> nic_shares = {});
+/// A ring at `fidelity: steps`, and the activity built from the same link costs; each with the
+/// branch's base before it.
+struct RingTimes {
+    Picoseconds steps, activity;
+};
+RingTimes ring_times(CollectiveSection const& section,
+                     Collective const& query,
+                     std::span<double const> nic_shares = {});
 
 }  // namespace nvl72

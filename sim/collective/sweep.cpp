@@ -4,6 +4,7 @@
 #include "sim/base/text.hpp"
 #include "sim/collective/exchange.hpp"
 #include "sim/collective/steps.hpp"
+#include "sim/cost/bound.hpp"
 #include "topology/hashing.hpp"
 
 #include <algorithm>
@@ -80,6 +81,26 @@ CollectiveSweepRow exchange_row(CollectiveSweep const& sweep,
             priced.basis, spread_of(profile, plan.phases.front(), priced.basis.kind)};
 }
 
+/// Why the calibrated branch is not the sum of its links that single sends are.
+std::string why_not_a_sum(CollectiveSection const& section, Collective const& query, bool hashed) {
+    std::vector<std::string> reasons;
+    double const p = std::max(section.overlap_norm, collective_terms(section, query).norm);
+    if (p > 1) {
+        reasons.push_back(
+            fmt::format("its latency and its transfer overlap (a p-norm, p {:.2f})", p));
+    }
+    if (query.shape.domains > 1) {
+        auto const crossings = ring_network_steps(query.op, query.shape.domains);
+        bool const twice = query.op == CollectiveOp::all_reduce;
+        reasons.push_back(fmt::format(
+            "it counts {} crossings between domains as NCCL does, of which the longest chain of "
+            "sends has up to {}, and all its bytes after them, where sends overlap others' hops",
+            crossings, (twice ? 2 : 1) * query.shape.domains));
+    }
+    if (hashed) reasons.emplace_back("it folds the flows that are hashed here");
+    return join(reasons, "; ");
+}
+
 CollectiveSweepRow row_of(CollectiveSweep const& sweep,
                           Profile const& profile,
                           GroupShape const& shape,
@@ -91,9 +112,14 @@ CollectiveSweepRow row_of(CollectiveSweep const& sweep,
         profile, sweep.op, size, shape, sweep.type.bytes,
         sweep.steps && sweep.algorithm.empty() ? "ring" : sweep.algorithm, sweep.launch);
     Cost const priced = cost(profile, plan.query, Load::burst);
-    Picoseconds const time =
-        sweep.steps ? collective_steps_time(*profile.collectives, plan.query, nic_shares)
-                    : priced.time;
+    std::optional<CollectiveSweepRow::Beside> beside;
+    Picoseconds time = priced.time;
+    if (sweep.steps) {
+        auto const ring = ring_times(*profile.collectives, plan.query, nic_shares);
+        time = ring.steps;
+        beside = {ring.activity, priced.time,
+                  why_not_a_sum(*profile.collectives, plan.query, !nic_shares.empty())};
+    }
     double const algbw = static_cast<double>(size.count) / to_seconds(time) / 1e9;
     auto const& row = collective_algorithms()[plan.query.algorithm];
     Basis basis = priced.basis;
@@ -105,7 +131,11 @@ CollectiveSweepRow row_of(CollectiveSweep const& sweep,
             algbw * bus_factor(sweep.op, shape.ranks),
             std::string(row.name),
             basis,
-            spread_of(profile, plan.query, basis.kind)};
+            spread_of(profile, plan.query, basis.kind),
+            beside,
+            profile.collectives && !is_microkernel(algorithm_of(plan.query))
+                ? bound_by(*profile.collectives, plan.query)
+                : ""};
 }
 
 std::vector<Bytes> sizes_of(CollectiveSweep const& sweep) {
@@ -162,6 +192,62 @@ void note_candidates(SweepAnswer& answer, Profile const& profile) {
     }
 }
 
+/// "1024 to 4096 bytes: "
+std::string sizes_text(CollectiveSweepRow const& first, CollectiveSweepRow const& last) {
+    return first.size == last.size
+               ? fmt::format("{} bytes: ", first.size.count)
+               : fmt::format("{} to {} bytes: ", first.size.count, last.size.count);
+}
+
+/// Where NCCL's choice, and not the wires, makes a row slow: what else would be quicker. One note a
+/// run of rows with the same two algorithms.
+void note_slow_choices(SweepAnswer& answer, Profile const& profile) {
+    auto const& sweep = answer.sweep;
+    if (!sweep.algorithm.empty() || sweep.steps || is_exchange(sweep)) return;
+    constexpr double told_from = 1.05;  // of its time: less is within any branch's own error
+    struct Run {
+        CollectiveSweepRow const *first, *last;
+        AlgorithmRow const *chosen, *quicker;
+        double least, most;  // of the chosen time over the quicker's
+    };
+    std::vector<Run> runs;
+    bool goes_on = false;
+    for (auto const& row : answer.rows) {
+        auto const plan = plan_collective(profile, sweep.op, row.size, answer.shape,
+                                          sweep.type.bytes, "", sweep.launch);
+        auto const candidates = collective_candidates(profile, plan);
+        CollectiveCandidate const* chosen = nullptr;
+        CollectiveCandidate const* best = nullptr;
+        for (auto const& one : candidates) {
+            if (one.chosen) chosen = &one;
+            if (!one.cost || !one.obstacle.empty()) continue;
+            if (best == nullptr || one.cost->time < best->cost->time) best = &one;
+        }
+        bool const estimated = chosen != nullptr && chosen->estimate.has_value();
+        double const slower = estimated && best != nullptr
+                                  ? to_seconds(chosen->cost->time) / to_seconds(best->cost->time)
+                                  : 1;
+        bool const told = slower >= told_from;
+        if (told && goes_on && runs.back().chosen == chosen->row &&
+            runs.back().quicker == best->row) {
+            runs.back().last = &row;
+            runs.back().least = std::min(runs.back().least, slower);
+            runs.back().most = std::max(runs.back().most, slower);
+        } else if (told) {
+            runs.push_back({&row, &row, chosen->row, best->row, slower, slower});
+        }
+        goes_on = told;
+    }
+    for (auto const& run : runs) {
+        auto const percent = [](double slower) { return fmt::format("{:.0f}", 100 / slower); };
+        auto const most = percent(run.least), least = percent(run.most);
+        answer.notes.push_back(
+            fmt::format("{}NCCL's tuner takes {}; {} would take {} % of its time (--algorithm {})",
+                        sizes_text(*run.first, *run.last), run.chosen->name, run.quicker->name,
+                        least == most ? least : least + " to " + most, run.quicker->name));
+    }
+}
+
 /// One note a run of rows with one algorithm and basis.
 void note_rows(SweepAnswer& answer) {
     for (std::size_t i = 0; i < answer.rows.size();) {
@@ -169,15 +255,38 @@ void note_rows(SweepAnswer& answer) {
         auto const& row = answer.rows[i];
         while (end < answer.rows.size() && answer.rows[end].algorithm == row.algorithm &&
                answer.rows[end].basis.kind == row.basis.kind &&
+               answer.rows[end].bound_by == row.bound_by &&
                answer.rows[end].basis.why == row.basis.why) {
             ++end;
         }
-        answer.notes.push_back(
-            fmt::format("{} to {} bytes: {}, {}{}{}", row.size.count,
-                        answer.rows[end - 1].size.count, row.algorithm, name_of(row.basis.kind),
-                        row.basis.why.empty() ? "" : fmt::format(" ({})", row.basis.why),
-                        interval_text(row.spread)));
+        answer.notes.push_back(fmt::format(
+            "{}{}{}, {}{}{}", sizes_text(row, answer.rows[end - 1]), row.algorithm,
+            row.bound_by.empty() ? "" : ", bound by " + row.bound_by, name_of(row.basis.kind),
+            row.basis.why.empty() ? "" : fmt::format(" ({})", row.basis.why),
+            interval_text(row.spread)));
         i = end;
+    }
+}
+
+/// What stands beside single sends, a line each, and why the calibrated time differs.
+void note_steps(SweepAnswer& answer) {
+    std::string why;
+    for (auto const& row : answer.rows) {
+        if (!row.beside) continue;
+        double const steps = to_seconds(row.time);
+        auto const against = [&](Picoseconds other) {
+            return 100 * (steps / to_seconds(other) - 1);
+        };
+        answer.notes.push_back(fmt::format(
+            "{} bytes: single sends {:.2f} us; an activity of the same link costs {:.2f} us "
+            "({:+.1f} %); calibrated {:.2f} us ({:+.1f} %)",
+            row.size.count, to_microseconds(row.time), to_microseconds(row.beside->activity),
+            against(row.beside->activity), to_microseconds(row.beside->calibrated),
+            against(row.beside->calibrated)));
+        if (row.beside->why != why) {
+            why = row.beside->why;
+            answer.notes.push_back("the calibrated branch is no sum of its links: " + why);
+        }
     }
 }
 
@@ -189,13 +298,25 @@ std::string routing_note(Fabric const& fabric,
     if (nic_shares.empty()) {
         return fmt::format(
             "; routing {}, folded, at the stated {:.0f} % of line rate where "
-            "several switches are crossed",
-            routing, 100 * fabric.routing_factor());
+            "several switches are crossed{}",
+            routing, 100 * fabric.routing_factor(),
+            fabric.routing() == Routing::ecmp ? ", the mean of a leaf's hashed flows (a ring waits "
+                                                "for the slowest: --fidelity steps)"
+                                              : "");
     }
     return fmt::format(
         "; routing {}, unfolded: flows hashed by seed {}, the slowest keeps {:.0f} % "
         "of its NIC",
         routing, sweep.seed, 100 * *std::ranges::min_element(nic_shares));
+}
+
+/// Whose software joins the domains; a cluster's Ethernet is taken for RDMA over it.
+std::string software_note(Fabric const& fabric, Profile const& profile) {
+    if (!profile.collectives || profile.collectives->network.fabric.empty()) return "";
+    auto const& name = profile.collectives->network.fabric;
+    bool const ethernet = fabric.cluster().network.kind == NetworkKind::ethernet && name == "roce";
+    return fmt::format(", fabric {}{}", name,
+                       ethernet ? " (RDMA over the cluster's Ethernet)" : "");
 }
 
 /// A bus bandwidth above what a GPU's links carry looks like a mistake, and is none.
@@ -290,6 +411,8 @@ SweepAnswer run_sweep(CollectiveSweep const& sweep, Profile const& profile, Fabr
                                            counts_parts(sweep.op) ? 16 : sweep.type.bytes));
     }
     note_rows(answer);
+    note_slow_choices(answer, profile);
+    note_steps(answer);
     note_switch_sums(answer);
     if (sweep.moe) {
         answer.notes.push_back(
@@ -310,8 +433,9 @@ SweepAnswer run_sweep(CollectiveSweep const& sweep, Profile const& profile, Fabr
                         "oversubscription and more {} change nothing here",
                         unit, fabric.gpus_per_domain(), unit == "box" ? "boxes" : unit + "s"));
     } else {
-        answer.notes.push_back(fmt::format("spans {} NVLink domains, {} GPUs of the fullest{}",
+        answer.notes.push_back(fmt::format("spans {} NVLink domains, {} GPUs of the fullest{}{}",
                                            answer.shape.domains, answer.shape.ranks_per_domain,
+                                           software_note(fabric, profile),
                                            routing_note(fabric, sweep, nic_shares)));
     }
     return answer;
@@ -353,18 +477,24 @@ std::string nccl_tests_text(SweepAnswer const& answer) {
 }
 
 Table table_of(SweepAnswer const& answer) {
-    Table table({{"size_bytes", "size", 0, "B"},
-                 {"count", "count", 0},
-                 {"type", "type"},
-                 {"redop", "redop"},
-                 {"root", "root", 0},
-                 {"time_us", "time", 2, "us"},
-                 {"algbw_GBps", "algbw", 2, "GB/s"},
-                 {"busbw_GBps", "busbw", 2, "GB/s"},
-                 {"algorithm", "algorithm"},
-                 {"basis", "basis"},
-                 {"p10_us", "p10", 2, "us"},
-                 {"p90_us", "p90", 2, "us"}});
+    std::vector<Column> columns{{"size_bytes", "size", 0, "B"},
+                                {"count", "count", 0},
+                                {"type", "type"},
+                                {"redop", "redop"},
+                                {"root", "root", 0},
+                                {"time_us", "time", 2, "us"},
+                                {"algbw_GBps", "algbw", 2, "GB/s"},
+                                {"busbw_GBps", "busbw", 2, "GB/s"},
+                                {"algorithm", "algorithm"},
+                                {"basis", "basis"},
+                                {"p10_us", "p10", 2, "us"},
+                                {"p90_us", "p90", 2, "us"},
+                                {"bound_by", "bound by"}};
+    if (answer.sweep.steps) {
+        columns.push_back({"activity_us", "activity of the same links", 2, "us"});
+        columns.push_back({"calibrated_us", "calibrated", 2, "us"});
+    }
+    Table table(std::move(columns));
     for (auto const& row : answer.rows) {
         std::string basis = name_of(row.basis.kind);
         if (!row.basis.why.empty()) basis += fmt::format(" ({})", row.basis.why);
@@ -372,10 +502,24 @@ Table table_of(SweepAnswer const& answer) {
         auto const at = [&](double factor) {
             return row.spread.known() ? Cell{us * factor} : Cell{};
         };
-        table.add({row.size.count, row.count, answer.sweep.type.name,
-                   std::string(reduction(answer.sweep.op)),
-                   static_cast<std::int64_t>(root(answer.sweep.op)), us, row.algbw, row.busbw,
-                   row.algorithm, basis, at(row.spread.low), at(row.spread.high)});
+        std::vector<Cell> cells{row.size.count,
+                                row.count,
+                                answer.sweep.type.name,
+                                std::string(reduction(answer.sweep.op)),
+                                static_cast<std::int64_t>(root(answer.sweep.op)),
+                                us,
+                                row.algbw,
+                                row.busbw,
+                                row.algorithm,
+                                basis,
+                                at(row.spread.low),
+                                at(row.spread.high),
+                                row.bound_by};
+        if (row.beside) {
+            cells.emplace_back(to_microseconds(row.beside->activity));
+            cells.emplace_back(to_microseconds(row.beside->calibrated));
+        }
+        table.add(std::move(cells));
     }
     return table;
 }

@@ -51,6 +51,14 @@ struct CollectiveSweepRow {
     std::string algorithm;
     Basis basis;
     Spread spread;  ///< 80 % of measurements lie between these factors of the time
+    /// At fidelity steps: what an activity built from the same link costs takes, and what the
+    /// branch is calibrated to.
+    struct Beside {
+        Picoseconds activity, calibrated;
+        std::string why;  ///< "": the calibrated branch is a sum of its links too
+    };
+    std::optional<Beside> beside{};
+    std::string bound_by{};  ///< of the calibrated branch (sim/cost/bound.hpp); "": not told
 };
 
 struct SweepAnswer {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 
 namespace nvl72 {
 
@@ -11,21 +12,45 @@ namespace {
 
 double number(std::int64_t count) { return static_cast<double>(count); }
 
+/// The fastest channel that NCCL tries of those that a link carries; the slowest where none fits.
+double graph_speed(std::vector<BytesPerSecond> const& speeds, double limit) {
+    auto const found =
+        std::ranges::find_if(speeds, [&](BytesPerSecond speed) { return speed.count <= limit; });
+    return found == speeds.end() ? speeds.back().count : found->count;
+}
+
+/// All channels of a ring graph over NICs, as NCCL's search finds it: the first speed at which as
+/// many channels as NICs and NVLink carry use all of NVLink, or the best. A faster NIC than NVLink
+/// can feed makes no faster graph.
+///   source  NCCL 2.30.7, src/graph/search.cc
+double network_graph(Choice const& choice, double nvlink) {
+    auto const& shape = choice.shape;
+    double const inside = number(shape.ranks_per_domain);
+    constexpr double whole = 1 + 1e-9;  // a NIC of two channels' speed carries two
+    double best = 0;
+    for (auto const speed : choice.section().tuner.network_speeds) {
+        double channels = std::floor(shape.per_gpu_nic.count / speed.count * whole) *
+                          number(smallest_share(shape));
+        // Its channels leave one GPU in L not by NVLink.
+        if (shape.ranks_per_domain > 1) {
+            double const fit = nvlink * inside / (inside - 1) / speed.count;
+            channels = std::min(channels, std::floor(fit * whole));
+        }
+        best = std::max(best, channels * speed.count);
+        if (shape.ranks_per_domain > 1 && best >= nvlink) break;
+    }
+    return best > 0 ? best : shape.per_gpu_nic.count * number(smallest_share(shape));
+}
+
 /// Bytes per second that the ring graph reaches, over all its channels.
 double ring_bandwidth(Choice const& choice) {
     auto const& shape = choice.shape;
+    auto const& tuner = choice.section().tuner;
     double const wiring = std::min(1.0, shape.in_domain.count / choice.section().nvlink.count);
-    double const inside = choice.section().tuner.ring_bandwidth.count * wiring;
-    if (shape.domains == 1) return inside;
-    double const nics = choice.section().tuner.network_graph_share * shape.per_gpu_nic.count *
-                        number(smallest_share(shape));
-    if (shape.ranks_per_domain == 1) return nics;
-    // For two nodes NCCL counts the inside speed; for more, that of the graph over the NICs, whose
-    // channels leave one GPU in L not by NVLink.
-    double const share = number(shape.ranks_per_domain) / number(shape.ranks_per_domain - 1);
-    return shape.domains == 2
-               ? inside
-               : std::min(nics, choice.section().tuner.nvlink.count * wiring * share);
+    double const inside = tuner.ring_bandwidth.count * wiring;
+    // For two nodes NCCL counts the inside speed; for more, that of the graph over the NICs.
+    bool const over_nics = shape.domains > 2 || (shape.domains == 2 && shape.ranks_per_domain == 1);
+    return over_nics ? network_graph(choice, tuner.nvlink.count * wiring) : inside;
 }
 
 /// What LL carries at most: between domains the CPU's proxy limits it.
@@ -55,10 +80,7 @@ double ring_seconds(Choice const& choice,
 double nvls_channel(Choice const& choice, std::int64_t ranks) {
     auto const& tuner = choice.section().tuner;
     double const limit = tuner.nvlink.count / number(ranks + 1);
-    auto const& speeds = tuner.nvls_speeds;
-    auto const found =
-        std::ranges::find_if(speeds, [&](BytesPerSecond speed) { return speed.count <= limit; });
-    double const speed = found == speeds.end() ? speeds.back().count : found->count;
+    double const speed = graph_speed(tuner.nvls_speeds, limit);
     double const heads = number(ranks);  // one channel a GPU
     return tuner.nvls_efficiency * speed * (heads - 1) / heads;
 }
@@ -102,7 +124,7 @@ double tuner_hierarchical(Choice const& choice) {
     double channel = 2 * nvls_channel(choice, shape.ranks_per_domain);
     if (shape.domains == 2) {
         channel = std::min({channel, tuner.tree_channel_2.count,
-                            2 * tuner.network_graph_share * shape.per_gpu_nic.count});
+                            2 * graph_speed(tuner.network_speeds, shape.per_gpu_nic.count)});
     } else {
         channel = std::min(channel, tuner.tree_channel_3.count);
     }

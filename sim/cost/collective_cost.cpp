@@ -1,6 +1,7 @@
 #include "sim/cost/collective_cost.hpp"
 
 #include "sim/base/error.hpp"
+#include "sim/cost/collective_scene.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -12,12 +13,7 @@ namespace {
 
 using Algorithm = CollectiveAlgorithm;
 
-/// (a^p + b^p)^(1/p), scaled by the larger term, so that powers of microseconds do not underflow.
-double norm_of(double a, double b, double p) {
-    double const larger = std::max(a, b);
-    if (!(std::min(a, b) > 0)) return larger;
-    return larger * std::pow(std::pow(a / larger, p) + std::pow(b / larger, p), 1 / p);
-}
+using collective_scene::norm_of;
 
 }  // namespace
 

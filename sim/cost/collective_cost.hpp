@@ -67,13 +67,14 @@ struct RingSimpleBranch {
     int sms = 0;
 };
 
-/// Multicast and reduction in the NVLink switches.
+/// Multicast and reduction in the NVLink switches. Its pipeline fills with the ranks of the whole
+/// group, however many domains they stand in.
 struct NvlsBranch {
     Seconds base;
     BytesPerSecond bandwidth;  ///< of (1 + 1/n) buffers, in a box
     double ramp = 0;
     BufferSize ramp_bytes_per_rank;
-    double rank_loss = 0;  ///< time per byte grows by this for each rank beyond 8
+    double rank_loss = 0;  ///< time per byte grows by this for each e-fold of ranks beyond 8
     int sms = 0;
     std::vector<MeasuredRegion> measured;
 };
@@ -141,7 +142,6 @@ struct NetworkBranch {
     double ring_efficiency = 0;         ///< of NIC line rate
     BytesPerSecond ring_bandwidth_max;  ///< of the ring's default channels, one domain
     Seconds tree_step;                  ///< one level of the tree over domains, there or back
-    double tree_loss = 0;               ///< share by which crossing domains slows NVLS
     double alltoall_efficiency = 0;
     Seconds alltoall_peer;  ///< start-up of one peer in another domain
     double sendrecv_efficiency = 0;
@@ -152,8 +152,7 @@ struct NetworkBranch {
     Seconds message_gap{};     ///< least time of a ring step: a proxy's work for one message
     Seconds message_gap_ll{};  ///< the same of LL
     int tree_nics_max = 1;     ///< of a domain that a tree's channels use
-    double tree_ramp = 0;  ///< hierarchical: as nvls.ramp, of its chunks' way up or down a level
-    BufferSize tree_ramp_bytes_per_rank{1};  ///< of a domain
+    double tree_norm = 20;     ///< p in (NVLS^p + NICs^p)^(1/p) of their pipeline
 
     // What a fabric profile adds (sim/cost/fabric_profile.hpp), not the GPU's calibration.
     std::string fabric{};                  ///< "": not told
@@ -189,11 +188,11 @@ struct TunerOthers {
 /// Constants of NCCL's own choice between algorithms (src/graph/tuning.cc), not of their times.
 struct TunerConstants {
     TunerLatency ll, ll128, simple;
-    Seconds nvls;                    ///< inside a domain
-    Seconds tree_network;            ///< one level of the tree over domains
-    Seconds network_overhead;        ///< least time of a ring step once domains are crossed
-    double network_graph_share = 0;  ///< graph speed between domains over the NIC's line rate
-    BytesPerSecond ring_bandwidth;   ///< sum over channels of the ring graph's speed
+    Seconds nvls;              ///< inside a domain
+    Seconds tree_network;      ///< one level of the tree over domains
+    Seconds network_overhead;  ///< least time of a ring step once domains are crossed
+    std::vector<BytesPerSecond> network_speeds;  ///< descending: of a graph's channel over NICs
+    BytesPerSecond ring_bandwidth;               ///< sum over channels of the ring graph's speed
     BytesPerSecond ll_max;
     BytesPerSecond ll128_max;
     double nvls_efficiency = 0;

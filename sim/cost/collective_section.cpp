@@ -58,7 +58,8 @@ std::vector<Field<NvlsBranch>> const& fields_of(NvlsBranch const*) {
         required("ramp", &NvlsBranch::ramp, "more time per byte of small buffers"),
         required("ramp_bytes_per_rank", &NvlsBranch::ramp_bytes_per_rank,
                  "share of a buffer where half of it is gone"),
-        required("rank_loss", &NvlsBranch::rank_loss, "more time per byte a rank beyond 8"),
+        required("rank_loss", &NvlsBranch::rank_loss,
+                 "more time per byte an e-fold of ranks beyond 8"),
         required("sms", &NvlsBranch::sms, "SMs held"),
         required("measured", &NvlsBranch::measured, "ranks and sizes"),
     };
@@ -110,7 +111,6 @@ std::vector<Field<NetworkBranch>> const& fields_of(NetworkBranch const*) {
         required("ring_bandwidth_max", &NetworkBranch::ring_bandwidth_max,
                  "of the default channels, one domain"),
         required("tree_step", &NetworkBranch::tree_step, "one level of the tree over domains"),
-        required("tree_loss", &NetworkBranch::tree_loss, "NVLS time per byte lost to crossing"),
         required("alltoall_efficiency", &NetworkBranch::alltoall_efficiency, "of NIC line rate"),
         required("alltoall_peer", &NetworkBranch::alltoall_peer, "start-up of one far peer"),
         required("sendrecv_efficiency", &NetworkBranch::sendrecv_efficiency, "of NIC line rate"),
@@ -125,10 +125,8 @@ std::vector<Field<NetworkBranch>> const& fields_of(NetworkBranch const*) {
         required("message_gap_ll", &NetworkBranch::message_gap_ll, "the same of LL"),
         required("tree_nics_max", &NetworkBranch::tree_nics_max,
                  "NICs of a domain that a tree's channels use"),
-        required("tree_ramp", &NetworkBranch::tree_ramp,
-                 "more time per byte of small buffers in NVLS below a tree"),
-        required("tree_ramp_bytes_per_rank", &NetworkBranch::tree_ramp_bytes_per_rank,
-                 "share of a buffer where half of it is gone, by ranks of a domain"),
+        required("tree_norm", &NetworkBranch::tree_norm,
+                 "p in (NVLS^p + NICs^p)^(1/p): how far chunks keep both busy"),
     };
     return fields;
 }
@@ -213,8 +211,8 @@ std::vector<Field<TunerConstants>> const& fields_of(TunerConstants const*) {
         required("tree_network", &TunerConstants::tree_network, "one level of a tree of domains"),
         required("network_overhead", &TunerConstants::network_overhead,
                  "least time of a ring step once domains are crossed; Simple takes three"),
-        required("network_graph_share", &TunerConstants::network_graph_share,
-                 "graph speed between domains over line rate"),
+        required("network_speeds", &TunerConstants::network_speeds,
+                 "descending: of a graph's channel over NICs"),
         required("ring_bandwidth", &TunerConstants::ring_bandwidth, "channels x graph speed"),
         required("ll_max", &TunerConstants::ll_max, "cap of the LL protocol"),
         required("ll128_max", &TunerConstants::ll128_max, "cap of the LL128 protocol"),
@@ -284,10 +282,14 @@ void check(CollectiveSection const& section) {
     check_efficiency(place, "network.ring_efficiency", network.ring_efficiency);
     check_efficiency(place, "network.alltoall_efficiency", network.alltoall_efficiency);
     check_efficiency(place, "network.sendrecv_efficiency", network.sendrecv_efficiency);
-    auto const& speeds = section.tuner.nvls_speeds;
-    if (speeds.empty() || !std::ranges::is_sorted(speeds, std::greater<>())) {
-        fail(place, "tuner.nvls_speeds", "a descending list");
-    }
+    auto const descending = [&](char const* key, std::vector<BytesPerSecond> const& speeds) {
+        if (speeds.empty() || !(speeds.back().count > 0) ||
+            !std::ranges::is_sorted(speeds, std::greater<>())) {
+            fail(place, key, "a descending list of rates above 0");
+        }
+    };
+    descending("tuner.nvls_speeds", section.tuner.nvls_speeds);
+    descending("tuner.network_speeds", section.tuner.network_speeds);
     auto const& tree = section.tuner.tree;
     for (auto const* shares : {&tree.share_ll, &tree.share_ll128, &tree.share_simple}) {
         if (shares->empty())
@@ -311,8 +313,7 @@ void check(CollectiveSection const& section) {
     not_negative("ring_simple.ramp", section.ring_simple.ramp);
     not_negative("alltoall_simple.ramp", section.alltoall_simple.ramp);
     not_negative("alltoall_simple.copy", section.alltoall_simple.copy);
-    not_negative("network.tree_loss", network.tree_loss);
-    not_negative("network.tree_ramp", network.tree_ramp);
+    if (!(network.tree_norm >= 1)) fail(place, "network.tree_norm below 1", "1 or more");
     if (network.tree_nics_max < 1) fail(place, "network.tree_nics_max below 1", "1 or more");
     if (section.nvls) not_negative("nvls.ramp", section.nvls->ramp);
     if (section.nvls) not_negative("nvls.rank_loss", section.nvls->rank_loss);

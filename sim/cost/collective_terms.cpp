@@ -1,6 +1,8 @@
 #include "sim/cost/collective_cost.hpp"
 
 #include "sim/base/error.hpp"
+#include "sim/cost/collective_scene.hpp"
+#include "sim/cost/ring_cost.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -12,133 +14,13 @@ namespace {
 
 using Algorithm = CollectiveAlgorithm;
 
-double number(std::int64_t count) { return static_cast<double>(count); }
+using namespace collective_scene;
 
-bool reduces(CollectiveOp op) {
-    return op == CollectiveOp::all_reduce || op == CollectiveOp::reduce_scatter;
-}
-
-/// Bytes plus what the slow start of a buffer under `knee` costs, in bytes.
-double ramped(double bytes, double ramp, double knee) {
-    return ramp > 0 ? bytes + ramp * bytes / (1 + bytes / knee) : bytes;
-}
-
-/// What every branch looks at.
-struct Scene {
-    CollectiveSection const& section;
-    Collective const& query;
-    GroupShape const& shape = query.shape;
-    double n = number(query.shape.ranks);
-    double size = number(query.size.count);
-    LinkLoad load = link_load(algorithm_of(query), query.op, query.size, query.shape);
-
-    /// Stretch of a transfer over NVLink: measured capacity over the capacity here.
-    [[nodiscard]] double nvlink_stretch() const {
-        return load.nvlink > 0 ? section.nvlink.count / shape.in_domain.count : 1;
-    }
-    /// Seconds that the NICs need, at a share of their line rate; a draw of a share may pass 1.
-    [[nodiscard]] double nic_seconds(double efficiency) const {
-        if (shape.domains == 1) return 0;
-        NVL72_EXPECT(shape.per_gpu_nic.count > 0 && shape.network_efficiency > 0,
-                     "domains are joined by NICs");
-        return load.nic /
-               (shape.per_gpu_nic.count * shape.network_efficiency * std::min(1.0, efficiency));
-    }
-};
-
-/// The same of a tree, whose channels leave a large domain by some of its NICs only.
+/// What the NICs need for a tree, whose channels leave a large domain by some of its NICs only.
 double tree_nic_seconds(Scene const& scene, double efficiency) {
     double const share = number(smallest_share(scene.shape)) /
                          static_cast<double>(scene.section.network.tree_nics_max);
     return scene.nic_seconds(efficiency) * std::max(1.0, share);
-}
-
-/// Latencies of a ring: `hop` inside a domain, `network_hop` between two. A chunk crosses each
-/// network link once, but every link passes a message a step, and no faster than its proxy works.
-double ring_latency(
-    Scene const& scene, double base, double hop, double network_hop, Seconds message_gap) {
-    auto const steps = ring_steps(scene.query.op, scene.shape.ranks);
-    auto const crossings = ring_network_steps(scene.query.op, scene.shape.domains);
-    double const way = number(steps - crossings) * hop + number(crossings) * network_hop;
-    double const gap = scene.shape.domains > 1 ? message_gap.count : 0;
-    return base + std::max(way, number(steps) * gap);
-}
-
-/// The NICs a ring uses, or its default channels, in seconds. `payload` is the protocol's share.
-double ring_network_seconds(Scene const& scene, double payload) {
-    if (scene.shape.domains == 1) return 0;
-    auto const& network = scene.section.network;
-    double const bytes = scene.load.nic * number(smallest_share(scene.shape));
-    return std::max(scene.nic_seconds(network.ring_efficiency * payload),
-                    bytes / (network.ring_bandwidth_max.count * payload));
-}
-
-/// A hop between two domains of a ring, which is longer with one rank a domain: NCCL then takes its
-/// tree's latencies, 1.9 times the ring's for LL and 2.1 times for LL128.
-///   source  NCCL 2.30.7, src/graph/tuning.cc
-double ring_hop(Scene const& scene,
-                Seconds hop,
-                TunerLatency const& ring,
-                TunerLatency const& tree) {
-    bool const known = ring.network.count > 0 && tree.network.count > 0;
-    if (scene.shape.ranks_per_domain > 1 || !known) return hop.count;
-    return hop.count * tree.network.count / ring.network.count;
-}
-
-/// Between domains the steps of LL and LL128 wait for messages while bytes of others move.
-double ring_norm(Scene const& scene) {
-    return scene.shape.domains > 1 ? scene.section.network.ring_norm : 1;
-}
-
-CollectiveTerms ring_ll_terms(Scene const& scene) {
-    auto const& ring = scene.section.ring_ll;
-    auto const& network = scene.section.network;
-    auto const& tuner = scene.section.tuner;
-    double const units = scene.size / (scene.n * 2048);  // of one step, in 2 KiB
-    double const hop = ring.hop.count + ring.hop_data.count * units / (1 + units);
-    double const factor = ring_factor(scene.query.op, scene.shape.ranks);
-    double const inside = (factor + ring.local / scene.n) * scene.size / ring.bandwidth.count;
-    auto const latency = [&](double step) {
-        return ring_latency(scene, ring.base.count, step,
-                            ring_hop(scene, network.hop_ll, tuner.ll, tuner.tree.ll),
-                            network.message_gap_ll);
-    };
-    return {latency(ring.hop.count), latency(hop),
-            std::max(inside * scene.nvlink_stretch(), ring_network_seconds(scene, 0.5)), 0,
-            ring_norm(scene)};
-}
-
-CollectiveTerms ring_ll128_terms(Scene const& scene) {
-    auto const& ring = scene.section.ring_ll128;
-    auto const& tuner = scene.section.tuner;
-    double const latency = ring_latency(
-        scene, scene.section.ring_ll.base.count, ring.step.count,
-        ring_hop(scene, scene.section.network.hop_ll128, tuner.ll128, tuner.tree.ll128),
-        scene.section.network.message_gap);
-    auto const& simple = scene.section.ring_simple;
-    double const inside = ring_factor(scene.query.op, scene.shape.ranks) *
-                          ramped(scene.size, simple.ramp, simple.ramp_bytes.count) /
-                          ring.bandwidth.count;
-    return {latency, latency,
-            std::max(inside * scene.nvlink_stretch(), ring_network_seconds(scene, 120.0 / 128)), 0,
-            ring_norm(scene)};
-}
-
-CollectiveTerms ring_simple_terms(Scene const& scene) {
-    auto const& ring = scene.section.ring_simple;
-    CollectiveOp const op = scene.query.op;
-    double const latency =
-        ring_latency(scene, ring.base.count, ring.step.count,
-                     scene.section.network.hop_simple.count, scene.section.network.message_gap);
-    double const copied =
-        (ring.local + (op == CollectiveOp::all_reduce ? 0 : ring.out_of_place_copy)) / scene.n;
-    double const slower =
-        reduces(op) && scene.query.bytes_per_element == 1 ? ring.int8_reduction : 1;
-    double const inside = (ring_factor(op, scene.shape.ranks) + copied) * slower *
-                          ramped(scene.size, ring.ramp, ring.ramp_bytes.count) /
-                          ring.bandwidth.count;
-    return {latency, latency,
-            std::max(inside * scene.nvlink_stretch(), ring_network_seconds(scene, 1))};
 }
 
 /// Up the chains and the tree, and back: L - 1 steps of the ring inside a domain, then one network
@@ -204,38 +86,31 @@ CollectiveTerms symmetric_terms(Scene const& scene) {
             scene.load.nvlink * scene.nvlink_stretch() / branch.bandwidth.count};
 }
 
-/// Ranks beyond 8 slow every byte in the switches.
-double crowd_of(Scene const& scene, std::int64_t ranks) {
-    return 1 + scene.section.nvls->rank_loss * number(std::max<std::int64_t>(0, ranks - 8));
-}
-
-/// NVLS among `ranks` GPUs of one domain.
-CollectiveTerms nvls_terms(Scene const& scene, std::int64_t ranks) {
+/// NVLS in every domain. Its chunks wait for the slowest of all ranks of the group, which slows
+/// every byte, and fill a pipeline over all of them.
+CollectiveTerms nvls_terms(Scene const& scene) {
     if (!scene.section.nvls) {
         throw ConfigError("this GPU's profile has no nvls branch (expected a ring algorithm)");
     }
     auto const& nvls = *scene.section.nvls;
-    double const knee = nvls.ramp_bytes_per_rank.count * number(ranks);
+    double const crowd = 1 + nvls.rank_loss * std::log(std::max(1.0, scene.n / 8));
+    double const knee = nvls.ramp_bytes_per_rank.count * scene.n;
     double const bytes = scene.load.nvlink / scene.size * ramped(scene.size, nvls.ramp, knee);
     return {nvls.base.count, nvls.base.count,
-            bytes * crowd_of(scene, ranks) * scene.nvlink_stretch() / nvls.bandwidth.count};
+            bytes * crowd * scene.nvlink_stretch() / nvls.bandwidth.count};
 }
 
-/// NVLS in each domain, chunk by chunk, and `levels` between domains, each with a latency and a
-/// ramp of its own; then the slower of NVLS and NICs. Never less than NVLS alone.
+/// NVLS in each domain, chunk by chunk, and `levels` between domains, each with a latency of its
+/// own. Chunks keep switches and NICs busy at once, but not without gaps: the nearer the two stages
+/// are to one another, the more each waits for the other.
 CollectiveTerms switched_terms(Scene const& scene, double levels) {
     auto const& network = scene.section.network;
     double const way = 2 * levels * (network.tree_step.count + network.hop_simple.count);
-    CollectiveTerms terms = nvls_terms(scene, scene.shape.ranks_per_domain);
-    double const knee =
-        network.tree_ramp_bytes_per_rank.count * number(scene.shape.ranks_per_domain);
-    double const ramp = ramped(scene.size, levels * network.tree_ramp, knee) / scene.size - 1;
-    double const full = scene.load.nvlink * crowd_of(scene, scene.shape.ranks_per_domain) *
-                        scene.nvlink_stretch() / scene.section.nvls->bandwidth.count;
+    CollectiveTerms terms = nvls_terms(scene);
     terms.latency_empty += way;
     terms.latency += way;
-    terms.transfer = std::max(terms.transfer * (1 + network.tree_loss) + ramp * full,
-                              tree_nic_seconds(scene, network.ring_efficiency));
+    terms.transfer = norm_of(terms.transfer, tree_nic_seconds(scene, network.ring_efficiency),
+                             network.tree_norm);
     return terms;
 }
 
@@ -315,10 +190,10 @@ CollectiveTerms branch_terms(CollectiveSection const& section, Collective const&
                  "GPUs of one domain are joined by NVLink");
     Scene const scene{section, query};
     switch (algorithm_of(query)) {
-        case Algorithm::ring_ll: return ring_ll_terms(scene);
-        case Algorithm::ring_ll128: return ring_ll128_terms(scene);
-        case Algorithm::ring_simple: return ring_simple_terms(scene);
-        case Algorithm::nvls: return nvls_terms(scene, query.shape.ranks);
+        case Algorithm::ring_ll:
+        case Algorithm::ring_ll128:
+        case Algorithm::ring_simple: return ring_terms(section, query);
+        case Algorithm::nvls: return nvls_terms(scene);
         case Algorithm::hierarchical: return hierarchical_terms(scene);
         case Algorithm::alltoall_ll: return alltoall_ll_terms(scene);
         case Algorithm::alltoall_simple: return alltoall_simple_terms(scene);

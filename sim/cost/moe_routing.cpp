@@ -103,26 +103,15 @@ LinkLoad moe_load(MoeRouting const& routing, MoeDedup dedup, Bytes bytes, GroupS
     auto const by_domain = dedup == MoeDedup::domain
                                ? copies_by_part(routing, static_cast<int>(shape.domains), true)
                                : std::vector<double>{};
-    double const everywhere = std::accumulate(by_rank.begin(), by_rank.end(), 0.0);
-    double const everywhere_once = std::accumulate(by_domain.begin(), by_domain.end(), 0.0);
+    // What the busiest gets: nobody sends more, as the others it sends to get no more each.
     LinkLoad most;
     for (std::size_t rank = 0; rank < by_rank.size(); ++rank) {
-        std::size_t const domain = rank / own;
-        auto const at = by_rank.begin() + static_cast<std::ptrdiff_t>(domain * own);
-        double const copies_here = std::accumulate(at, at + static_cast<std::ptrdiff_t>(own), 0.0);
-        // Copies of one sender's tokens: to the rank, and to the others of its domain.
         double const in = by_rank[rank];
-        double const near = copies_here - in;
-        LinkLoad load;
+        LinkLoad load{(inside - 1) * in, outside * in};
         if (dedup == MoeDedup::domain) {
             // Its rail's GPU of each other domain sends to it, and it passes their tokens on.
             auto const senders = static_cast<double>(shape.domains);
-            load.nvlink = std::max((inside - 1) * senders * in, senders * near);
-            load.nic =
-                std::max((senders - 1) * by_domain[domain], everywhere_once - by_domain[domain]);
-        } else {
-            load.nvlink = std::max((inside - 1) * in, near);
-            load.nic = std::max(outside * in, everywhere - copies_here);
+            load = {(inside - 1) * senders * in, (senders - 1) * by_domain[rank / own]};
         }
         most.nvlink = std::max(most.nvlink, load.nvlink);
         most.nic = std::max(most.nic, load.nic);

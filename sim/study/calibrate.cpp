@@ -67,7 +67,8 @@ FittedCollectives fit_own_collectives(MeasuredData const& data, Library const& l
     for (auto const& sample : data.collectives) {
         if (given.gpus.contains(sample.gpu)) samples.push_back(sample);
     }
-    CollectiveSetting setting{data.gpu, given.section, {}, data.collective_origin};
+    CollectiveSetting setting{
+        data.gpu, given.section, {}, data.collective_origin, given.another_count};
     setting.shipped = shipped_collectives(library, data.gpu);
     return fit_collectives(samples, setting);
 }

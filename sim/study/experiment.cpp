@@ -36,6 +36,9 @@ std::vector<Field<SystemSpec>> const& fields_of(SystemSpec const*) {
         required("model", &SystemSpec::model, "name or file of a model"),
         required("recipe", &SystemSpec::recipe, "name or file of a training recipe"),
         required("precision", &SystemSpec::precision, "a precision of the recipe"),
+        optional("fabric", &SystemSpec::fabric, "",
+                 "what joins NVLink domains, with its software: configs/fabrics, or a path; as the "
+                 "cluster's network when not given"),
         required("sequence_length", &SystemSpec::sequence_length, "tokens per sequence"),
         required("global_batch", &SystemSpec::global_batch, "sequences per optimizer step"),
         optional("grain", &SystemSpec::grain, "block",
@@ -50,8 +53,9 @@ std::vector<Field<SystemSpec>> const& fields_of(SystemSpec const*) {
 namespace {
 
 /// Keys that a system inherits from the experiment.
-constexpr std::array inherited{"model",        "recipe", "precision", "layout",  "sequence_length",
-                               "global_batch", "grain",  "power",     "campaign"};
+constexpr std::array inherited{"model",  "recipe",          "precision",    "fabric",
+                               "layout", "sequence_length", "global_batch", "grain",
+                               "power",  "campaign"};
 
 /// The experiment file as written.
 struct ExperimentFile {

@@ -44,6 +44,7 @@ struct SystemSpec {
     Placed<std::string> model;
     Placed<std::string> recipe;
     Placed<std::string> precision;
+    std::optional<Placed<std::string>> fabric;  ///< between NVLink domains; none: as the cluster
     Placed<std::int64_t> sequence_length;
     Placed<std::int64_t> global_batch;
     Grain grain = Grain::block;

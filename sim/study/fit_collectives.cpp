@@ -378,6 +378,7 @@ FittedCollectives fit_collectives(std::vector<CollectiveSample> const& samples,
                                step_far.fits().end());
     add_unfitted(result.section.fits, rows_on_branches(samples, drafted, false), section,
                  setting.origin);
+    for (auto& fit : result.section.fits) fit.another_count = setting.another_count;
     result.kept = plan_near.kept;
     result.kept.insert(result.kept.end(), plan_far.kept.begin(), plan_far.kept.end());
     return result;

@@ -15,6 +15,7 @@ struct CollectiveSetting {
     Value given;         ///< what no row tells: a partial section, with sources
     Value shipped;       ///< a whole section for what neither rows nor `given` hold; may be null
     std::string origin;  ///< the tables' names
+    Spread another_count{};  ///< SectionFit's
 };
 
 /// True for a row that a GPU's constants may be fitted to: of one domain, or over InfiniBand. Other

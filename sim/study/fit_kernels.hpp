@@ -29,6 +29,7 @@ struct SectionFit {
     std::string origin;  ///< names of the tables
     double between =
         1;  ///< factor within which 80 % of a CPU's passes lie of their case's quickest
+    Spread another_count{};  ///< of another number of ranks where rows are of one; unknown: none
 
     /// Its row of a profile's `spread`: "gemm bf16", "memory".
     [[nodiscard]] std::string part() const {

@@ -38,6 +38,14 @@ void replace(Value& section, Value const& own) {
     }
 }
 
+Spread another_count(Value const& file) {
+    Value const* pair = file.find("another_count");
+    if (pair == nullptr || !pair->is_list() || pair->items.size() != 2) {
+        fail(file.place, "no another_count", "[low, high]: measured over predicted");
+    }
+    return {ValueType<double>::read(pair->items[0]), ValueType<double>::read(pair->items[1])};
+}
+
 }  // namespace
 
 CollectiveGiven collective_given(Library const& library, std::string const& gpu) {
@@ -58,7 +66,7 @@ CollectiveGiven collective_given(Library const& library, std::string const& gpu)
     auto const family = family_of(own);
     Value const* shared = families == nullptr ? nullptr : families->find(family);
     if (shared == nullptr) fail(own.place, "no family '" + family + "'", "a key of families");
-    CollectiveGiven given{*shared, {gpu}};
+    CollectiveGiven given{*shared, {gpu}, another_count(file)};
     std::erase_if(own.entries, [](auto const& entry) { return entry.name == "family"; });
     replace(given.section, own);
     if (known != gpu) return given;

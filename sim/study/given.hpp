@@ -2,6 +2,7 @@
 
 #include "sim/config/library.hpp"
 #include "sim/config/value.hpp"
+#include "sim/cost/spread.hpp"
 #include "topology/gpu.hpp"
 
 #include <set>
@@ -19,6 +20,7 @@ Value given_through_sisters(Value const& given, GpuSpec gpu, Library const& libr
 struct CollectiveGiven {
     Value section;
     std::set<std::string> gpus;
+    Spread another_count{};  ///< how far times of a number of ranks lie that no row is of
 };
 
 /// A GPU without an entry is alone, and given what its sister is.

@@ -167,7 +167,12 @@ LoadedPoint load_point(Point const& point,
         positions = std::max(positions, system.sequence_length.value);
     std::tie(loaded.profile, loaded.profile_name) =
         profile_of(loaded.fabric, system.cluster.name_place, library, given, trail);
-    loaded.profile = with_network(std::move(loaded.profile), loaded.fabric, library);
+    if (auto const& over = system.fabric) {
+        loaded.profile = with_fabric(std::move(loaded.profile),
+                                     load_fabric_profile(library, over->value, over->place));
+    } else {
+        loaded.profile = with_network(std::move(loaded.profile), loaded.fabric, library);
+    }
     if (!loaded.profile.gemm) {
         fail(system.cluster.name_place,
              fmt::format("{}, whose calibration prices no GEMM", system.cluster.name),

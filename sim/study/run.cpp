@@ -273,10 +273,11 @@ std::string network_note(LoadedPoint const& point) {
                            point.system.name, fabric.gpus());
     }
     return fmt::format(
-        "{}: {} GPUs in {} NVLink domains; routing {}, folded, at the stated {:.0f} % of "
+        "{}: {} GPUs in {} NVLink domains{}; routing {}, folded, at the stated {:.0f} % of "
         "line rate where several switches are crossed",
-        point.system.name, fabric.gpus(), fabric.domains(), name_of(fabric.routing()),
-        100 * fabric.routing_factor());
+        point.system.name, fabric.gpus(), fabric.domains(),
+        point.system.fabric ? ", fabric " + point.system.fabric->value : "",
+        name_of(fabric.routing()), 100 * fabric.routing_factor());
 }
 
 /// What the job draws, and at which limits, site and prices.

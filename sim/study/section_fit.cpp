@@ -32,14 +32,11 @@ FitErrors errors_inside(SectionFit const& fit) {
 
 namespace {
 
-/// How far another number of ranks across domains may lie where one was seen.
-///   assumed  as sends of 20 and 80 H100, and rings and all-to-alls, by fits without one of them
-constexpr Spread of_another_count{0.8, 1.25};
-
 bool saw_one_count(SectionFit const& fit) {
     std::set<std::size_t> counts;
     for (auto const& row : fit.outside) counts.insert(row.group);
-    return fit.precision.find(" across") != std::string::npos && counts.size() < 2;
+    return fit.another_count.known() && fit.precision.find(" across") != std::string::npos &&
+           counts.size() < 2;
 }
 
 }  // namespace
@@ -81,12 +78,12 @@ void put_spread(Value& spread, SectionFit const& fit) {
                          seen ? "fit had not seen" : "constants were not fitted to",
                          passes_text(fit))));
     if (saw_one_count(fit)) {
-        Spread const wider = together(inside, of_another_count);
+        Spread const wider = together(inside, fit.another_count);
         put(row, "outside",
             leaf_list({fmt::format("{:.3f}", wider.low), fmt::format("{:.3f}", wider.high)},
                       fmt::format("derived: the same, and {} to {} of another number of ranks, "
                                   "as the rows are of one",
-                                  of_another_count.low, of_another_count.high)));
+                                  fit.another_count.low, fit.another_count.high)));
     } else if (seen && fit.outside.size() >= rows_least) {
         put(row, "outside",
             pair(fit.outside, fmt::format("fitted: the same of {} rows beyond the fitted range",

@@ -3,6 +3,7 @@
 #include "sim/base/error.hpp"
 #include "sim/base/text.hpp"
 #include "sim/collective/collective.hpp"
+#include "sim/cost/bound.hpp"
 #include "sim/cost/fabric_profile.hpp"
 #include "sim/cost/profile.hpp"
 #include "sim/interchange/collective_table.hpp"
@@ -67,6 +68,11 @@ void predict(ValidationRow& row, Profile const& profile, Query const& query) {
         row.spread = spread_of(profile, query, priced.basis.kind);
         row.basis = basis_text(priced.basis);
         row.bound_by = priced.bandwidth_part.count * 2 > priced.time.count ? "work" : "latency";
+        if (auto const* collective = std::get_if<Collective>(&query)) {
+            if (!is_microkernel(algorithm_of(*collective))) {
+                row.bound_by = bound_by(*profile.collectives, *collective);
+            }
+        }
         row.part = part_of(query);
     } catch (ConfigError const& error) {
         skip(row, error.what());

@@ -128,7 +128,7 @@ class CsvAnswer(unittest.TestCase):
         rows = table(*RACK, "--quiet")
         self.assertEqual(list(rows[0]), ["size_bytes", "count", "type", "redop", "root", "time_us",
                                          "algbw_GBps", "busbw_GBps", "algorithm", "basis",
-                                         "p10_us", "p90_us"])
+                                         "p10_us", "p90_us", "bound_by"])
         for row in rows:
             self.assertLess(float(row["p10_us"]), float(row["time_us"]))
             self.assertLess(float(row["time_us"]), float(row["p90_us"]))

@@ -25,7 +25,7 @@ SWEEP_START = ["point", "kind", "system", "cluster", "gpu"]
 COLUMNS = {
     "show": ["key", "value", "source", "from"],
     "collective": ["size_bytes", "count", "type", "redop", "root", "time_us", "algbw_GBps",
-                   "busbw_GBps", "algorithm", "basis", "p10_us", "p90_us"],
+                   "busbw_GBps", "algorithm", "basis", "p10_us", "p90_us", "bound_by"],
     "topo": ["fact", "value", "unit", "how", "title"],
     "list": ["name", "title", "gpu", "gpus_max", "nvlink_domain", "nvlink", "nic", "network",
              "source"],

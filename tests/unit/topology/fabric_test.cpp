@@ -217,7 +217,7 @@ TEST(FabricShape, SmallerNvlinkDomainsCutARack) {
 TEST(FabricShape, EcmpAndOversubscriptionLowerTheNetwork) {
     Fabric const pod = fabric_of(
         "  name: hgx-h100-superpod\n  gpus: 1024\n  routing: ecmp\n  oversubscription: 2\n");
-    EXPECT_DOUBLE_EQ(pod.shape_of(0, 1, 1024).network_efficiency, 0.30);
+    EXPECT_DOUBLE_EQ(pod.shape_of(0, 1, 1024).network_efficiency, 0.606 / 2);
     EXPECT_DOUBLE_EQ(fabric_of("  name: hgx-h100-superpod\n  gpus: 16\n  nic_line_rate: 200 Gb/s\n")
                          .shape_of(0, 1, 16)
                          .per_gpu_nic.count,

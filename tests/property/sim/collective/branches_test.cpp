@@ -6,11 +6,13 @@
 #include "sim/cost/profile.hpp"
 #include "topology/fabric.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdlib>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <limits>
 #include <map>
 #include <string>
 
@@ -241,6 +243,80 @@ TEST(EveryBranch, KeepsSeventeenEighteenthsOfItsBandwidthWithoutOnePlane) {
         }
         choice.fabric.resiliency = Resiliency::full;
         EXPECT_THROW(shape_of(choice), ConfigError);
+    }
+}
+
+/// A fixed number of GPUs in fewer, larger NVLink domains. Not a tree's: NCCL chains the GPUs of a
+/// domain, and two racks without NVLS take 126 steps for 8 bytes. Nor a send's, that gets fewer
+/// channels over NVLink than over NICs. Rings of LL and LL128 wait for messages while others move
+/// only between domains (ring_norm): where one domain is left they may lose by what that hides.
+TEST(EveryBranch, IsNeverSlowerInLargerDomains) {
+    RandomStream random(23, "domains");
+    std::array const others{CollectiveAlgorithm::tree_ll, CollectiveAlgorithm::tree_ll128,
+                            CollectiveAlgorithm::tree_simple, CollectiveAlgorithm::sendrecv};
+    constexpr double hidden = 1.05;
+    int looked = 0;
+    for (int i = 0; i < cases(); ++i) {
+        auto const& system = systems[random.below(2)];  // those that sum in switches
+        Profile const& profile = profile_of(system);
+        std::int64_t const small = 2 + static_cast<std::int64_t>(random.below(35));
+        std::int64_t const times = 2 + static_cast<std::int64_t>(random.below(3));
+        std::int64_t const domains = 1 + static_cast<std::int64_t>(random.below(8));
+        GroupShape shape;
+        shape.ranks = small * times * domains;
+        shape.planes = shape.planes_up = 18;
+        shape.in_domain = profile.collectives->nvlink;
+        shape.per_gpu_nic = BytesPerSecond{1e9 * (10 + static_cast<double>(random.below(90)))};
+        auto const op = ops[random.below(ops.size())];
+        auto const bytes = random_bytes(random);
+        auto const in_domains_of = [&](std::int64_t ranks) {
+            auto other = shape;
+            other.ranks_per_domain = ranks;
+            other.domains = shape.ranks / ranks;
+            return other;
+        };
+        auto const plan = plan_collective(profile, op, bytes, in_domains_of(small));
+        for (auto const& candidate : collective_candidates(profile, plan)) {
+            if (!candidate.cost ||
+                std::ranges::find(others, candidate.row->branch) != others.end()) {
+                continue;
+            }
+            Collective query = plan.query;
+            query.algorithm =
+                static_cast<std::uint8_t>(candidate.row - collective_algorithms().data());
+            query.shape = in_domains_of(small * times);
+            bool const one = query.shape.domains == 1;
+            auto const branch = candidate.row->branch;
+            if (one && (branch == CollectiveAlgorithm::hierarchical ||
+                        branch == CollectiveAlgorithm::collnet)) {
+                query.algorithm = static_cast<std::uint8_t>(CollectiveAlgorithm::nvls);
+            }
+            bool const hides = one && (branch == CollectiveAlgorithm::ring_ll ||
+                                       branch == CollectiveAlgorithm::ring_ll128);
+            EXPECT_LE(to_seconds(time_of(profile, query)),
+                      to_seconds(candidate.cost->time) * (hides ? hidden : 1))
+                << candidate.row->name << " of " << name_of(op) << ", " << bytes.count << " bytes, "
+                << shape.ranks << " GPUs in domains of " << small << " and " << small * times;
+            ++looked;
+        }
+    }
+    EXPECT_GT(looked, cases());
+}
+
+/// A NIC that NVLink cannot feed makes no other graph, so that the tuner stays where it was.
+TEST(TheTuner, SeesNoFasterRingBehindAFasterNicThanNvlinkFeeds) {
+    ClusterChoice choice;
+    choice.name = "hgx-h100-superpod";
+    choice.gpus = 64;
+    auto const& profile = profile_of(systems[1]);
+    Picoseconds before{std::numeric_limits<std::int64_t>::max()};
+    for (double const rate : {50e9, 60e9, 75e9, 100e9, 200e9}) {
+        choice.nic_line_rate = BytesPerSecond{rate};
+        auto const plan =
+            plan_collective(profile, CollectiveOp::all_reduce, Bytes{1 << 30}, shape_of(choice));
+        auto const time = time_of(profile, plan.query);
+        EXPECT_LE(time, before) << rate;
+        before = time;
     }
 }
 

@@ -169,32 +169,85 @@ TEST(RingStepsProperty, RecurrenceAndEngineAgreeToThePicosecond) {
     }
 }
 
-/// Built from the same link costs: the p-norm, ramp and local copies aside, which are no links.
-TEST(RingStepsProperty, AreWithinThreePercentOfTheActivity) {
-    auto section = *shipped("h100").collectives;
-    section.overlap_norm = 1;
-    section.ring_ll.local = section.ring_simple.local = 0;
-    section.ring_ll.hop_data = Seconds{0};
-    section.ring_simple.out_of_place_copy = section.ring_simple.ramp = 0;
+/// Any ring: operation, protocol, size, domains of equal shares or with a smaller last one, healthy
+/// or not; in every other case its flows are hashed.
+Collective random_ring(RandomStream& random, CollectiveSection const& section) {
+    GroupShape shape;
+    shape.domains = random.below(3) == 0 ? 1 : 2 + static_cast<std::int64_t>(random.below(12));
+    shape.ranks_per_domain = 1 + static_cast<std::int64_t>(random.below(24));
+    if (shape.domains == 1 && shape.ranks_per_domain == 1) shape.ranks_per_domain = 72;
+    shape.ranks = shape.domains * shape.ranks_per_domain;
+    if (shape.domains > 1 && random.below(2) == 0) {  // the last domain is not full
+        shape.ranks -= static_cast<std::int64_t>(
+            random.below(static_cast<std::uint64_t>(shape.ranks_per_domain)));
+    }
+    shape.planes = shape.planes_up = 18;
+    shape.in_domain = section.nvlink * ((1 + random.below(18)) / 18.0);
+    shape.per_gpu_nic = BytesPerSecond{1e9 * (10 + static_cast<double>(random.below(90)))};
+    shape.network_efficiency = 0.2 + 0.8 * random.uniform();
+    return {ops[random.below(3)], static_cast<std::uint8_t>(random.below(3)), random_size(random),
+            2, shape};
+}
+
+TEST_P(ShippedBranch, SingleSendsTakeTheTimeOfTheActivityOfTheSameLinks) {
+    auto const& section = *shipped(GetParam()).collectives;
     RandomStream random(13, "ring steps");
-    for (int i = 0; i < 300; ++i) {
-        GroupShape shape;
-        shape.ranks = shape.ranks_per_domain = 2 + static_cast<std::int64_t>(random.below(71));
-        shape.planes = shape.planes_up = 4;
-        shape.in_domain = section.nvlink;
-        auto const op = ops[random.below(3)];
-        auto const algorithm = static_cast<std::uint8_t>(random.below(3));
-        Collective const query{op, algorithm, random_size(random), 2, shape};
-        double const activity = to_seconds(collective_cost(section, query).time);
-        double const steps = to_seconds(collective_steps_time(section, query));
-        EXPECT_NEAR(steps / activity, 1, 0.03) << name_of(algorithm_of(query));
+    for (int i = 0; i < 500; ++i) {
+        auto const query = random_ring(random, section);
+        std::vector<double> shares;
+        if (query.shape.domains > 1 && random.below(2) == 0) {
+            for (std::int64_t d = 0; d < query.shape.domains; ++d) {
+                shares.push_back(1.0 / static_cast<double>(1 + random.below(4)));
+            }
+        }
+        auto const ring = ring_times(section, query, shares);
+        EXPECT_NEAR(to_seconds(ring.steps) / to_seconds(ring.activity), 1, 0.03)
+            << name_of(algorithm_of(query)) << ' ' << name_of(query.op) << " of "
+            << query.shape.ranks << " in " << query.shape.domains << " domains, "
+            << query.size.count << " bytes";
     }
 }
 
-/// Where the ring leaves its domains, the NICs of large buffers pace both. Below, they part (up to
-/// 40 %): the activity counts NCCL's 2 (N - 1) crossings and waits before it sends, the last chunk
+/// Alone on the engine, on a resource of the slowest link's rate.
+TEST(RingStepsProperty, TheActivityIsOneThatTheEngineRuns) {
+    struct Ended {
+        void finished(std::uint32_t) {}
+        void timer(std::uint32_t, std::uint32_t) {}
+    };
+    auto const& section = *shipped("gb200").collectives;
+    RandomStream random(15, "ring activity");
+    for (int i = 0; i < 100; ++i) {
+        auto const program = ring_program(section, random_ring(random, section));
+        auto const activity = ring_activity(program);
+        Engine engine;
+        auto const link = engine.add_resource({activity.rate_max, 1});
+        std::array const uses{Usage{link, 1}};
+        engine.start({activity.latency, activity.work, activity.rate_max, 1, uses}, 0);
+        Ended handler;
+        engine.run(handler);
+        EXPECT_EQ(engine.last_call(), activity.alone());
+    }
+}
+
+/// Inside a domain the calibrated time is the same sum, but for its p-norm.
+TEST_P(ShippedBranch, SingleSendsTakeTheCalibratedTimeWhereNothingOverlaps) {
+    auto section = *shipped(GetParam()).collectives;
+    section.overlap_norm = 1;
+    RandomStream random(16, "ring calibrated");
+    for (int i = 0; i < 300; ++i) {
+        auto query = random_ring(random, section);
+        query.shape.domains = 1;
+        query.shape.ranks = query.shape.ranks_per_domain =
+            std::max<std::int64_t>(2, query.shape.ranks);
+        auto const steps = ring_times(section, query).steps;
+        EXPECT_NEAR(to_seconds(collective_cost(section, query).time) / to_seconds(steps), 1, 1e-3);
+    }
+}
+
+/// Where the ring leaves its domains, the NICs of large buffers pace the calibrated branch too.
+/// Below, they part: it counts NCCL's 2 (N - 1) crossings and waits before it sends, the last chunk
 /// of the single sends crosses 2 N times, and sends while others wait.
-TEST(RingStepsProperty, AreWithinThreePercentOfTheActivityWhereNicsDecide) {
+TEST(RingStepsProperty, AreWithinThreePercentOfTheCalibratedTimeWhereNicsDecide) {
     auto section = *shipped("h100").collectives;
     section.overlap_norm = 1;
     RandomStream random(14, "ring steps across");
@@ -209,10 +262,11 @@ TEST(RingStepsProperty, AreWithinThreePercentOfTheActivityWhereNicsDecide) {
         Bytes const size{static_cast<std::int64_t>((1 + random.uniform()) * 0x1p33)};
         Collective const query{ops[random.below(3)], static_cast<std::uint8_t>(random.below(3)),
                                size, 2, shape};
-        double const activity = to_seconds(collective_cost(section, query).time);
-        double const steps = to_seconds(collective_steps_time(section, query));
-        EXPECT_NEAR(steps / activity, 1, 0.03) << name_of(algorithm_of(query)) << " over "
-                                               << shape.domains << " x " << shape.ranks_per_domain;
+        double const calibrated = to_seconds(collective_cost(section, query).time);
+        double const steps = to_seconds(ring_times(section, query).steps);
+        EXPECT_NEAR(steps / calibrated, 1, 0.03)
+            << name_of(algorithm_of(query)) << " over " << shape.domains << " x "
+            << shape.ranks_per_domain;
     }
 }
 

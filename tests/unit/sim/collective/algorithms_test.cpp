@@ -112,6 +112,23 @@ TEST(CollectiveTuner, TreeIsGivenAShareOfItsBandwidthByTheSize) {
 
 // As two and four boxes of one InfiniBand cluster show (nccl-tests issue 309): the LL tree to a few
 // hundred KiB, then LL128, then NVLS below a tree.
+// NCCL's plateau: from 64 bytes a channel and rank, 16 x 16 x 64, an all-reduce over two boxes
+// has 1.4 times its latency: 8.4 + 28 x 3.4 + 2 x 14 us at 1 us of overhead; an all-gather never.
+TEST(CollectiveTuner, GivesFullChunksOfAnAllReduceOverBoxesMoreLatency) {
+    Machine const machine("hgx-h100-superpod", 16);
+    auto const shape = machine.fabric.shape_of(0, 1, 16);
+    auto const latency_us = [&](CollectiveOp op, std::int64_t bytes) {
+        Choice const choice{machine.profile, op, Bytes{bytes}, shape};
+        double const factor = bus_factor(op, 16);
+        return tuner_ring_simple(choice) * 1e6 - factor * static_cast<double>(bytes) / 360e3;
+    };
+    double const below = latency_us(CollectiveOp::all_reduce, 16 * 16 * 64 - 1);
+    EXPECT_NEAR(below, 8.4 + 28 * 3.4 + 2 * 14, 1e-6);
+    EXPECT_NEAR(latency_us(CollectiveOp::all_reduce, 16 * 16 * 64), 1.4 * below, 1e-6);
+    EXPECT_NEAR(latency_us(CollectiveOp::all_gather, 16 * 16 * 64),
+                latency_us(CollectiveOp::all_gather, 1024), 1e-6);
+}
+
 TEST(CollectiveChoice, BoxesTakeTreesOfMoreAndMoreBandwidth) {
     Machine const two("hgx-h100-superpod", 16);
     EXPECT_EQ(two.chosen(CollectiveOp::all_reduce, 8_B), "tree-ll");

@@ -29,6 +29,23 @@ TEST(RingSteps, OneSlowLinkOfTwoSetsThePace) {
     EXPECT_EQ(ring_makespan_on_engine(ring), 33_us);
 }
 
+TEST(RingSteps, TheActivityIsTheLongestChainOfSends) {
+    // Equal links: round by hops, 6 x 3 us, and 6 sends of 1 us.
+    auto const equal = ring_activity(equal_ring(4, 6));
+    EXPECT_EQ(equal.latency, 18_us);
+    EXPECT_DOUBLE_EQ(equal.work / equal.rate_max, 6e-6);
+    // One link of 100 us a send: all wait for it, and its hop is left: 3 + 6 x 100.
+    auto ring = equal_ring(4, 6);
+    ring.rate[2] = 1e7;
+    auto const slow = ring_activity(ring);
+    EXPECT_EQ(slow.latency, 3_us);
+    EXPECT_EQ(slow.alone(), 603_us);
+    EXPECT_EQ(ring_makespan(ring), 603_us);
+    // Of 4 us a send: every link passed adds 3 us of hop and saves 3 us, the slow one only adds.
+    ring.rate[2] = 2.5e8;
+    EXPECT_EQ(ring_activity(ring).alone(), ring_makespan(ring));
+}
+
 TEST(RingSteps, ALateRankDelaysTheLast) {
     auto ring = equal_ring(3, 4);
     ring.start[1] = 100_us;

@@ -1,5 +1,7 @@
 #include "sim/cost/collective_cost.hpp"
 
+#include "sim/cost/bound.hpp"
+
 #include "sim/base/error.hpp"
 
 #include <cmath>
@@ -24,10 +26,10 @@ CollectiveSection plain_section() {
     section.alltoall_ll = {Seconds{5e-6}, 5_GBps, 32};
     section.alltoall_simple = {Seconds{10e-6}, 100_GBps, 0, BufferSize{0x1p20}, 0, 32};
     section.sendrecv = {Seconds{10e-6}, 100_GBps, 32};
-    section.network = {Seconds{5e-6},  Seconds{6e-6}, Seconds{7e-6}, 0.8,           1000_GBps,
-                       Seconds{50e-6}, 0.1,           0.9,           Seconds{3e-6}, 0.5,
-                       Seconds{20e-6}};
+    section.network = {Seconds{5e-6},  Seconds{6e-6}, Seconds{7e-6}, 0.8, 1000_GBps,
+                       Seconds{50e-6}, 0.9,           Seconds{3e-6}, 0.5, Seconds{20e-6}};
     section.network.tree_nics_max = 32;
+    section.network.tree_norm = 1000;  // the slower of switches and NICs alone
     section.tree = {20_GBps, 40_GBps, 80_GBps, Seconds{2e-6}, BufferSize{8000}, 16};
     section.launch = {Seconds{5e-6}, Seconds{4e-6}, Seconds{3e-6}, 1};
     section.measured = {{{2, 4, 8}, {800'000, 1'000'000, 100'000'000}}};
@@ -70,9 +72,9 @@ TEST(CollectiveCost, LowLatencyHopGrowsWithItsChunk) {
 }
 
 TEST(CollectiveCost, NvlsSlowsWithRanksBeyondEight) {
-    // (1 + 1/18) x 9 MB = 9.5 MB at 80 GB/s = 118.75 us, times 1.1 for ten ranks beyond 8.
+    // (1 + 1/18) x 9 MB = 9.5 MB at 80 GB/s = 118.75 us, and 1 % for every e-fold from 8 to 18.
     auto const query = query_of(CollectiveAlgorithm::nvls, CollectiveOp::all_reduce, 9'000'000, 18);
-    EXPECT_NEAR(us(plain_section(), query), 20 + 118.75 * 1.1, 1e-6);
+    EXPECT_NEAR(us(plain_section(), query), 20 + 118.75 * (1 + 0.01 * std::log(18. / 8)), 1e-6);
 }
 
 TEST(CollectiveCost, OneByteReductionsAreSlower) {
@@ -127,10 +129,15 @@ TEST(CollectiveCost, LowLatencyRingSendsAFlagWithEveryWordOnTheNetworkToo) {
 
 TEST(CollectiveCost, HierarchicalAddsTreeLevels) {
     // 2 domains of 8, 8 MB: base 20 + 2 x (50 + 7) us, its level and a network hop; NVLS 9 MB / 80
-    // GB/s x 1.1 = 123.75 us; NICs 8 MB / (8 x 10 x 0.8 GB/s) = 125 us bind.
+    // GB/s = 112.5 us, a little more for 16 ranks; NICs 8 MB / (8 x 10 x 0.8 GB/s) = 125 us; of the
+    // third power together.
     auto const query =
         query_of(CollectiveAlgorithm::hierarchical, CollectiveOp::all_reduce, 8'000'000, 16, 2);
     EXPECT_NEAR(us(plain_section(), query), 134 + 125, 1e-6);
+    auto section = plain_section();
+    section.network.tree_norm = 3;
+    double const nvls = 112.5 * (1 + 0.01 * std::log(2));
+    EXPECT_NEAR(us(section, query), 134 + std::cbrt(std::pow(nvls, 3) + std::pow(125., 3)), 1e-6);
 }
 
 TEST(CollectiveCost, ADrawOfAShareAboveOneIsLineRate) {
@@ -183,18 +190,17 @@ TEST(CollectiveCost, LowLatencyRingsMoveBytesWhileStepsWaitBetweenDomains) {
     EXPECT_EQ(us(section, ring(CollectiveAlgorithm::ring_ll128, 1)), inside);
 }
 
-// Below 2 domains of 8 lie the ramp of NVLS and that of the tree, 9 MB / 80 GB/s each, half gone.
+// 2 domains of 8 fill a pipeline of 16 ranks: 2 x 9 MB / 80 GB/s of ramp, gone by 1 in 1.5.
 TEST(CollectiveCost, TwoDomainsAreNeverQuickerThanOne) {
     auto section = plain_section();
     section.network.ring_efficiency = 1;
     section.nvls->ramp = 2;
     section.nvls->ramp_bytes_per_rank = BufferSize{1e6};
-    section.network.tree_ramp = 2;
-    section.network.tree_ramp_bytes_per_rank = BufferSize{1e6};
     auto query =
         query_of(CollectiveAlgorithm::hierarchical, CollectiveOp::all_reduce, 8'000'000, 16, 2);
     query.shape.per_gpu_nic = 100_GBps;
-    EXPECT_NEAR(us(section, query), 134 + 112.5 * 2 * 1.1 + 112.5, 1e-6);
+    double const crowd = 1 + 0.01 * std::log(2);
+    EXPECT_NEAR(us(section, query), 134 + 112.5 * (1 + 2 / 1.5) * crowd, 1e-6);
     for (std::int64_t size = 1000; size < std::int64_t{1} << 36; size *= 4) {
         auto two = query;
         two.size = Bytes{size};
@@ -220,6 +226,17 @@ TEST(CollectiveCost, TreeOfLargeChunksIsBoundByItsNics) {
     EXPECT_NEAR(us(plain_section(), query), 42 + 1000, 1e-6);
 }
 
+TEST(CollectiveCost, ParallelTreesClimbOneHopALevel) {
+    // 8 domains of 1, 80 kB: base 10 us and 3 levels of 7 us; a NIC sends 7/8 of it at 10 GB/s x
+    // 0.8. With 64 domains 6 levels.
+    auto const gather = [](std::int64_t domains) {
+        return query_of(CollectiveAlgorithm::pat, CollectiveOp::all_gather, 80'000, domains,
+                        domains);
+    };
+    EXPECT_NEAR(us(plain_section(), gather(8)), 10 + 3 * 7 + 70e3 / 8e3, 1e-6);
+    EXPECT_NEAR(us(plain_section(), gather(64)), 10 + 6 * 7 + 78.75e3 / 8e3, 1e-6);
+}
+
 TEST(CollectiveCost, ATreeUsesSomeOfALargeDomainsNics) {
     // 4 domains of 72: 16 MB over 72 NICs of 10 GB/s at 80 % take 27.8 us, over 32 of them 62.5 us,
     // less than the 200 us inside; over 2 of them 1 ms.
@@ -242,6 +259,25 @@ TEST(CollectiveCost, EveryRingStepWaitsForOneMessageOfTheNetwork) {
     EXPECT_NEAR(us(section, query) - before, 28 - 19, 1e-6);
     section.network.message_gap = Seconds{2e-6};  // 14 us, hidden
     EXPECT_NEAR(us(section, query), before, 1e-9);
+}
+
+TEST(CollectiveCost, SaysWhatBindsIt) {
+    auto const section = plain_section();
+    auto const bound = [&](CollectiveAlgorithm algorithm, CollectiveOp op, std::int64_t size,
+                           std::int64_t domains) {
+        return bound_by(section, query_of(algorithm, op, size, 16, domains));
+    };
+    auto const ring = CollectiveAlgorithm::ring_simple;
+    EXPECT_EQ(bound(ring, CollectiveOp::all_reduce, 1000, 1), "latency");
+    EXPECT_EQ(bound(ring, CollectiveOp::all_reduce, 1'000'000'000, 1), "NVLink");
+    EXPECT_EQ(bound(ring, CollectiveOp::all_reduce, 1'000'000'000, 2), "NIC");
+    auto launched = query_of(ring, CollectiveOp::all_reduce, 1000, 4);
+    launched.launch = {LaunchMode::eager, 64};  // 320 us
+    EXPECT_EQ(bound_by(section, launched), "launch");
+    auto few = plain_section();
+    few.network.ring_bandwidth_max = 1_GBps;
+    EXPECT_EQ(bound_by(few, query_of(ring, CollectiveOp::all_reduce, 1'000'000'000, 16, 2)),
+              "channels");
 }
 
 TEST(CollectiveCost, OneThreadLaunchesForAllItsGpus) {

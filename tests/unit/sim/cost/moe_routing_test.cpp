@@ -100,6 +100,15 @@ TEST(MoeTraffic, BalancedBytesByHand) {
     EXPECT_LT(domain.nic, gpu.nic);
 }
 
+// Three domains of four, an expert a GPU, 2 of a token: a copy to each GPU with 1/6, to a domain
+// with 1 - C(8,2)/C(12,2) = 38/66. A GPU passes on what three senders have for its three
+// neighbours.
+TEST(MoeTraffic, AGpuPassesOnTheTokensOfItsRail) {
+    auto const load = moe_load({12, 2, 0}, MoeDedup::domain, 1000_B, group_of(3, 4));
+    EXPECT_NEAR(load.nvlink, 1000 * 3 * 3 / 6.0, 1e-9);
+    EXPECT_NEAR(load.nic, 1000 * 2 * 38.0 / 66, 1e-9);
+}
+
 TEST(MoeTraffic, InsideOneDomainUsesNoNic) {
     auto const load = moe_load({256, 8, 0}, MoeDedup::gpu, 1_MiB, group_of(1, 64));
     EXPECT_EQ(load.nic, 0);

@@ -1,8 +1,10 @@
 #include "sim/study/experiment.hpp"
 
 #include "sim/base/error.hpp"
+#include "sim/study/point.hpp"
 #include "tests/support/small_experiment.hpp"
 
+#include <filesystem>
 #include <gtest/gtest.h>
 
 namespace nvl72 {
@@ -54,6 +56,24 @@ TEST(LoadExperiment, SweepsEveryCombination) {
     std::vector<std::pair<std::int64_t, std::int64_t>> const wanted{{16, 16}, {16, 32}, {16, 64},
                                                                     {32, 16}, {32, 32}, {32, 64}};
     EXPECT_EQ(drawn, wanted);
+}
+
+TEST(LoadExperiment, ASystemMayNameItsFabric) {
+    auto const library = support::shipped_library();
+    auto const network_of = [&](std::string const& text) {
+        return load_point(experiment_of(text).points.at(0), library, {})
+            .profile.collectives->network;
+    };
+    EXPECT_EQ(network_of(small_text()).fabric, "infiniband");  // as the cluster's network
+    auto const named = network_of(small_text() + "fabric: tcpxo\n");
+    EXPECT_EQ(named.fabric, "tcpxo");
+    EXPECT_FALSE(named.nvls);
+    EXPECT_TRUE(holds(refusal_of(small_text() + "fabrik: tcpxo\n"), "fabrik"));
+    EXPECT_THROW(network_of(small_text() + "fabric: tcpxp\n"), ConfigError);
+    support::TemporaryFile const own(
+        "title: mine\ncalibrated: {value: false, source: \"assumed: mine\"}\n", ".yaml");
+    EXPECT_EQ(network_of(small_text() + "fabric: " + own.path() + "\n").fabric,
+              std::filesystem::path(own.path()).stem().string());
 }
 
 TEST(LoadExperiment, ASystemInheritsWhatItLeavesOut) {
