@@ -229,6 +229,10 @@ private:
         for (auto const& reduced : ids.reduced)
             needs.insert(needs.end(), reduced.begin(), reduced.end());
         needs.insert(needs.end(), previous.begin(), previous.end());
+        if (auto const exposed = costs_[s].data_parallel_exposed) {
+            needs = {add({TaskKind::collective, ParallelDimension::dp, ids.dp, *exposed, reduce},
+                         std::move(needs), {})};
+        }
         add({TaskKind::compute, ParallelDimension::none, ids.compute, costs_[s].optimizer,
              optimizer},
             std::move(needs), {});
@@ -340,6 +344,10 @@ std::vector<StageCostIds> intern_costs(std::vector<StagePlan> const& stages,
         }
         if (stages.size() > 1) ids.send = *intern_plan(plan.send, book);
         ids.optimizer = book.add(plan.optimizer);
+        bool const waits = plan.data_parallel_exposed.time.count > 0;
+        if (like != nullptr ? (*like)[s].data_parallel_exposed.has_value() : waits) {
+            ids.data_parallel_exposed = book.add(plan.data_parallel_exposed);
+        }
         result.push_back(std::move(ids));
     }
     return result;

@@ -35,6 +35,8 @@ struct StagePlan {
     std::vector<StageChunk> chunks;
     CollectivePlan send;  ///< one micro-batch's activations to the next stage (last: to the first)
     PricedCost optimizer;
+    /// Of the data-parallel collectives of a step, what cannot hide; 0: nothing.
+    PricedCost data_parallel_exposed;
 };
 
 /// CostIds of one chunk's turn; a communication without a time has none, and no task.
@@ -48,6 +50,7 @@ struct StageCostIds {
     std::vector<TurnCostIds> forward, backward;
     std::vector<std::array<std::optional<CostId>, shard_groups>> reduce, gather;
     CostId send, optimizer;
+    std::optional<CostId> data_parallel_exposed;
 };
 
 /// Enters the costs of the stages into an empty book. `like` are those of the same job at other
