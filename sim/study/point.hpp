@@ -4,6 +4,7 @@
 #include "sim/cost/profile.hpp"
 #include "sim/study/experiment.hpp"
 #include "sim/study/interval.hpp"
+#include "sim/study/loaded_configs.hpp"
 #include "sim/study/sweep_row.hpp"
 #include "sim/training/step.hpp"
 #include "topology/fabric.hpp"
@@ -28,6 +29,7 @@ struct LoadedPoint {
     std::string profile_name;
     ProfileDraws draws;  ///< of the profile; none: the interval does without
     bool must_fit = true;
+    bool known_software = true;  ///< false: its recipe stands in for a release without runs
 };
 
 /// The profile that prices a cluster's GPU and its name or file: one that was given for it, else
@@ -50,8 +52,14 @@ LoadedPoint load_point(Point const& point,
                        GivenProfiles const& given,
                        Trail* trail = nullptr);
 
+/// The same with configs that others have named before.
+LoadedPoint load_point(Point const& point, LoadedConfigs& configs, Trail* trail = nullptr);
+
 /// Whether every stage fits its GPU by our count.
 bool memory_fits(LoadedPoint const& point);
+
+/// What the fullest stage holds.
+double memory_gib(LoadedPoint const& point);
 
 /// A simulated point: its row of /sweep and the step behind it.
 struct SimulatedPoint {
