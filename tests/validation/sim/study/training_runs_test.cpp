@@ -1,5 +1,7 @@
 #include "sim/base/error.hpp"
+#include "sim/study/fit_runs.hpp"
 #include "sim/study/training_rows.hpp"
+#include "sim/trace/atomic_file.hpp"
 
 #include <cmath>
 #include <gtest/gtest.h>
@@ -21,10 +23,11 @@ std::map<std::string, std::vector<double>> errors() {
     Library const library(NVL72_SOURCE_DIR "/configs");
     auto const table = CsvTable::load(library.folder() + "/measurements/training/runs.csv");
     std::map<std::string, std::vector<double>> found;
+    LoadedConfigs configs(library, {});
     for (auto const& run : read_training_table(table)) {
         if (!run.aside.empty()) continue;
         try {
-            auto const point = training_run(run, library, {}).point;
+            auto const point = training_run(run, configs).point;
             SweepRow const row = simulate_point(point, 0).row;
             double const error = run.step_asked
                                      ? row.step_s / *run.step_s - 1
@@ -53,6 +56,34 @@ TEST(TrainingRuns, LieAsNearAsWasReached) {
     // Scored apart: a factor stands in its rows that no shared constant explains.
     EXPECT_GT(mean_of(by.at("megatron-bridge moe gpt-oss-120b")), 0.2);
     EXPECT_FALSE(by.contains("refused"));
+}
+
+std::vector<MeasuredTraining> shipped_runs(Library const& library) {
+    return read_training_table(
+        CsvTable::load(library.folder() + "/measurements/training/runs.csv"));
+}
+
+// The fit itself takes a minute; where it ended, no constant wants to move.
+TEST(TrainingRuns, TheShippedConstantsAreWhereAFitEnds) {
+    Library const library(NVL72_SOURCE_DIR "/configs");
+    auto const constants = load_training_facts(library).constants;
+    auto const slopes = shipped_slopes(shipped_runs(library), library);
+    ASSERT_EQ(slopes.size(), constants.size());
+    for (std::size_t i = 0; i < slopes.size(); ++i) {
+        EXPECT_LT(std::abs(slopes[i]), 0.1) << constants[i].name;
+    }
+}
+
+// With the label long: the whole fit, byte for byte.
+TEST(TrainingRuns, DISABLED_TheShippedConfigsAreWhatTheRunsFitTo) {
+    Library const library(NVL72_SOURCE_DIR "/configs");
+    auto const fitted = fit_runs(shipped_runs(library), "runs.csv", library);
+    auto const files = fitted_files(fitted, library);
+    EXPECT_GT(files.size(), 10U);
+    for (auto const& [name, text] : files) {
+        auto const whole = read_whole(library.folder() + "/" + name);
+        EXPECT_EQ(text, std::string(whole.begin(), whole.end())) << name;
+    }
 }
 
 }  // namespace
