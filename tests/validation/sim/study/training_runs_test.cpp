@@ -34,8 +34,11 @@ std::map<std::string, std::vector<double>> errors() {
                                      : row.tokens_per_s_per_gpu / *run.tokens_per_s_per_gpu - 1;
             bool const moe = point.model.experts > 0;
             found[run.software + (moe ? " moe " + run.model : " dense")].push_back(std::abs(error));
-            if (run.memory_gib)
-                found["memory"].push_back(std::abs(row.memory_gib / *run.memory_gib - 1));
+            if (run.memory_gib) {
+                bool const again = point.recipe.full_recompute;
+                found[again ? "memory, recomputed" : "memory"].push_back(
+                    std::abs(row.memory_gib / *run.memory_gib - 1));
+            }
         } catch (ConfigError const&) {
             found["refused"].push_back(1);
         }
@@ -47,12 +50,17 @@ std::map<std::string, std::vector<double>> errors() {
 TEST(TrainingRuns, LieAsNearAsWasReached) {
     auto const by = errors();
     for (auto const& [kind, all] : by) RecordProperty(kind, std::to_string(mean_of(all)));
-    EXPECT_LT(mean_of(by.at("megatron-bridge dense")), 0.045);
+    EXPECT_LT(mean_of(by.at("megatron-bridge dense")), 0.035);
     EXPECT_LT(mean_of(by.at("nemo-mlperf dense")), 0.065);
-    EXPECT_LT(mean_of(by.at("megatron-bridge moe qwen3-30b-a3b")), 0.06);
-    EXPECT_LT(mean_of(by.at("megatron-bridge moe deepseek-v3")), 0.08);
-    EXPECT_LT(mean_of(by.at("torchtitan dense")), 0.20);
-    EXPECT_LT(mean_of(by.at("memory")), 0.11);
+    EXPECT_LT(mean_of(by.at("megatron-bridge moe qwen3-30b-a3b")), 0.04);
+    EXPECT_LT(mean_of(by.at("megatron-bridge moe deepseek-v3")), 0.05);
+    EXPECT_LT(mean_of(by.at("torchtitan dense")), 0.08);
+    EXPECT_LT(mean_of(by.at("memory")), 0.06);
+    // What the layer that runs again and the loss hold at once is not counted yet.
+    EXPECT_LT(mean_of(by.at("memory, recomputed")), 0.40);
+    // Whole jobs in software of their own, which no constant was fitted to.
+    EXPECT_LT(mean_of(by.at("llama3-herd dense")), 0.08);
+    EXPECT_LT(mean_of(by.at("deepseek-in-house moe deepseek-v3")), 0.12);
     // Scored apart: a factor stands in its rows that no shared constant explains.
     EXPECT_GT(mean_of(by.at("megatron-bridge moe gpt-oss-120b")), 0.2);
     EXPECT_FALSE(by.contains("refused"));
