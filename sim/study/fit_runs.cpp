@@ -441,7 +441,9 @@ std::vector<std::pair<std::string, std::string>> fitted_files(FittedRuns const& 
         }
     }
     std::set<std::string> gpus;
-    for (auto const& row : fitted.rows) gpus.insert(row.gpu);
+    for (auto const& row : fitted.rows) {
+        if (!row.apart) gpus.insert(row.gpu);
+    }
     for (auto const& gpu : gpus) set_spread(texts, gpu, fitted);
     return {texts.all().begin(), texts.all().end()};
 }
