@@ -44,14 +44,6 @@ public:
     RunFit(std::vector<MeasuredTraining> const& runs, Library const& library)
         : facts_(load_training_facts(library)), predictor_(runs, facts_, library) {}
 
-    /// The loss's slopes at the values that the configs hold.
-    Values shipped_slopes(Library const& library) {
-        auto const values = shipped_values(facts_, library);
-        predictor_.record(values);
-        linear_ = linear_at(values);
-        return slopes(rows_where([](RunRow const& row) { return !row.apart; }));
-    }
-
     FittedRuns fit(std::string const& origin) {
         FittedRuns fitted;
         fitted.constants = facts_.constants;
@@ -281,11 +273,6 @@ FittedRuns fit_runs(std::vector<MeasuredTraining> const& runs,
                     std::string const& origin,
                     Library const& library) {
     return RunFit(runs, library).fit(origin);
-}
-
-std::vector<double> shipped_slopes(std::vector<MeasuredTraining> const& runs,
-                                   Library const& library) {
-    return RunFit(runs, library).shipped_slopes(library);
 }
 
 Table constants_table(FittedRuns const& fitted) {

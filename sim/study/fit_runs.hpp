@@ -29,11 +29,6 @@ FittedRuns fit_runs(std::vector<MeasuredTraining> const& runs,
                     std::string const& origin,
                     Library const& library);
 
-/// The slopes at the values that the configs hold, without a fit: near 0 where these are its
-/// output.
-std::vector<double> shipped_slopes(std::vector<MeasuredTraining> const& runs,
-                                   Library const& library);
-
 /// The constants with their values and what is known of them.
 Table constants_table(FittedRuns const& fitted);
 /// MAPE by kind and model: in the fit, and with the layout, model, system or release left out.
