@@ -6,10 +6,13 @@
 #include "sim/study/compare_profile.hpp"
 #include "sim/study/fit_fabric.hpp"
 #include "sim/study/fit_report.hpp"
+#include "sim/study/fit_runs.hpp"
+#include "sim/study/measured_files.hpp"
 #include "sim/trace/atomic_file.hpp"
 
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <fmt/format.h>
 #include <functional>
 
@@ -35,7 +38,9 @@ void describe(po::options_description& options) {
         ("fit-fabric", po::value<std::string>(),
          "fits what joins NVLink domains instead of a GPU: infiniband | roce ..., for "
          "configs/fabrics")  //
-        ("output,o", po::value<std::string>(), "the profile to write");
+        ("output,o", po::value<std::string>(),
+         "the profile to write; of tables of training runs alone, a folder for the configs whose "
+         "constants are fitted to them");
     describe_given_facts(options);
 }
 
@@ -134,6 +139,47 @@ int fit_one_fabric(Context const& context,
     return 0;
 }
 
+/// The tables of training runs in `paths`, where these hold nothing else to fit; or nothing.
+std::vector<std::string> tables_of_runs_alone(std::vector<std::string> const& paths) {
+    std::vector<std::string> tables, notes;
+    for (auto const& file : measured_files(paths, notes)) {
+        if (file.kind != MeasuredFileKind::training) return {};
+        tables.push_back(file.path);
+    }
+    return tables;
+}
+
+/// The training constants, and how they fare on what is left out; the configs that hold them.
+int fit_training(Context const& context,
+                 std::vector<std::string> const& tables,
+                 std::string const& folder) {
+    if (folder.ends_with(".yaml")) {
+        throw ConfigError(
+            fmt::format("-o: '{}' (expected a folder: constants of training stand in recipes and "
+                        "profiles)",
+                        folder));
+    }
+    std::vector<MeasuredTraining> runs;
+    std::string origin;
+    for (auto const& path : tables) {
+        auto const more = read_training_table(CsvTable::load(path));
+        runs.insert(runs.end(), more.begin(), more.end());
+        origin += (origin.empty() ? "" : ", ") + std::filesystem::path(path).filename().string();
+    }
+    auto const fitted = fit_runs(runs, origin, context.library);
+    print_notes(context, fitted.notes);
+    for (auto const& [name, text] : fitted_files(fitted, context.library)) {
+        auto const path = std::filesystem::path(folder) / name;
+        std::filesystem::create_directories(path.parent_path());
+        write_whole(path.string(), {text.begin(), text.end()});
+        if (!context.quiet) fmt::print(stderr, "wrote {}\n", path.string());
+    }
+    fmt::print("{}\n{}\n{}", constants_table(fitted).print(context.format),
+               left_out_table(fitted).print(context.format),
+               fit_table(fitted.fits).print(context.format));
+    return 0;
+}
+
 int run(Context const& context,
         po::variables_map const& options,
         std::vector<std::string> const& words) {
@@ -160,6 +206,12 @@ int run(Context const& context,
     if (profile && option<std::string>(options, "output")) {
         throw ConfigError(
             "--output: with --compare, which writes no profile (expected one of them)");
+    }
+    if (!profile && !device && !option<std::string>(options, "fit-fabric")) {
+        auto const tables = tables_of_runs_alone(paths);
+        auto const folder = option<std::string>(options, "output");
+        if (!tables.empty() && !folder) throw ConfigError("-o: missing (expected a folder)");
+        if (!tables.empty()) return fit_training(context, tables, *folder);
     }
     auto const output = profile ? std::string() : output_of(options);
     if (device) {

@@ -5,7 +5,9 @@
 #include "sim/base/text.hpp"
 #include "sim/study/census.hpp"
 #include "sim/study/fit_report.hpp"
+#include "sim/study/lookup_baseline.hpp"
 #include "sim/study/refit.hpp"
+#include "sim/study/training_constants.hpp"
 #include "sim/trace/atomic_file.hpp"
 
 #include <algorithm>
@@ -42,9 +44,11 @@ struct Summary {
     std::string text, json;
 };
 
-/// The text has the census where no measurements were given: it is of the shipped configs.
+/// `constants`: of training. The text has the census where no measurements were given: it is of the
+/// shipped configs.
 Summary summary_of(std::vector<ValidationRow> const& rows,
                    std::vector<FittedCount> const& census,
+                   std::size_t constants,
                    bool shipped) {
     auto parts = summarise(rows, GroupBy::part);
     for (auto const& all : summarise(rows, GroupBy::all)) parts.push_back(all);
@@ -56,6 +60,8 @@ Summary summary_of(std::vector<ValidationRow> const& rows,
         {"by_source", summary_table(summarise(rows, GroupBy::source))},
         {"by_part", summary_table(parts)},
         {"by_size", summary_table(summarise(rows, GroupBy::size_class))},
+        {"by_trait", summary_table(summarise(rows, GroupBy::trait))},
+        {"lookup", lookup_table(rows, constants)},
         {"not_scored", skipped_table(rows)},
         {"fitted", census_table(census)},
     };
@@ -105,7 +111,9 @@ int run(Context const& context,
                                       options["table"].as<std::string>()));
     }
     auto const census = fitted_census(context.library, request.calibrations);
-    auto const summary = summary_of(validation.rows, census, request.measurements.empty());
+    auto const summary =
+        summary_of(validation.rows, census, load_training_facts(context.library).constants.size(),
+                   request.measurements.empty());
     if (summary_file) write_whole(*summary_file, {summary.json.begin(), summary.json.end()});
     if (request.measurements.empty()) {
         if (!context.quiet) {

@@ -2,6 +2,7 @@
 
 #include "sim/base/error.hpp"
 #include "sim/base/text.hpp"
+#include "sim/cost/changed_profiles.hpp"
 #include "sim/cost/draws.hpp"
 
 #include <algorithm>
@@ -186,6 +187,12 @@ Profile derive_profile(Profile base, ProfileScale scale) {
         base.generation->scaled = base.gpu;
     }
     gemm.scaled = attention.scaled = memory.scaled = base.gpu;
+    for (auto& entry : base.spread) {
+        if (!entry.first.starts_with("training ")) continue;
+        // Its own runs are not among those that the row is of.
+        entry.second.inherited = true;
+        if (!entry.second.outside.empty()) entry.second.inside = entry.second.outside;
+    }
     // NVLink and NICs are the cluster's: collectives follow its wiring, not these ratios.
     if (base.collectives) base.collectives->scaled = base.gpu;
     if (base.moe) {
@@ -201,9 +208,7 @@ Profile derive_profile(Profile base, ProfileScale scale) {
     return base;
 }
 
-namespace {
-
-/// Profile files, each read once; with a draw their constants are moved by it.
+/// Profile files, each read once; a change moves their constants.
 class ProfileFiles {
 public:
     explicit ProfileFiles(Library const& library) : library_(library) {}
@@ -211,9 +216,9 @@ public:
     Profile load(std::string const& name,
                  Place const& asked,
                  Trail* trail,
-                 std::optional<Draw> const& draw) {
+                 ProfileChange const& change) {
         constexpr int longest_chain = 4;
-        return load(name, asked, trail, draw, longest_chain);
+        return load(name, asked, trail, change, longest_chain);
     }
     /// True when one of the files read holds `draws`.
     [[nodiscard]] bool any_draws() const {
@@ -225,16 +230,16 @@ private:
     Profile load(std::string const& name,
                  Place const& asked,
                  Trail* trail,
-                 std::optional<Draw> const& draw,
+                 ProfileChange const& change,
                  int depth);
-    ProfileFile read(std::string const& path, Trail* trail, std::optional<Draw> const& draw) {
+    ProfileFile read(std::string const& path, Trail* trail, ProfileChange const& change) {
         auto found = trees_.find(path);
         if (found == trees_.end()) {
             found = trees_.emplace(path, load_yaml(path)).first;
         }
-        if (!draw) return read_spec<ProfileFile>(found->second, trail);
+        if (!change) return read_spec<ProfileFile>(found->second, trail);
         Value moved = found->second;
-        apply_draw(moved, *draw);
+        change(path, moved);
         return read_spec<ProfileFile>(moved, trail);
     }
 
@@ -245,10 +250,10 @@ private:
 Profile ProfileFiles::load(std::string const& name,
                            Place const& asked,
                            Trail* trail,
-                           std::optional<Draw> const& draw,
+                           ProfileChange const& change,
                            int depth) {
     auto const path = library_.path("calibration", name, asked);
-    auto const file = read(path, trail, draw);
+    auto const file = read(path, trail, change);
     Place place = file.place;
     place.key = "scaled_from";
     if (depth == 0) fail(place, "a chain of scaled profiles", "a profile with sections of its own");
@@ -258,7 +263,7 @@ Profile ProfileFiles::load(std::string const& name,
     Profile profile;
     if (file.scaled_from) {
         place.key = "scaled_from";
-        Profile const base = load(*file.scaled_from, place, nullptr, draw, depth - 1);
+        Profile const base = load(*file.scaled_from, place, nullptr, change, depth - 1);
         if (!base.gemm) {
             fail(place, *file.scaled_from + ", which prices no kernels", "the profile of a GPU");
         }
@@ -296,12 +301,14 @@ Profile ProfileFiles::load(std::string const& name,
             same->second = row.second;
         }
     }
-    if (!draw) {  // a drawn efficiency may pass 1
+    if (!change) {  // a drawn efficiency may pass 1
         check(profile, file.place);
         check_draws(trees_.at(path));
     }
     return profile;
 }
+
+namespace {
 
 /// The section that prices a query.
 template <class Section>
@@ -321,7 +328,7 @@ Profile load_profile(Library const& library,
                      std::string const& name,
                      Place const& asked,
                      Trail* trail) {
-    return ProfileFiles(library).load(name, asked, trail, std::nullopt);
+    return ProfileFiles(library).load(name, asked, trail, {});
 }
 
 std::vector<Profile> drawn_profiles(Library const& library,
@@ -329,13 +336,31 @@ std::vector<Profile> drawn_profiles(Library const& library,
                                     std::uint64_t seed,
                                     int count) {
     ProfileFiles files(library);
-    files.load(name, {}, nullptr, std::nullopt);
+    files.load(name, {}, nullptr, {});
     if (!files.any_draws()) return {};
     std::vector<Profile> drawn;
     for (int i = 0; i < count; ++i) {
-        drawn.push_back(files.load(name, {}, nullptr, Draw{seed, static_cast<std::uint32_t>(i)}));
+        Draw const draw{seed, static_cast<std::uint32_t>(i)};
+        drawn.push_back(files.load(name, {}, nullptr, [&draw](std::string const&, Value& file) {
+            apply_draw(file, draw);
+        }));
     }
     return drawn;
+}
+
+ChangedProfiles::ChangedProfiles(Library const& library)
+    : files_(std::make_unique<ProfileFiles>(library)) {}
+ChangedProfiles::~ChangedProfiles() = default;
+
+Profile ChangedProfiles::of(std::string const& name, ProfileChange const& change) {
+    return files_->load(name, {}, nullptr, change);
+}
+
+std::vector<std::string> ChangedProfiles::files_of(std::string const& name) {
+    std::vector<std::string> files;
+    files_->load(name, {}, nullptr,
+                 [&files](std::string const& path, Value const&) { files.push_back(path); });
+    return files;
 }
 
 Cost cost(Profile const& profile, Query const& query, Load load) {

@@ -83,6 +83,8 @@ std::vector<Field<SpreadRow>> const& fields_of(SpreadRow const*) {
                  "measured over predicted, [p10, p90], within the measured sizes"),
         optional("outside", &SpreadRow::outside, "", "the same beyond them"),
         optional("fit", &SpreadRow::fit, "", "how well the part was fitted"),
+        optional("models", &SpreadRow::models, "",
+                 "of training: billions of parameters of the models whose runs it is of"),
     };
     return fields;
 }
@@ -133,6 +135,23 @@ std::string part_of(Query const& query) {
         }
     };
     return std::visit(Naming{}, query);
+}
+
+Spread training_spread(SpreadTable const& table,
+                       std::string_view part,
+                       double parameters,
+                       bool known,
+                       bool datasheet) {
+    SpreadRow const* row = row_for(table, part);
+    if (row == nullptr) return {};
+    constexpr double same = 0.005;  // a model is known by its size, whatever its name
+    bool const seen = known && std::ranges::any_of(row->models, [&](double billions) {
+                          return std::abs(parameters / (billions * 1e9) - 1) < same;
+                      });
+    Spread const own = seen ? of_pair(row->inside) : outside_of(*row);
+    SpreadRow const* scaled =
+        datasheet && row->inherited ? find_row(table, datasheet_part) : nullptr;
+    return scaled == nullptr ? own : together(own, of_pair(scaled->inside));
 }
 
 Spread spread_at(SpreadTable const& table, std::string_view part, BasisKind basis) {

@@ -36,6 +36,10 @@ struct SpreadRow {
     std::vector<double> inside;   ///< within the measured sizes
     std::vector<double> outside;  ///< beyond them; empty: as inside, the distance from 1 doubled
     std::optional<FitRecord> fit{};
+    /// Of training: parameters, in billions, of the models whose runs it is of. Another model's lie
+    /// as `outside`.
+    std::vector<double> models{};
+    bool inherited = false;  ///< of another GPU's file, which this one's is scaled from
 };
 
 /// By the fitted part: "gemm bf16", "collectives ring-simple across", "training dense".
@@ -51,5 +55,12 @@ std::string part_of(Query const& query);
 /// extrapolated ones as its outside; a datasheet's are wider by the row "datasheet". A part without
 /// a row takes the widest row of its section; without any, nothing is known.
 Spread spread_at(SpreadTable const& table, std::string_view part, BasisKind basis);
+
+/// The spread of training steps ("training moe") of a model with so many `parameters`. Where rows
+/// of the model, its software (`known`) and its GPU were fitted to, it is the row's inside, that
+/// of layouts left out; else the outside, that of models and systems left out; on a GPU
+/// whose kernels are scaled by the `datasheet` and that has no rows of its own, wider by that.
+Spread training_spread(
+    SpreadTable const& table, std::string_view part, double parameters, bool known, bool datasheet);
 
 }  // namespace nvl72

@@ -1,7 +1,8 @@
 #include "sim/study/interval.hpp"
 
+#include "sim/model/closed_form.hpp"
+
 #include <algorithm>
-#include <cmath>
 #include <fmt/format.h>
 
 namespace nvl72 {
@@ -10,15 +11,12 @@ namespace {
 
 constexpr int draws_of_a_profile = 64;  // pairs that mirror each other
 
-Spread unexplained(Profile const& profile, BasisVerdict const& verdict) {
-    bool const datasheet = verdict.basis.kind == BasisKind::datasheet;
-    Spread spread = spread_at(profile.spread, "training dense",
-                              datasheet ? BasisKind::datasheet : BasisKind::interpolated);
-    if (verdict.basis.kind == BasisKind::extrapolated) {
-        spread.low = std::pow(spread.low, 1 + verdict.share);
-        spread.high = std::pow(spread.high, 1 + verdict.share);
-    }
-    return spread;
+/// What runs that the fit had not seen leave unexplained, of such a model and software.
+Spread unexplained(StepSpec const& spec, BasisVerdict const& verdict, bool known_software) {
+    auto const part = spec.model.experts > 0 ? "training moe" : "training dense";
+    auto const parameters = static_cast<double>(parameters_of(spec.model).total());
+    return training_spread(spec.profile.spread, part, parameters, known_software,
+                           verdict.basis.kind == BasisKind::datasheet);
 }
 
 /// The 10th and 90th percentile of the drawn steps over the simulated one.
@@ -57,9 +55,10 @@ std::string interval_note() {
 StepInterval step_interval(StepSpec const& spec,
                            StepResult const& done,
                            BasisVerdict const& verdict,
-                           ProfileDraws const& draws) {
+                           ProfileDraws const& draws,
+                           bool known_software) {
     StepInterval interval;
-    Spread const rest = unexplained(spec.profile, verdict);
+    Spread const rest = unexplained(spec, verdict, known_software);
     interval.all = rest;
     if (!draws || draws->empty()) return interval;
     interval.drawn = drawn_spread(spec, done, *draws);

@@ -37,12 +37,13 @@ struct StepInterval {
 };
 
 /// `spec` is that of `done`. Published runs that a fit had not seen show what the constants do not
-/// explain ("training dense" of the profile's spread); the share of the step that stands on
-/// extrapolated costs widens that, up to twice the distance.
+/// explain ("training dense" and "training moe" of the profile's spread): less of models and
+/// software whose other layouts it saw, more of others.
 StepInterval step_interval(StepSpec const& spec,
                            StepResult const& done,
                            BasisVerdict const& verdict,
-                           ProfileDraws const& draws);
+                           ProfileDraws const& draws,
+                           bool known_software = true);
 
 /// How the interval was made, for a reader.
 std::string interval_note();

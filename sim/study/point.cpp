@@ -145,13 +145,19 @@ LoadedPoint load_point(Point const& point,
                        Library const& library,
                        GivenProfiles const& given,
                        Trail* trail) {
+    LoadedConfigs configs(library, given);
+    return load_point(point, configs, trail);
+}
+
+LoadedPoint load_point(Point const& point, LoadedConfigs& configs, Trail* trail) {
     SystemSpec const& system = point.system;
+    Library const& library = configs.library();
     auto const file = [&](std::string const& kind, Placed<std::string> const& name) {
         return library.path(kind, name.value, name.place);
     };
     LoadedPoint loaded{point.kind,
                        system,
-                       load_architecture(file("models", system.model)),
+                       configs.architecture(file("models", system.model)),
                        build_fabric(system.cluster, library, trail),
                        {},
                        {},
@@ -165,20 +171,26 @@ LoadedPoint load_point(Point const& point,
     auto& positions = loaded.model.max_sequence;
     if (point.kind == PointKind::measured && loaded.model.rotary && positions > 0)
         positions = std::max(positions, system.sequence_length.value);
-    std::tie(loaded.profile, loaded.profile_name) =
-        profile_of(loaded.fabric, system.cluster.name_place, library, given, trail);
-    if (auto const& over = system.fabric) {
-        loaded.profile = with_fabric(std::move(loaded.profile),
-                                     load_fabric_profile(library, over->value, over->place));
-    } else {
-        loaded.profile = with_network(std::move(loaded.profile), loaded.fabric, library);
+    if (trail == nullptr && !system.fabric) {
+        std::tie(loaded.profile, loaded.profile_name) =
+            configs.profile(loaded.fabric, system.cluster.name_place);
+    } else {  // every value as it is read
+        std::tie(loaded.profile, loaded.profile_name) =
+            profile_of(loaded.fabric, system.cluster.name_place, library, configs.given(), trail);
+        loaded.profile = system.fabric
+                             ? with_fabric(std::move(loaded.profile),
+                                           load_fabric_profile(library, system.fabric->value,
+                                                               system.fabric->place))
+                             : with_network(std::move(loaded.profile), loaded.fabric, library);
     }
     if (!loaded.profile.gemm) {
         fail(system.cluster.name_place,
              fmt::format("{}, whose calibration prices no GEMM", system.cluster.name),
              "a cluster of GPUs: a CPU's threads only try collectives");
     }
-    loaded.recipe = load_recipe(file("recipes", system.recipe), trail, &library);
+    auto const recipe = file("recipes", system.recipe);
+    loaded.recipe =
+        trail == nullptr ? configs.recipe(recipe) : load_recipe(recipe, trail, &library);
     loaded.precision = policy_of(loaded.recipe, system.precision.value, system.precision.place);
     peak_of(loaded.fabric.gpu(), loaded.precision.linear, system.precision.place);
     loaded.parallel = check_layout(system.layout, loaded.fabric.gpus(), loaded.model,
@@ -207,6 +219,18 @@ bool memory_fits(LoadedPoint const& point) {
         return false;
     }
 }
+
+namespace {
+
+double gib_of(std::vector<Memory> const& stages) {
+    auto const fullest =
+        std::ranges::max_element(stages, {}, [](Memory const& memory) { return memory.total(); });
+    return static_cast<double>(fullest->total().count) / bytes_per_gib;
+}
+
+}  // namespace
+
+double memory_gib(LoadedPoint const& point) { return gib_of(step_memory(spec_of(point))); }
 
 SimulatedPoint simulate_point(LoadedPoint const& point,
                               std::int64_t index,
@@ -248,9 +272,7 @@ SimulatedPoint simulate_point(LoadedPoint const& point,
     row.model_tflops_per_gpu = rate / 1e12;
     row.mfu = rate / peak_of(point.fabric.gpu(), point.precision.linear, point.system.place).count;
     row.parts = average_parts(step);
-    auto const fullest = std::ranges::max_element(
-        step.memory, {}, [](Memory const& memory) { return memory.total(); });
-    row.memory_gib = static_cast<double>(fullest->total().count) / bytes_per_gib;
+    row.memory_gib = gib_of(step.memory);
     fill_published(row, point.system.published, tokens_per_gpu);
     BasisVerdict const judged = verdict(step.shares);
     row.basis = describe(judged);
@@ -263,7 +285,7 @@ SimulatedPoint simulate_point(LoadedPoint const& point,
     }
     double const clock = limited.drawn ? limited.drawn->clock : 1;
     auto const interval = step_interval(step_spec(point, limited.profile), step, judged,
-                                        at_clock(point.draws, clock));
+                                        at_clock(point.draws, clock), point.known_software);
     auto const at = [&](Spread const& spread, double factor) {
         return spread.known() ? row.step_s * factor : none;
     };

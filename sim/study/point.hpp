@@ -5,6 +5,7 @@
 #include "sim/power/step_power.hpp"
 #include "sim/study/experiment.hpp"
 #include "sim/study/interval.hpp"
+#include "sim/study/loaded_configs.hpp"
 #include "sim/study/sweep_row.hpp"
 #include "sim/training/step.hpp"
 #include "topology/fabric.hpp"
@@ -31,6 +32,7 @@ struct LoadedPoint {
     ProfileDraws draws;  ///< of the profile; none: the interval does without
     bool must_fit = true;
     std::optional<PowerSetting> power;  ///< none: nothing is known of what it draws
+    bool known_software = true;  ///< false: its recipe stands in for a release without runs
 };
 
 /// The profile that prices a cluster's GPU and its name or file: one that was given for it, else
@@ -57,9 +59,14 @@ LoadedPoint load_point(Point const& point,
 StepSpec step_spec(LoadedPoint const& point);
 /// The same with another profile, that of a lower clock say; it outlives it, too.
 StepSpec step_spec(LoadedPoint const& point, Profile const& profile);
+/// The same with configs that others have named before.
+LoadedPoint load_point(Point const& point, LoadedConfigs& configs, Trail* trail = nullptr);
 
 /// Whether every stage fits its GPU by our count.
 bool memory_fits(LoadedPoint const& point);
+
+/// What the fullest stage holds.
+double memory_gib(LoadedPoint const& point);
 
 /// A simulated point: its row of /sweep and the step behind it.
 struct SimulatedPoint {

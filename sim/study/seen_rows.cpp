@@ -6,6 +6,7 @@
 #include "sim/interchange/moe_table.hpp"
 #include "sim/study/fit_collectives.hpp"
 #include "sim/study/measured_files.hpp"
+#include "sim/study/training_constants.hpp"
 
 #include <cmath>
 
@@ -29,11 +30,11 @@ SeenRows::SeenRows(Library const& library) {
                 if (fitted_to(row.query, row.fabric) || fabrics_own)
                     rows_.insert(row_of(row.gpu, row.query, row.seconds));
             }
-        } else if (kind == MeasuredFileKind::experiments) {
-            for (auto const& experiment : experiments_named_in(path, library)) {
-                for (auto const& point : load_experiment(experiment, {}).points) {
-                    runs_.insert(run_of(point));
-                }
+        } else if (kind == MeasuredFileKind::training) {
+            auto const apart = load_training_facts(library).apart;
+            for (auto const& run : read_training_table(CsvTable::load(path))) {
+                bool const fitted = run.aside.empty() && !named_in(apart, run);
+                if (fitted) runs_.insert(run_of(run));
             }
         }
     }
@@ -58,14 +59,20 @@ SeenRows::Row SeenRows::row_of(std::string const& gpu, Query const& query, doubl
     return {gpu, known, nanoseconds};
 }
 
+bool SeenRows::holds(MeasuredTraining const& run) const { return runs_.contains(run_of(run)); }
+
 SeenRows::Run SeenRows::run_of(Point const& point) {
-    auto const& system = point.system;
-    auto const& published = system.published;
+    auto const& published = point.system.published;
     double figure = 0;
     if (published.step) figure = to_seconds(published.step->value);
     if (published.tokens_per_s_per_gpu) figure = published.tokens_per_s_per_gpu->value;
-    return {system.model.value, system.cluster.gpus, system.precision.value,
-            system.global_batch.value, figure};
+    return {point.system.cluster.gpus, point.system.global_batch.value, std::llround(1e3 * figure)};
+}
+
+SeenRows::Run SeenRows::run_of(MeasuredTraining const& run) {
+    double const figure =
+        run.step_asked ? run.step_s.value_or(0) : run.tokens_per_s_per_gpu.value_or(0);
+    return {run.gpus.value_or(0), run.global_batch.value_or(0), std::llround(1e3 * figure)};
 }
 
 }  // namespace nvl72

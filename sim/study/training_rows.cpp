@@ -64,8 +64,11 @@ std::vector<int> numbers_of(std::string_view release) {
 /// Builds one run's system; `note` collects what the table left open.
 class RunBuilder {
 public:
-    RunBuilder(MeasuredTraining const& run, Library const& library)
-        : run_(run), library_(library), place_{run.source, run.line, ""} {}
+    RunBuilder(MeasuredTraining const& run, LoadedConfigs& configs)
+        : run_(run),
+          configs_(configs),
+          library_(configs.library()),
+          place_{run.source, run.line, ""} {}
 
     /// The job that the row tells of, as an experiment would describe it.
     SystemSpec system() {
@@ -80,29 +83,31 @@ public:
         auto const model = model_named(run_.model, library_, place_);
         if (letters_and_digits(model) != letters_and_digits(run_.model))
             note_.push_back("model " + model);
-        auto const recipe = recipe_named(run_, name_of(spec.architecture), library_);
+        auto const recipe = recipe_named(run_, name_of(spec.architecture), configs_);
         system.model = {model, place_, {}};
         system.recipe = {recipe, place_, {}};
-        Recipe const loaded = load_recipe(library_.path("recipes", recipe, place_));
+        Recipe const& loaded = configs_.recipe(library_.path("recipes", recipe, place_));
         if (!run_.release.empty() && loaded.release.value_or("") != run_.release)
             note_.push_back(fmt::format("recipe {} for {}", recipe, run_.release));
         system.precision = {precision(loaded), place_, {}};
         system.sequence_length = {run_.sequence.value_or(4096), place_, {}};
         if (!run_.sequence) note_.emplace_back("sequence 4096");
-        fill_layout(system, model_of(model));
+        fill_layout(system, configs_.architecture(library_.path("models", model, place_)));
         return system;
     }
 
     /// What the row left open, so far.
     [[nodiscard]] std::vector<std::string> const& notes() const { return note_; }
 
-    TrainingRun build(GivenProfiles const& given) {
+    TrainingRun build() {
         Point point;
         point.kind = PointKind::measured;
         point.system = system();
-        TrainingRun built{load_point(point, library_, given), {}};
-        adapt(built.point);
-        recompute_until_it_fits(built.point);
+        TrainingRun built{load_point(point, configs_), {}, choices()};
+        adapt(built);
+        recompute_until_it_fits(built);
+        built.point.known_software = fitted_to_software(
+            configs_.recipe(library_.path("recipes", point.system.recipe.value, place_)));
         built.defaulted = std::move(note_);
         return built;
     }
@@ -112,9 +117,11 @@ private:
     ClusterChoice cluster(std::string const& gpu, std::int64_t gpus) {
         ClusterChoice choice;
         choice.place = choice.name_place = choice.gpus_place = choice.nvlink_domain_place = place_;
-        choice.name = cluster_named(gpu, gpus, library_, place_);
+        choice.name = cluster_named(gpu, gpus, configs_, place_);
         choice.gpus = gpus;
-        ClusterSpec const spec = load_cluster(library_, choice.name, place_);
+        ClusterSpec const& spec = std::ranges::find(configs_.clusters(), choice.name,
+                                                    &std::pair<std::string, ClusterSpec>::first)
+                                      ->second;
         if (gpus <= spec.gpus_per_unit || gpus % spec.gpus_per_unit == 0) return choice;
         for (int part = spec.gpus_per_unit; part > spec.gpus_per_tray; part -= spec.gpus_per_tray) {
             if (gpus % part != 0) continue;
@@ -122,10 +129,6 @@ private:
             break;
         }
         return choice;
-    }
-
-    [[nodiscard]] Architecture model_of(std::string const& name) const {
-        return load_architecture(library_.path("models", name, place_));
     }
 
     std::string precision(Recipe const& recipe) {
@@ -186,41 +189,62 @@ private:
             note_.push_back(fmt::format("global batch {}", system.global_batch.value));
     }
 
-    /// What the row says of the software beyond its release.
-    void adapt(LoadedPoint& point) const {
+    /// Whether runs of this very software and release are among those of the recipe.
+    [[nodiscard]] bool fitted_to_software(Recipe const& recipe) const {
+        if (recipe.software != run_.software) return false;
+        return run_.release.empty() || recipe.release == run_.release ||
+               std::ranges::find(recipe.also, run_.release) != recipe.also.end();
+    }
+
+    [[nodiscard]] RunChoices choices() const {
+        RunChoices choices;
+        choices.drops_tokens = note_has("tokendrop");
+        choices.adapters_only = run_.task == "lora" || run_.task == "peft";
+        choices.full_recompute = run_.recompute == "full";
+        choices.selective = run_.recompute == "selective";
+        choices.tp_alone = !run_.async_tp;
+        return choices;
+    }
+
+    [[nodiscard]] bool note_has(char const* words) const {
+        return letters_and_digits(run_.note).find(words) != std::string::npos;
+    }
+
+    void adapt(TrainingRun& run) const {
+        LoadedPoint& point = run.point;
         point.must_fit = false;
-        auto const note = letters_and_digits(run_.note);
-        Recipe& recipe = point.recipe;
-        if (note.find("womtp") != std::string::npos) point.model.mtp_layers = 0;
-        if (note.find("tokendrop") != std::string::npos) recipe.moe.capacity = 1;
-        if (run_.task == "lora" || run_.task == "peft") recipe.trains_weights = false;
-        if (run_.recompute == "full") recipe.full_recompute = true;
-        if (!run_.async_tp) recipe.overlap.tp = false;
+        if (note_has("womtp")) point.model.mtp_layers = 0;
+        point.recipe = with_choices(std::move(point.recipe), run.choices);
         point.parallel =
             check_layout(point.system.layout, point.fabric.gpus(), point.model,
                          point.system.global_batch.value, point.system.sequence_length.value);
     }
 
-    /// A table that does not say what is recomputed: the least that fits, as people choose it.
-    void recompute_until_it_fits(LoadedPoint& point) {
-        if (!run_.recompute.empty() || point.recipe.full_recompute) return;
-        auto const fits = [&] { return memory_fits(point); };
-        auto const recipe = point.recipe;
-        if (fits()) return;
-        point.recipe.recompute = recipe.selective;
-        if (!recipe.selective.empty() && fits()) {
+    /// A table that does not say what is recomputed: the least that fits, as people choose it. None
+    /// where nothing fits: our count of memory must be wrong, as it ran.
+    void recompute_until_it_fits(TrainingRun& run) {
+        if (!run_.recompute.empty() || run.point.recipe.full_recompute) return;
+        if (memory_fits(run.point)) return;
+        auto const recipe = run.point.recipe;
+        auto const fits_with = [&](bool RunChoices::* choice) {
+            auto tried = run.choices;
+            tried.*choice = true;
+            run.point.recipe = with_choices(recipe, tried);
+            if (!memory_fits(run.point)) return false;
+            run.choices = tried;
+            return true;
+        };
+        if (!recipe.selective.empty() && fits_with(&RunChoices::selective)) {
             note_.emplace_back("selective recomputation, to fit");
-            return;
-        }
-        point.recipe.full_recompute = true;
-        if (fits()) {
+        } else if (fits_with(&RunChoices::full_recompute)) {
             note_.emplace_back("full recomputation, to fit");
-            return;
+        } else {
+            run.point.recipe = recipe;
         }
-        point.recipe = recipe;  // our count of memory must be wrong: it ran
     }
 
     MeasuredTraining const& run_;
+    LoadedConfigs& configs_;
     Library const& library_;
     Place place_;
     std::vector<std::string> note_;
@@ -255,7 +279,7 @@ std::string model_named(std::string const& words, Library const& library, Place 
 
 std::string recipe_named(MeasuredTraining const& run,
                          std::string const& architecture,
-                         Library const& library) {
+                         LoadedConfigs& configs) {
     struct Candidate {
         bool software, own_gpu, compiled, no_newer;
         std::vector<int> release;
@@ -263,8 +287,7 @@ std::string recipe_named(MeasuredTraining const& run,
     };
     auto const asked = numbers_of(run.release);
     std::optional<Candidate> best;
-    for (auto const& name : library.names("recipes")) {
-        auto const recipe = load_recipe(library.path("recipes", name, {}));
+    for (auto const& [name, recipe] : configs.recipes()) {
         bool const other_gpu =
             recipe.architecture.has_value() && recipe.architecture != architecture;
         if (!recipe.software || other_gpu) continue;
@@ -291,13 +314,12 @@ std::string recipe_named(MeasuredTraining const& run,
 
 std::string cluster_named(std::string const& gpu,
                           std::int64_t gpus,
-                          Library const& library,
+                          LoadedConfigs& configs,
                           Place const& asked) {
     std::string best;
     std::int64_t fewest = std::numeric_limits<std::int64_t>::max();
     std::int64_t most = 0;
-    for (auto const& name : library.names("clusters")) {
-        ClusterSpec const spec = load_cluster(library, name, asked);
+    for (auto const& [name, spec] : configs.clusters()) {
         if (spec.gpu != gpu) continue;
         most = std::max(most, spec.gpus_max());
         if (spec.gpus_max() < gpus || spec.gpus_max() >= fewest) continue;
@@ -314,16 +336,31 @@ std::string cluster_named(std::string const& gpu,
 SystemSpec system_of_run(MeasuredTraining const& run,
                          Library const& library,
                          std::vector<std::string>& defaulted) {
-    RunBuilder builder(run, library);
+    LoadedConfigs configs(library, {});
+    RunBuilder builder(run, configs);
     auto system = builder.system();
     defaulted = builder.notes();
     return system;
 }
 
+Recipe with_choices(Recipe recipe, RunChoices const& choices) {
+    if (choices.drops_tokens) recipe.moe.capacity = 1;
+    if (choices.adapters_only) recipe.trains_weights = false;
+    if (choices.tp_alone) recipe.overlap.tp = false;
+    if (choices.selective) recipe.recompute = recipe.selective;
+    if (choices.full_recompute) recipe.full_recompute = true;
+    return recipe;
+}
+
 TrainingRun training_run(MeasuredTraining const& run,
                          Library const& library,
                          GivenProfiles const& given) {
-    return RunBuilder(run, library).build(given);
+    LoadedConfigs configs(library, given);
+    return training_run(run, configs);
+}
+
+TrainingRun training_run(MeasuredTraining const& run, LoadedConfigs& configs) {
+    return RunBuilder(run, configs).build();
 }
 
 }  // namespace nvl72

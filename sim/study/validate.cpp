@@ -360,6 +360,7 @@ private:
         row.predicted = rate ? predicted.tokens_per_s_per_gpu : predicted.step_s;
         row.basis = predicted.basis;
         row.basis_share = predicted.basis_share;
+        row.model_tflops = predicted.model_tflops_per_gpu;
         double const low = predicted.step_p10_s / predicted.step_s;
         double const high = predicted.step_p90_s / predicted.step_s;
         if (!std::isnan(low)) row.spread = rate ? Spread{1 / high, 1 / low} : Spread{low, high};
@@ -378,9 +379,10 @@ private:
         row.subject = run.model;
         row.precision = run.precision;
         row.measured = run.step_asked ? run.step_s : run.tokens_per_s_per_gpu;
+        row.release = run.release.empty() ? run.software : run.software + " " + run.release;
         ValidationRow memory = row;
         try {
-            auto const [point, defaulted] = training_run(run, library_, request_.calibrations);
+            auto const [point, defaulted, choices] = training_run(run, configs_);
             row.gpu = point.fabric.gpu().name;
             row.profile = point.profile_name;
             row.recipe = point.system.recipe.value;
@@ -394,10 +396,13 @@ private:
             }
             memory = row;
             SweepRow const predicted = simulate_point(point, 0).row;
+            row.in_fit = seen_.holds(run);
             fill_prediction(row, predicted, !run.step_asked);
             row.part = point.model.experts > 0 ? "training moe" : "training dense";
             memory.predicted = predicted.memory_gib;
             memory.basis = "datasheet";
+            memory.spread =
+                spread_at(point.profile.spread, "training memory", BasisKind::interpolated);
         } catch (ConfigError const& error) {
             skip(row, error.what());
             skip(memory, error.what());
@@ -434,7 +439,7 @@ private:
         row.measured =
             rate ? published.tokens_per_s_per_gpu->value : to_seconds(published.step->value);
         try {
-            auto loaded = load_point(point, library_, request_.calibrations);
+            auto loaded = load_point(point, configs_);
             loaded.draws = drawn_.of(loaded.profile_name);
             row.gpu = loaded.fabric.gpu().name;
             row.gpus = loaded.parallel.gpus;
@@ -442,7 +447,7 @@ private:
             row.in_fit = seen_.holds(point);
             SweepRow const predicted = simulate_point(loaded, 0).row;
             fill_prediction(row, predicted, rate);
-            row.part = "training dense";
+            row.part = loaded.model.experts > 0 ? "training moe" : "training dense";
         } catch (DoesNotFit const& error) {
             row.status = "does_not_fit";
             row.reason = std::string(error.what()).substr(0, std::string(error.what()).find('\n'));
@@ -453,6 +458,7 @@ private:
     ValidationRequest const& request_;
     Library const& library_;
     Profiles profiles_;
+    LoadedConfigs configs_{library_, request_.calibrations};
     DrawnProfiles drawn_{library_, seed_of_draws};
     SeenRows seen_;
     KnownGpus gpus_ = known_gpus(library_);

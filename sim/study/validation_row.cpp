@@ -164,7 +164,8 @@ Table validation_table(std::vector<ValidationRow> const& rows) {
                  {"recipe", "recipe"},
                  {"part", "part"},
                  {"domains", "domains"},
-                 {"fabric", "fabric"}});
+                 {"fabric", "fabric"},
+                 {"model_tflops", "model TFLOP/s per GPU"}});
     for (auto const& row : rows) {
         bool const interval = row.predicted && row.spread.known();
         auto const bound = [&](double factor) {
@@ -195,7 +196,8 @@ Table validation_table(std::vector<ValidationRow> const& rows) {
                    row.recipe,
                    row.part,
                    count(row.domains),
-                   row.fabric});
+                   row.fabric,
+                   row.model_tflops > 0 ? Cell{row.model_tflops} : Cell{}});
     }
     return table;
 }
@@ -209,13 +211,18 @@ std::vector<ValidationSummary> summarise(std::vector<ValidationRow> const& rows,
             groups.add(row, "all", "");
         } else if (by == GroupBy::part && !row.part.empty()) {
             groups.add(row, row.part, row.gpu);
+        } else if (by == GroupBy::trait && row.model_tflops > 0) {
+            groups.add(row, "GPU " + row.gpu, "");
+            groups.add(row, "precision " + row.precision, "");
+            if (!row.release.empty()) groups.add(row, row.release, "");
+            groups.add(row, "model " + row.subject, "");
         } else if (by == GroupBy::size_class && has_class(row)) {
             bool const in_box = row.domains == 1 && row.gpus <= box_gpus_max;
             groups.add(row, class_of(row), in_box ? row.gpu : "");
         }
     }
     auto summaries = groups.summaries();
-    if (by == GroupBy::size_class) {
+    if (by == GroupBy::size_class || by == GroupBy::trait) {
         std::ranges::stable_sort(summaries, {}, [](ValidationSummary const& summary) {
             return std::pair(summary.group, summary.gpu);
         });

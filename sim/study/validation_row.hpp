@@ -42,6 +42,8 @@ struct ValidationRow {
     std::int64_t domains = 0;  ///< NVLink domains that the ranks of a collective span; 0: none
     std::string two_times;     ///< "1-128 KiB": sizes at which runs take one of two times; or empty
     std::string fabric;        ///< "infiniband", "roce" ... as the source says; may be empty
+    std::string release;       ///< of training: software and release; may be empty
+    double model_tflops = 0;   ///< of training: model TFLOP/s per GPU as predicted; 0: none
 
     /// predicted / measured - 1, where both are known.
     [[nodiscard]] std::optional<double> error() const;
@@ -63,8 +65,9 @@ struct ValidationSummary {
 };
 
 /// all: the rows of a table together. size_class: collectives by where they run (a box or tray of
-/// up to 8 GPUs, by GPU; a rack; across NVLink domains, by fabric) and how large they are.
-enum class GroupBy { part, source, size_class, all };
+/// up to 8 GPUs, by GPU; a rack; across NVLink domains, by fabric) and how large they are. trait:
+/// times of training by GPU, by precision, by release, and by model.
+enum class GroupBy { part, source, size_class, trait, all };
 
 /// One summary a group, in order of first appearance.
 std::vector<ValidationSummary> summarise(std::vector<ValidationRow> const& rows, GroupBy by);

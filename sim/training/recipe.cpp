@@ -42,6 +42,8 @@ std::vector<Field<OverlapPolicy>> const& fields_of(OverlapPolicy const*) {
         optional("cp", &OverlapPolicy::cp, "true", "key-value exchange under attention"),
         optional("dp", &OverlapPolicy::dp, "true",
                  "gradient and parameter collectives under compute"),
+        optional("dp_hidden", &OverlapPolicy::dp_hidden, "1",
+                 "share of a data-parallel collective that can hide at most"),
         optional("pp", &OverlapPolicy::pp, "true", "pipeline sends under compute"),
         optional("ep", &OverlapPolicy::ep, "false",
                  "expert exchanges under the compute of another micro-batch"),
@@ -71,6 +73,8 @@ std::vector<Field<MoePolicy>> const& fields_of(MoePolicy const*) {
                  "expert GEMMs quantise their rows without a pass of its own"),
         optional("host_sync", &MoePolicy::host_sync, "0 us",
                  "per layer and pass: the GPU waits for the host"),
+        optional("expert_launch", &MoePolicy::expert_launch, "0 us",
+                 "per expert of a rank, layer and pass: its kernels one after the other"),
         optional("capacity", &MoePolicy::capacity, "0",
                  "rows of a rank over its even share, the rest dropped; 0: none is"),
         optional("imbalance", &MoePolicy::imbalance, "1",
@@ -109,6 +113,7 @@ std::vector<Field<Recipe>> const& fields_of(Recipe const*) {
         required("summary", &Recipe::summary, "one line: which software, which release"),
         optional("software", &Recipe::software, "", "whose release this is"),
         optional("release", &Recipe::release, "", "of that software, as 26.06"),
+        optional("also", &Recipe::also, "", "other releases whose runs its values were fitted to"),
         optional("architecture", &Recipe::architecture, "",
                  "of the GPUs it is for, as configs/gpus say; default: any"),
         required("precisions", &Recipe::precisions,
@@ -125,6 +130,8 @@ std::vector<Field<Recipe>> const& fields_of(Recipe const*) {
                  "operators whose input is not kept but made again by the operator before them"),
         optional("selective", &Recipe::selective, "",
                  "operators that its selective recomputation, where asked for, runs again"),
+        optional("elementwise_traffic", &Recipe::elementwise_traffic, "1",
+                 "HBM traffic of elementwise operators over that of fused kernels"),
         optional("compiled", &Recipe::compiled, "true",
                  "kernels fused by a compiler; false: one by one (eager)"),
         optional("trains_weights", &Recipe::trains_weights, "true",
@@ -161,6 +168,7 @@ constexpr std::array state_limits{
 constexpr std::array overlap_limits{
     Limits{"tp_sms", 0, 1000},
     Limits{"tp_hidden", 0, 1},
+    Limits{"dp_hidden", 0, 1},
     Limits{"tp_scatter_pieces", 1, 1000},
 };
 constexpr std::array moe_limits{
@@ -173,6 +181,7 @@ constexpr std::array reserve_limits{Limits{"fragmentation", 0, 1}};
 constexpr std::array recipe_limits{
     Limits{"optimizer_traffic_bytes", 1, 200},
     Limits{"activation_offload", 0, 1},
+    Limits{"elementwise_traffic", 1, 20},
 };
 
 /// Every given number of `map` that has limits lies within them.
@@ -219,9 +228,15 @@ std::string base_path(std::string const& path, Value const& base, Library const*
 
 }  // namespace
 
+Value load_recipe_file(std::string const& path, Library const* shipped) {
+    return load_based(path, [&](Value const& base) { return base_path(path, base, shipped); });
+}
+
 Recipe load_recipe(std::string const& path, Trail* trail, Library const* shipped) {
-    Value const file =
-        load_based(path, [&](Value const& base) { return base_path(path, base, shipped); });
+    return read_recipe(load_recipe_file(path, shipped), path, trail);
+}
+
+Recipe read_recipe(Value const& file, std::string const& path, Trail* trail) {
     auto recipe = read_spec<Recipe>(file, trail);
     check_recipe(file);
     recipe.name = std::filesystem::path(path).stem().string();

@@ -33,6 +33,9 @@ struct OverlapPolicy {
     double tp_hidden = 1;       ///< share of a tensor-parallel collective that can hide at most
     int tp_scatter_pieces = 4;  ///< pieces of a GEMM whose result is reduce-scattered meanwhile
     bool cp = true;             ///< key-value exchange pipelined with attention blocks
+    /// Share of a data-parallel collective that can hide at most: the rest is waited for, or lost
+    /// by the kernels that it runs beside.
+    double dp_hidden = 1;
     bool dp = true;  ///< gradient reduce-scatter under the backward, parameter all-gather under the
                      ///< forward
     bool pp = true;  ///< sends do not block the sender
@@ -63,8 +66,10 @@ struct MoePolicy {
     double permute_bytes = 8;
     bool fused_quantise = false;  ///< expert GEMMs quantise their rows without a pass of its own
     Picoseconds host_sync{0};  ///< per layer and pass: the GPU waits for the host to size buffers
-    double capacity = 0;       ///< rows of a rank over its even share, the rest dropped; 0: all
-    double imbalance = 1;      ///< rows of the busiest rank over the even share
+    /// Per expert of a rank, layer and pass: its kernels are launched one after the other.
+    Picoseconds expert_launch{0};
+    double capacity = 0;   ///< rows of a rank over its even share, the rest dropped; 0: all
+    double imbalance = 1;  ///< rows of the busiest rank over the even share
 };
 std::vector<Field<MoePolicy>> const& fields_of(MoePolicy const*);
 
@@ -95,6 +100,7 @@ struct Recipe {
     std::optional<std::string> software;  ///< "megatron-bridge"
     std::optional<std::string>
         release;  ///< "26.06", of that software; releases sort as their numbers do
+    std::vector<std::string> also;  ///< other releases whose runs its values were fitted to
     std::optional<std::string> architecture;  ///< of the GPUs it is for; none: any
     std::vector<std::pair<std::string, PrecisionPolicy>> precisions;  ///< by the experiment's word
     OverlapPolicy overlap;
@@ -106,9 +112,11 @@ struct Recipe {
     std::vector<std::string> rebuilt;    ///< operators whose kept input the elementwise operator
                                        ///< before it makes again (a compiler's choice, nearly free)
     std::vector<std::string> selective;  ///< what its selective recomputation would run again
-    bool compiled = true;                ///< kernels fused by a compiler; false: one by one (eager)
-    bool trains_weights = true;          ///< false: adapters alone (LoRA), all else is frozen
-    bool full_recompute = false;         ///< every layer's forward runs again before its backward
+    /// HBM traffic of elementwise operators over that of fused kernels: 1 where they are.
+    double elementwise_traffic = 1;
+    bool compiled = true;         ///< kernels fused by a compiler; false: one by one (eager)
+    bool trains_weights = true;   ///< false: adapters alone (LoRA), all else is frozen
+    bool full_recompute = false;  ///< every layer's forward runs again before its backward
     /// Share of what layers keep for the backward that waits in the CPU's memory meanwhile.
     double activation_offload = 0;
     double optimizer_traffic_bytes = 0;  ///< HBM bytes per parameter of one optimizer step
@@ -120,6 +128,11 @@ std::vector<Field<Recipe>> const& fields_of(Recipe const*);
 Recipe load_recipe(std::string const& path,
                    Trail* trail = nullptr,
                    Library const* shipped = nullptr);
+
+/// The two halves of it: the files laid over one another, each value with the place in the file
+/// that gave it; and the recipe that they say, once some values may have changed.
+Value load_recipe_file(std::string const& path, Library const* shipped = nullptr);
+Recipe read_recipe(Value const& file, std::string const& path, Trail* trail = nullptr);
 
 /// The policy of `word`; throws ConfigError at `asked` with the recipe's words.
 PrecisionPolicy const& policy_of(Recipe const& recipe, std::string const& word, Place const& asked);

@@ -175,6 +175,25 @@ private:
         return cost;
     }
 
+    /// What of the stage's data-parallel collectives cannot hide, if they run under compute at all.
+    [[nodiscard]] PricedCost data_parallel_exposed(StagePlan const& plan) {
+        PricedCost all;
+        auto const& overlap = spec_.recipe.overlap;
+        if (!overlap.dp || overlap.dp_hidden >= 1) return all;
+        for (StageChunk const& chunk : plan.chunks) {
+            for (auto const* plans : {&chunk.gradient_reduce, &chunk.parameter_gather}) {
+                for (CollectivePlan const& one : *plans) {
+                    if (one.query.size.count == 0) continue;
+                    Cost cost = book_.price(one.query);
+                    cost.time = from_seconds(to_seconds(cost.time) * (1 - overlap.dp_hidden));
+                    cost.bandwidth_part = Picoseconds{0};
+                    all.add(cost);
+                }
+            }
+        }
+        return all;
+    }
+
     StagePlan stage(int s, ReplicaColumn const& column) {
         Parallel const& parallel = spec_.parallel;
         StageLinks const& wiring = column.stages.at(static_cast<std::size_t>(s));
@@ -223,6 +242,7 @@ private:
                 planned(CollectiveOp::sendrecv, Bytes{shape.tokens() * width * 2}, wiring.next);
         }
         plan.optimizer = optimizer(held);
+        plan.data_parallel_exposed = data_parallel_exposed(plan);
         return plan;
     }
 

@@ -47,7 +47,7 @@ struct StepResult {
     Execution execution;
     std::vector<Breakdown> by_class;
     std::vector<double> hbm_share;  ///< by class: of its compute, in kernels that HBM bounds
-    std::vector<Memory> memory;  ///< by stage
+    std::vector<Memory> memory;     ///< by stage
     std::vector<LinkUse> links;
     std::vector<BasisShare> shares;  ///< of the compute and exposed time, weighted by GPUs
     Seating seating;

@@ -322,6 +322,10 @@ private:
             needs.insert(needs.end(), reduced.begin(), reduced.end());
         }
         needs.insert(needs.end(), previous.begin(), previous.end());
+        if (auto const exposed = costs_of(s).data_parallel_exposed) {
+            needs = {add({TaskKind::collective, ParallelDimension::dp, ids.dp, *exposed, reduce},
+                         std::move(needs), {})};
+        }
         add({TaskKind::compute, ParallelDimension::none, ids.compute, costs_of(s).optimizer,
              optimizer},
             std::move(needs), {});
@@ -529,6 +533,10 @@ std::vector<StageCostIds> intern_costs(std::vector<StagePlan> const& stages,
         }
         if (plan.send.query.size.count > 0) ids.send = *intern_plan(plan.send, book);
         ids.optimizer = book.add(plan.optimizer);
+        bool const waits = plan.data_parallel_exposed.time.count > 0;
+        if (like != nullptr ? (*like)[s].data_parallel_exposed.has_value() : waits) {
+            ids.data_parallel_exposed = book.add(plan.data_parallel_exposed);
+        }
         result.push_back(std::move(ids));
     }
     return result;

@@ -44,6 +44,8 @@ struct StagePlan {
     PricedCost optimizer;
     bool reduces_every_turn =
         false;  ///< gradients are not summed over micro-batches first (ZeRO-2)
+    /// Of the data-parallel collectives of a step, what cannot hide; 0: nothing.
+    PricedCost data_parallel_exposed;
 };
 
 /// CostIds of one chunk's turn; a communication without a time has none, and no task.
@@ -59,6 +61,7 @@ struct StageCostIds {
     std::vector<std::array<std::optional<CostId>, shard_groups>> reduce, gather;
     std::vector<std::optional<CostId>> offload;
     CostId send, optimizer;
+    std::optional<CostId> data_parallel_exposed;
 };
 
 /// Enters the costs of the stages into an empty book. `like` are those of the same job at other

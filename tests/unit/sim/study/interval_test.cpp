@@ -55,21 +55,37 @@ TEST(StepInterval, HoldsTheDrawsAndWhatRunsLeaveUnexplained) {
     EXPECT_NEAR(std::log(row.step_p90_s / row.step_s), std::hypot(drawn, rest), 1e-9);
 }
 
-// Half of the time stands on extrapolated costs: the distance from 1 grows by half, in logarithms.
-TEST(StepInterval, WidensByTheShareThatIsExtrapolated) {
+// Fitted runs of this model, software and GPU: the inside. Any of the three unknown: wider, never
+// narrower; by the model's content, not by its name.
+TEST(StepInterval, IsWiderForWhatNoRunWasFittedOf) {
     auto const point = load_point(small_experiment().points.at(0), shipped_library(), {});
-    auto const spec = spec_of(point, point.profile);
-    auto const interval = [&](BasisKind kind, double share) {
-        return step_interval(spec, StepResult{}, {{kind, ""}, share, true}, nullptr).all;
+    auto const interval = [&](Architecture const& model, Profile const& profile, bool software,
+                              BasisKind kind = BasisKind::interpolated) {
+        StepSpec const spec{model,   point.parallel, point.fabric,
+                            profile, point.recipe,   point.precision};
+        return step_interval(spec, StepResult{}, {{kind, ""}, 1, true}, nullptr, software).all;
     };
-    Spread const inside = interval(BasisKind::interpolated, 1);
+    Spread const inside = interval(point.model, point.profile, true);
     ASSERT_TRUE(inside.known());
-    Spread const half = interval(BasisKind::extrapolated, 0.5);
-    EXPECT_NEAR(std::log(half.high), 1.5 * std::log(inside.high), 1e-12);
-    EXPECT_NEAR(std::log(half.low), 1.5 * std::log(inside.low), 1e-12);
-    EXPECT_NEAR(std::log(interval(BasisKind::extrapolated, 1).high), 2 * std::log(inside.high),
-                1e-12);
-    EXPECT_GT(interval(BasisKind::datasheet, 1).high, inside.high);
+    auto renamed = point.model;
+    renamed.name = "another name";
+    EXPECT_EQ(interval(renamed, point.profile, true).high, inside.high);
+    auto smaller = point.model;
+    smaller.layers /= 2;
+    auto const wider = [&](Spread const& other) {
+        EXPECT_LT(other.low, inside.low);
+        EXPECT_GT(other.high, inside.high);
+    };
+    Spread const unknown_model = interval(smaller, point.profile, true);
+    wider(unknown_model);
+    wider(interval(point.model, point.profile, false));
+    // A GPU scaled from another, without runs of its own.
+    auto const library = shipped_library();
+    Spread const scaled =
+        interval(point.model, load_profile(library, "h200"), true, BasisKind::datasheet);
+    wider(scaled);
+    EXPECT_LT(scaled.low, unknown_model.low);
+    EXPECT_GT(scaled.high, unknown_model.high);
 }
 
 TEST(DrawnProfiles, AreMadeOnceForAllPointsOfAGpu) {

@@ -44,7 +44,9 @@ std::string recipe_of(std::string const& software,
     run.software = software;
     run.release = release;
     run.compiled = compiled;
-    return recipe_named(run, architecture, library());
+    auto const shipped = library();
+    LoadedConfigs configs(shipped, {});
+    return recipe_named(run, architecture, configs);
 }
 
 TEST(ModelNamed, TakesTheNearestOfAFamilyAndSize) {
@@ -70,10 +72,12 @@ TEST(RecipeNamed, IsTheNewestThatIsNoNewerAndForThisGpu) {
 }
 
 TEST(ClusterNamed, IsTheSmallestThatHoldsTheJob) {
-    EXPECT_EQ(cluster_named("gb200", 72, library(), {}), "gb200-nvl72");
-    EXPECT_EQ(cluster_named("gb200", 73, library(), {}), "gb200-nvl72-superpod");
-    EXPECT_EQ(cluster_named("h100", 8, library(), {}), "hgx-h100");
-    EXPECT_THROW(cluster_named("h100", 10'000'000, library(), {}), ConfigError);
+    auto const shipped = library();
+    LoadedConfigs configs(shipped, {});
+    EXPECT_EQ(cluster_named("gb200", 72, configs, {}), "gb200-nvl72");
+    EXPECT_EQ(cluster_named("gb200", 73, configs, {}), "gb200-nvl72-superpod");
+    EXPECT_EQ(cluster_named("h100", 8, configs, {}), "hgx-h100");
+    EXPECT_THROW(cluster_named("h100", 10'000'000, configs, {}), ConfigError);
 }
 
 TEST(TrainingRun, IsTheJobThatTheRowDescribes) {

@@ -179,7 +179,8 @@ constexpr std::int64_t final_norm = 4096;
 // A ring of 2 data-parallel ranks sends half of each buffer; gradients and gathered parameters have
 // 2 bytes each: as many bytes as parameters.
 TEST(SimulateStep, DataParallelTrafficIsEveryParameterTheHeadsToo) {
-    auto const point = load_point(small_experiment().points.at(0), shipped_library(), {});
+    auto point = load_point(small_experiment().points.at(0), shipped_library(), {});
+    point.recipe.overlap.dp_hidden = 1;  // else one more task a stage is what cannot hide
     ASSERT_EQ(point.parallel.dp, 2);
     auto const done = simulate_point(point, 0);
     std::int64_t const sent[2][2] = {
@@ -267,16 +268,37 @@ TEST(SimulateStep, ReducesShardedGradientsAfterEveryMicroBatch) {
 
 // tp 2 x pp 4 x cp 2 leave dp 1, but gradients are summed over context-parallel ranks too.
 TEST(SimulateStep, ReducesGradientsOverContextParallelRanks) {
-    auto const point =
-        load_point(small_experiment(
-                       {"systems.0.layout.tp=2", "systems.0.layout.pp=4", "systems.0.layout.cp=2"})
-                       .points.at(0),
-                   shipped_library(), {});
+    auto point = load_point(small_experiment({"systems.0.layout.tp=2", "systems.0.layout.pp=4",
+                                              "systems.0.layout.cp=2"})
+                                .points.at(0),
+                            shipped_library(), {});
+    point.recipe.overlap.dp_hidden = 1;  // else one more task a stage is what cannot hide
     ASSERT_EQ(point.parallel.dp, 1);
     int reduces = 0;
     auto const done = simulate_point(point, 0);
     for (Task const& task : done.step.graph.tasks()) reduces += task.phase == 4 ? 1 : 0;
     EXPECT_EQ(reduces, 4 * 2) << "one a chunk of each stage";
+}
+
+// Each quarter of the data-parallel collectives that cannot hide takes as long as the others, and
+// counts as exposed.
+TEST(SimulateStep, WaitsForWhatOfDataParallelCollectivesCannotHide) {
+    auto point = load_point(small_experiment().points.at(0), shipped_library(), {});
+    std::vector<double> steps, exposed;
+    for (double const hidden : {1.0, 0.75, 0.5}) {
+        point.recipe.overlap.dp_hidden = hidden;
+        auto const done = simulate_point(point, 0);
+        steps.push_back(done.row.step_s);
+        double waited = 0;
+        for (Breakdown const& part : done.step.by_class) {
+            waited += to_seconds(part.exposed[static_cast<std::size_t>(ParallelDimension::dp)]);
+        }
+        exposed.push_back(waited);
+    }
+    EXPECT_GT(steps[1], steps[0]);
+    EXPECT_NEAR(steps[2] - steps[1], steps[1] - steps[0], 1e-3 * steps[0]);
+    EXPECT_GT(exposed[1], exposed[0]);
+    EXPECT_GT(exposed[2], exposed[1]);
 }
 
 }  // namespace nvl72

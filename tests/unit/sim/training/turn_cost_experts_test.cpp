@@ -161,6 +161,39 @@ TEST(ExpertTurn, TheHostStopsTheGpuOnceALayerAndPass) {
     }
 }
 
+// 16 experts over ep 4 are 4 of a rank, over ep 2 they are 8.
+TEST(ExpertTurn, EachExpertOfARankIsLaunchedAfterTheOther) {
+    Bench bench = experts_bench();
+    for (int const ep : {4, 2}) {
+        bench.shape.ep = ep;
+        for (bool const forward : {true, false}) {
+            bench.recipe.moe.expert_launch = 0_us;
+            Picoseconds const without = bench.turn(forward).compute.time;
+            bench.recipe.moe.expert_launch = 5_us;
+            EXPECT_EQ(bench.turn(forward).compute.time, without + 16 / ep * 5_us) << ep;
+        }
+    }
+}
+
+TEST(ExpertTurn, WithACapacityNobodyWaitsForTheHost) {
+    Bench bench = experts_bench();
+    Picoseconds const without = bench.turn(true).compute.time;
+    bench.recipe.moe.host_sync = 50_us;
+    bench.recipe.moe.capacity = 1;
+    EXPECT_EQ(bench.turn(true).compute.time, without);
+}
+
+// A rank's 4096 tokens are 2048 of its own with tp 2, each to 2 experts: 4096 rows, and as many of
+// its neighbour, gathered before the experts and scattered after: 7 + 11 us beside the exchanges.
+TEST(ExpertTurn, RanksThatCutAnExpertShareItsRows) {
+    Bench bench = experts_bench(2, 2);
+    std::int64_t const gathered = 2 * 4096 * row_bytes;
+    EXPECT_TRUE(sizes(bench, true, CollectiveOp::all_gather).contains(gathered));
+    EXPECT_TRUE(sizes(bench, true, CollectiveOp::reduce_scatter).contains(gathered));
+    auto const shared = waited(bench.turn(true), ParallelDimension::ep);
+    EXPECT_EQ(shared, waited(experts_bench(2, 1).turn(true), ParallelDimension::ep) + 18_us);
+}
+
 TEST(ExpertTurn, ExchangeTimeStretchesExchangesAlone) {
     Bench bench = experts_bench();
     auto const compute = bench.turn(true).compute.time;

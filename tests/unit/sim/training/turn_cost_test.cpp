@@ -311,4 +311,20 @@ TEST(TurnCost, LatentAttentionAsksForTheMeanOfItsWidths) {
     }
 }
 
+// Six elementwise operators of 100 ns each whatever they move: only what they ask for grows.
+TEST(TurnCost, UnfusedElementwiseKernelsMoveMore) {
+    Bench bench(1, 1);
+    auto const moved = [&] {
+        double sum = 0;
+        for (Query const& query : bench.queries(true)) {
+            if (auto const* traffic = std::get_if<MemoryTraffic>(&query))
+                sum += static_cast<double>(traffic->traffic.count);
+        }
+        return sum;
+    };
+    double const fused = moved();
+    bench.recipe.elementwise_traffic = 2.5;
+    EXPECT_NEAR(moved(), 2.5 * fused, 10);
+}
+
 }  // namespace nvl72

@@ -1,5 +1,7 @@
 #include "sim/base/error.hpp"
+#include "sim/study/fit_runs.hpp"
 #include "sim/study/training_rows.hpp"
+#include "sim/trace/atomic_file.hpp"
 
 #include <cmath>
 #include <gtest/gtest.h>
@@ -21,18 +23,22 @@ std::map<std::string, std::vector<double>> errors() {
     Library const library(NVL72_SOURCE_DIR "/configs");
     auto const table = CsvTable::load(library.folder() + "/measurements/training/runs.csv");
     std::map<std::string, std::vector<double>> found;
+    LoadedConfigs configs(library, {});
     for (auto const& run : read_training_table(table)) {
         if (!run.aside.empty()) continue;
         try {
-            auto const point = training_run(run, library, {}).point;
+            auto const point = training_run(run, configs).point;
             SweepRow const row = simulate_point(point, 0).row;
             double const error = run.step_asked
                                      ? row.step_s / *run.step_s - 1
                                      : row.tokens_per_s_per_gpu / *run.tokens_per_s_per_gpu - 1;
             bool const moe = point.model.experts > 0;
             found[run.software + (moe ? " moe " + run.model : " dense")].push_back(std::abs(error));
-            if (run.memory_gib)
-                found["memory"].push_back(std::abs(row.memory_gib / *run.memory_gib - 1));
+            if (run.memory_gib) {
+                bool const again = point.recipe.full_recompute;
+                found[again ? "memory, recomputed" : "memory"].push_back(
+                    std::abs(row.memory_gib / *run.memory_gib - 1));
+            }
         } catch (ConfigError const&) {
             found["refused"].push_back(1);
         }
@@ -44,15 +50,68 @@ std::map<std::string, std::vector<double>> errors() {
 TEST(TrainingRuns, LieAsNearAsWasReached) {
     auto const by = errors();
     for (auto const& [kind, all] : by) RecordProperty(kind, std::to_string(mean_of(all)));
-    EXPECT_LT(mean_of(by.at("megatron-bridge dense")), 0.045);
+    EXPECT_LT(mean_of(by.at("megatron-bridge dense")), 0.035);
     EXPECT_LT(mean_of(by.at("nemo-mlperf dense")), 0.065);
-    EXPECT_LT(mean_of(by.at("megatron-bridge moe qwen3-30b-a3b")), 0.06);
-    EXPECT_LT(mean_of(by.at("megatron-bridge moe deepseek-v3")), 0.08);
-    EXPECT_LT(mean_of(by.at("torchtitan dense")), 0.20);
-    EXPECT_LT(mean_of(by.at("memory")), 0.11);
+    EXPECT_LT(mean_of(by.at("megatron-bridge moe qwen3-30b-a3b")), 0.04);
+    EXPECT_LT(mean_of(by.at("megatron-bridge moe deepseek-v3")), 0.05);
+    EXPECT_LT(mean_of(by.at("torchtitan dense")), 0.08);
+    EXPECT_LT(mean_of(by.at("memory")), 0.06);
+    // What the layer that runs again and the loss hold at once is not counted yet.
+    EXPECT_LT(mean_of(by.at("memory, recomputed")), 0.40);
+    // Whole jobs in software of their own, which no constant was fitted to.
+    EXPECT_LT(mean_of(by.at("llama3-herd dense")), 0.08);
+    EXPECT_LT(mean_of(by.at("deepseek-in-house moe deepseek-v3")), 0.12);
     // Scored apart: a factor stands in its rows that no shared constant explains.
     EXPECT_GT(mean_of(by.at("megatron-bridge moe gpt-oss-120b")), 0.2);
     EXPECT_FALSE(by.contains("refused"));
+}
+
+std::vector<MeasuredTraining> shipped_runs(Library const& library) {
+    return read_training_table(
+        CsvTable::load(library.folder() + "/measurements/training/runs.csv"));
+}
+
+/// As the fit's: square below 10 %, linear above.
+double loss_of(RunPredictor& predictor, std::vector<double> const& values) {
+    double sum = 0;
+    for (std::size_t row = 0; row < predictor.rows().size(); ++row) {
+        if (predictor.rows()[row].apart) continue;
+        double const error =
+            std::log(predictor.seconds(row, values) / predictor.rows()[row].measured_s) / 0.1;
+        sum += std::sqrt(1 + error * error) - 1;
+    }
+    return sum;
+}
+
+// The fit itself takes a minute; where it ended, no constant lowers the loss by more than its
+// hundredth when it moves by a twentieth either way.
+TEST(TrainingRuns, TheShippedConstantsAreWhereAFitEnds) {
+    Library const library(NVL72_SOURCE_DIR "/configs");
+    auto const facts = load_training_facts(library);
+    RunPredictor predictor(shipped_runs(library), facts, library);
+    auto const values = shipped_values(facts, library);
+    predictor.record(values);
+    double const here = loss_of(predictor, values);
+    for (std::size_t i = 0; i < values.size(); ++i) {
+        for (double const factor : {0.95, 1.05}) {
+            auto moved = values;
+            moved[i] *= factor;
+            EXPECT_GT(loss_of(predictor, moved), 0.99 * here)
+                << facts.constants[i].name << " x " << factor;
+        }
+    }
+}
+
+// With the label long: the whole fit, byte for byte.
+TEST(TrainingRuns, DISABLED_TheShippedConfigsAreWhatTheRunsFitTo) {
+    Library const library(NVL72_SOURCE_DIR "/configs");
+    auto const fitted = fit_runs(shipped_runs(library), "runs.csv", library);
+    auto const files = fitted_files(fitted, library);
+    EXPECT_GT(files.size(), 10U);
+    for (auto const& [name, text] : files) {
+        auto const whole = read_whole(library.folder() + "/" + name);
+        EXPECT_EQ(text, std::string(whole.begin(), whole.end())) << name;
+    }
 }
 
 }  // namespace
