@@ -99,7 +99,7 @@ std::vector<char> RunPredictor::depends_of(TrainingRun const& run) {
     return depends;
 }
 
-std::vector<double> RunPredictor::own(Job const& job, std::vector<double> const& values) const {
+std::vector<double> RunPredictor::own(Job const& job, std::vector<double> const& values) {
     std::vector<double> own;
     for (std::size_t i = 0; i < values.size(); ++i) {
         if (job.depends[i] != 0) own.push_back(values[i]);

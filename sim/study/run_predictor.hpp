@@ -51,7 +51,7 @@ private:
         std::map<std::vector<double>, double> known;
     };
 
-    [[nodiscard]] std::vector<double> own(Job const& job, std::vector<double> const& values) const;
+    [[nodiscard]] static std::vector<double> own(Job const& job, std::vector<double> const& values);
     [[nodiscard]] std::vector<char> depends_of(TrainingRun const& run);
     Profile const& profile(Job const& job, std::vector<double> const& values);
     Recipe recipe(Job const& job, std::vector<double> const& values);

@@ -60,8 +60,15 @@ Value const* leaf_at(Value const& root, std::string const& key) {
     return at;
 }
 
-Value* leaf_at(Value& root, std::string const& key) {
-    return const_cast<Value*>(leaf_at(std::as_const(root), key));  // the same search
+/// The same to be changed; null where a name is missing.
+Value* leaf_in(Value& root, std::string const& key) {
+    Value* at = &root;
+    for (auto const& name : split(key, '.')) {
+        if (at == nullptr) return nullptr;
+        auto const found = std::ranges::find(at->entries, name, &NamedValue::name);
+        at = found == at->entries.end() ? nullptr : &found->value;
+    }
+    return at;
 }
 
 }  // namespace
@@ -133,7 +140,7 @@ void set_constants(Value& file,
         for (auto const& [name, key] : constants[i].at) {
             if (!holds_leaf(file, library.folder() + "/" + name, key)) continue;
             auto const& unit = constants[i].unit;
-            leaf_at(file, key)->scalar =
+            leaf_in(file, key)->scalar =
                 fmt::format("{:.12g}{}{}", values[i], unit.empty() ? "" : " ", unit);
         }
     }
