@@ -230,7 +230,7 @@ double gib_of(std::vector<Memory> const& stages) {
 
 }  // namespace
 
-double memory_gib(LoadedPoint const& point) { return gib_of(step_memory(spec_of(point))); }
+double memory_gib(LoadedPoint const& point) { return gib_of(step_memory(step_spec(point))); }
 
 SimulatedPoint simulate_point(LoadedPoint const& point,
                               std::int64_t index,
