@@ -218,7 +218,7 @@ private:
             job.precision = "bf16";  // the best that it has
             made.defaulted.emplace_back("precision bf16");
         }
-        auto [point, defaulted] = training_run(job, library_, given_);
+        auto [point, defaulted, choices] = training_run(job, library_, given_);
         if (!point.power) fail(place, "no power of " + gpu, "a cluster with GPUs and a host");
         auto const done = simulate_point(point, 0);
         made.fabric = point.fabric;

@@ -140,7 +140,7 @@ auto RunPredictor::with_spec(Job const& job, std::vector<double> const& values, 
     Recipe const own = recipe(job, values);
     auto const precision = policy_of(own, point.system.precision.value, point.system.place);
     return use(StepSpec{point.model, point.parallel, point.fabric, profile(job, values), own,
-                        precision, false});
+                        precision, point.system.grain, false});
 }
 
 void RunPredictor::record(std::vector<double> const& values) {
