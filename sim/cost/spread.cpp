@@ -99,6 +99,17 @@ void check(SpreadTable const& table) {
 
 namespace {
 
+/// Between two domains whose NICs together carry what one GPU brings into NVLink, NVLS sets the
+/// pace of a large buffer, and the network little of its uncertainty.
+bool nvls_decides(Collective const& collective) {
+    auto const& shape = collective.shape;
+    if (algorithm_of(collective) != CollectiveAlgorithm::hierarchical || shape.domains != 2) {
+        return false;
+    }
+    auto const ranks = static_cast<double>(shape.ranks_per_domain);
+    return shape.per_gpu_nic.count * ranks >= shape.in_domain.count * (1 - 1 / ranks);
+}
+
 /// Between domains the size decides what is uncertain: latency, software, or line rate; beyond two
 /// racks how many of their NICs the channels use.
 char const* across_name(Collective const& collective) {
@@ -106,7 +117,8 @@ char const* across_name(Collective const& collective) {
     auto const& shape = collective.shape;
     if (shape.domains > 2 && shape.ranks_per_domain > ranks_of_a_box) return " across, racks";
     if (collective.size < latency_decides_below) return " across, small";
-    return collective.size < line_rate_decides_from ? " across, middle" : " across, large";
+    if (collective.size < line_rate_decides_from) return " across, middle";
+    return nvls_decides(collective) ? " across two, large" : " across, large";
 }
 
 }  // namespace

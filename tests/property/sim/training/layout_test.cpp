@@ -69,7 +69,7 @@ std::optional<LoadedPoint> draw(RandomStream& random, bool faults) {
 
 /// Whether or not it fits.
 StepSpec small_spec_of(LoadedPoint const& point) {
-    StepSpec spec = spec_of(point);
+    StepSpec spec = step_spec(point);
     spec.must_fit = false;
     return spec;
 }
