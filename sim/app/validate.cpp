@@ -21,7 +21,7 @@ namespace po = boost::program_options;
 void describe(po::options_description& options) {
     options.add_options()  //
         ("table", po::value<std::string>()->default_value("all"),
-         "kernels | collectives | training | all")(
+         "kernels | collectives | training | serving | all")(
             "measurements", po::value<std::vector<std::string>>()->composing()->multitoken(),
             "tables (CSV), nccl-tests logs, folders of them, experiments; default: the shipped "
             "ones, and what the fits say of rows left out")(
@@ -31,7 +31,8 @@ void describe(po::options_description& options) {
 
 std::vector<ValidationKind> kinds_of(po::variables_map const& options) {
     if (options["table"].as<std::string>() == "all") {
-        return {ValidationKind::kernels, ValidationKind::collectives, ValidationKind::training};
+        return {ValidationKind::kernels, ValidationKind::collectives, ValidationKind::training,
+                ValidationKind::serving};
     }
     return {choice<ValidationKind>(options, "table")};
 }
@@ -136,8 +137,8 @@ int run(Context const& context,
 
 Command const validate_command{
     "validate",
-    "[--table kernels|collectives|training|all] [--measurements PATH...]",
-    "predictions beside measured kernels, collectives and training runs",
+    "[--table kernels|collectives|training|serving|all] [--measurements PATH...]",
+    "predictions beside measured kernels, collectives, training runs and served requests",
     "nvl72sim validate --table training",
     describe,
     run,

@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::array concurrency_columns{"silicon_data_source", "system", "isl", "osl",
                                          "silicon_ttft_ms"};
+constexpr std::array own_columns{"software", "clients", "input", "output", "ttft_ms", "tpot_ms"};
 constexpr std::array mlperf_columns{"scenario", "tokens_s", "gpus", "model", "gpu"};
 
 template <class Columns>
@@ -74,6 +75,31 @@ MeasuredServing concurrency_row(CsvTable const& table, std::size_t row, Measured
     return run;
 }
 
+/// Our own: a cut is written as it is meant, prompts of servers of their own as prefill_*.
+MeasuredServing own_row(CsvTable const& table, std::size_t row, MeasuredServing run) {
+    auto const of = [&](std::string const& prefix) {
+        auto const whole = [&](char const* name) { return count(table, row, prefix + name); };
+        return MeasuredCut{whole("workers"),   whole("tp"),        whole("pp"),   whole("dp"),
+                           whole("expert_tp"), whole("expert_ep"), whole("batch")};
+    };
+    run.gpu = cell(table, row, "gpu");
+    run.model = cell(table, row, "model");
+    run.software = cell(table, row, "software");
+    run.release = cell(table, row, "release");
+    run.precision = cell(table, row, "precision");
+    run.expert_precision = cell(table, row, "expert_precision");
+    run.input = count(table, row, "input");
+    run.output = count(table, row, "output");
+    run.clients = count(table, row, "clients");
+    run.cut = of("");
+    run.prefill = of("prefill_");
+    run.disaggregated = run.prefill.workers > 0;
+    run.ttft_ms = number(table, row, "ttft_ms");
+    run.tpot_ms = number(table, row, "tpot_ms");
+    run.aside = cell(table, row, "aside");
+    return run;
+}
+
 MeasuredServing mlperf_row(CsvTable const& table, std::size_t row, MeasuredServing run) {
     run.gpu = cell(table, row, "gpu");
     run.gpus = count(table, row, "gpus");
@@ -86,24 +112,28 @@ MeasuredServing mlperf_row(CsvTable const& table, std::size_t row, MeasuredServi
     run.tpot_p99_ms = number(table, row, "tpot_p99");
     auto const site = cell(table, row, "source");
     run.software = site.ends_with("vLLM") ? "vllm" : "trtllm";
+    run.release = "mlperf";
     return run;
 }
 
 }  // namespace
 
 bool is_serving_table(CsvTable const& table) {
-    return has_all(table, concurrency_columns) || has_all(table, mlperf_columns);
+    return has_all(table, concurrency_columns) || has_all(table, mlperf_columns) ||
+           has_all(table, own_columns);
 }
 
 std::vector<MeasuredServing> read_serving_table(CsvTable const& table) {
-    bool const mlperf = has_all(table, mlperf_columns);
+    auto const read = has_all(table, mlperf_columns)        ? mlperf_row
+                      : has_all(table, concurrency_columns) ? concurrency_row
+                                                            : own_row;
     std::vector<MeasuredServing> runs;
     for (std::size_t row = 0; row < table.rows(); ++row) {
         MeasuredServing run;
         run.source = table.file();
         run.line = table.place(row, table.header().front()).line;
         try {
-            runs.push_back(mlperf ? mlperf_row(table, row, run) : concurrency_row(table, row, run));
+            runs.push_back(read(table, row, run));
         } catch (ConfigError const& error) {
             run.unreadable = error.what();
             runs.push_back(std::move(run));

@@ -33,7 +33,7 @@ struct MeasuredServing {
     std::optional<double> ttft_ms, tpot_ms, ttft_p99_ms, tpot_p99_ms, tokens_per_s;
 };
 
-/// Tables of served requests: InferenceMAX runs as aiconfigurator keeps them (silicon_ttft_ms), and
+/// Tables of served requests: ours (software, clients, ttft_ms), InferenceMAX runs as aiconfigurator keeps them (silicon_ttft_ms), and
 /// MLPerf Inference results (scenario, tokens_s).
 bool is_serving_table(CsvTable const& table);
 std::vector<MeasuredServing> read_serving_table(CsvTable const& table);

@@ -38,7 +38,8 @@ double weight_bytes(Architecture const& model,
     auto const parameters = parameters_of(model);
     auto const real = [](std::int64_t count) { return static_cast<double>(count); };
     double const matrices =
-        real(parameters.attention + parameters.ffn) * stored_bytes(precision.linear) / layout.tp;
+        real(parameters.attention + parameters.ffn) *
+                            stored_bytes(model.experts > 0 ? precision.beside_experts.value_or(precision.linear) : precision.linear) / layout.tp;
     double const experts = real(parameters.experts) * stored_bytes(precision.experts) /
                            (layout.expert_tp * layout.expert_ep);
     double const tables = real(parameters.embedding + parameters.output) *

@@ -14,9 +14,13 @@ std::vector<Field<ServingPrecision>> const& fields_of(ServingPrecision const*) {
     static std::vector<Field<ServingPrecision>> const fields{
         required("linear", &ServingPrecision::linear, "GEMMs of transformer blocks"),
         required("experts", &ServingPrecision::experts, "GEMMs of routed experts"),
+        optional("beside_experts", &ServingPrecision::beside_experts, "",
+                 "other GEMMs of blocks in a model with experts; default: as linear"),
         optional("head", &ServingPrecision::head, "bf16", "the output layer's GEMM"),
         optional("attention", &ServingPrecision::attention, "bf16", "scores and weighted values"),
         required("kv", &ServingPrecision::kv, "the key-value cache"),
+        optional("quantised_apart", &ServingPrecision::quantised_apart, "false",
+                 "operands are quantised by kernels of their own, not within the one before"),
         optional("also", &ServingPrecision::also, "", "other words for it in tables of runs"),
     };
     return fields;
@@ -29,6 +33,8 @@ std::vector<Field<StepPolicy>> const& fields_of(StepPolicy const*) {
         required("expert_layer", &StepPolicy::expert_layer, "more for a layer of experts"),
         required("all_reduce", &StepPolicy::all_reduce, "of each all-reduce, besides it"),
         required("sequence", &StepPolicy::sequence, "host work for each running sequence"),
+        required("overlap_norm", &StepPolicy::overlap_norm,
+                 "p by which that and the GPU's part overlap; 1: one after the other"),
         required("eager_layer", &StepPolicy::eager_layer,
                  "least time of a layer in a step with a prompt, which no CUDA graph holds"),
     };
@@ -41,9 +47,14 @@ std::vector<Field<KernelPolicy>> const& fields_of(KernelPolicy const*) {
         required("experts", &KernelPolicy::experts, "time of experts' GEMMs over it"),
         required("attention", &KernelPolicy::attention, "time of attention over a cache over it"),
         required("prompt", &KernelPolicy::prompt, "time of all kernels in a step with a prompt"),
+        required("prompt_experts", &KernelPolicy::prompt_experts,
+                 "and of experts in such a step once more"),
+        required("launch", &KernelPolicy::launch, "share of kernels' launches that graphs leave"),
         required("skew", &KernelPolicy::skew, "an expert's popularity falls with rank^-skew"),
         required("elementwise", &KernelPolicy::elementwise,
                  "share of elementwise traffic that fusion leaves"),
+        optional("tile_rows", &KernelPolicy::tile_rows, "",
+                 "heights of its GEMMs' tiles besides those of the calibration"),
         optional("exchange_fused", &KernelPolicy::exchange_fused, "true",
                  "fused exchanges of tokens, where the calibration has them"),
     };
@@ -86,6 +97,14 @@ std::vector<Field<Speculation>> const& fields_of(Speculation const*) {
     return fields;
 }
 
+std::vector<Field<ServingSpread>> const& fields_of(ServingSpread const*) {
+    static std::vector<Field<ServingSpread>> const fields{
+        required("ttft", &ServingSpread::ttft, "measured over predicted, 10th and 90th percentile"),
+        required("tpot", &ServingSpread::tpot, "the same of TPOT, and of rates turned over"),
+    };
+    return fields;
+}
+
 std::vector<Field<EngineProfile>> const& fields_of(EngineProfile const*) {
     static std::vector<Field<EngineProfile>> const fields{
         required("summary", &EngineProfile::summary, "one line: which software, which releases"),
@@ -100,6 +119,7 @@ std::vector<Field<EngineProfile>> const& fields_of(EngineProfile const*) {
         required("batch", &EngineProfile::batch, "limits of a batch and of the cache"),
         required("host", &EngineProfile::host, "the host's part"),
         optional("speculation", &EngineProfile::speculation, "", "draft tokens"),
+        optional("spread", &EngineProfile::spread, "", "how far measurements lie, by regime"),
     };
     return fields;
 }
@@ -124,9 +144,12 @@ void check_engine(EngineProfile const& engine) {
     for (auto const& [key, value] : {std::pair{"kernels.gemm", kernels.gemm},
                                      {"kernels.experts", kernels.experts},
                                      {"kernels.attention", kernels.attention},
-                                     {"kernels.prompt", kernels.prompt}}) {
+                                     {"kernels.prompt", kernels.prompt},
+                                     {"kernels.prompt_experts", kernels.prompt_experts}}) {
         expect_within(engine, key, value, 0.1, 20);
     }
+    expect_within(engine, "kernels.launch", kernels.launch, 0, 1);
+    expect_within(engine, "step.overlap_norm", engine.step.overlap_norm, 1, 100);
     expect_within(engine, "kernels.skew", kernels.skew, 0, 3);
     expect_within(engine, "kernels.elementwise", kernels.elementwise, 0, 3);
     expect_within(engine, "batch.memory_share", batch.memory_share, 0.01, 1);

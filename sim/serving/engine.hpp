@@ -16,9 +16,12 @@ namespace nvl72 {
 struct ServingPrecision {
     Precision linear = Precision::bf16;     ///< GEMMs of transformer blocks
     Precision experts = Precision::bf16;    ///< of routed experts
+    /// Of the other blocks' GEMMs in a model with routed experts, where the checkpoints leave them.
+    std::optional<Precision> beside_experts;
     Precision head = Precision::bf16;       ///< the output layer's
     Precision attention = Precision::bf16;  ///< scores and weighted values
     Precision kv = Precision::bf16;         ///< the cache
+    bool quantised_apart = false;           ///< operands are quantised by kernels of their own
     std::vector<std::string> also;          ///< other words for it in tables of runs
 };
 std::vector<Field<ServingPrecision>> const& fields_of(ServingPrecision const*);
@@ -29,7 +32,8 @@ struct StepPolicy {
     Picoseconds layer{0};         ///< of a decode step, which runs as a CUDA graph
     Picoseconds expert_layer{0};  ///< more for a layer of experts: routing, permuting
     Picoseconds all_reduce{0};    ///< ranks that wait for one another, beyond the collective alone
-    Picoseconds sequence{0};      ///< host work for each running sequence
+    Picoseconds sequence{0};      ///< host work for each running sequence, under the GPU's
+    double overlap_norm = 1;      ///< p of (gpu^p + host^p)^(1/p); 1: one after the other
     /// A step with a prompt in it is launched kernel by kernel: it takes no less per layer.
     Picoseconds eager_layer{0};
 };
@@ -41,8 +45,12 @@ struct KernelPolicy {
     double experts = 1;         ///< of grouped GEMMs of experts
     double attention = 1;       ///< of attention over the cache
     double prompt = 1;          ///< of all kernels of a step with a prompt in it
+    double prompt_experts = 1;  ///< and of experts once more: rows unevenly spread, padded, moved
+    double launch = 1;          ///< share of kernels' launches that graphs leave
     double skew = 0;            ///< popularity of experts falls with rank^-skew
     double elementwise = 1;     ///< share of elementwise traffic that is left after fusion
+    /// Heights of the tiles that its GEMMs come in, where the calibration's tables saw fewer.
+    std::vector<int> tile_rows;
     bool exchange_fused = true; ///< tokens go to experts by fused kernels where they are calibrated
 };
 std::vector<Field<KernelPolicy>> const& fields_of(KernelPolicy const*);
@@ -83,6 +91,13 @@ struct Speculation {
 };
 std::vector<Field<Speculation>> const& fields_of(Speculation const*);
 
+/// 80 % interval, measured over predicted, of rows that the fit had not seen: 10th and 90th
+/// percentile.
+struct ServingSpread {
+    std::vector<double> ttft, tpot;
+};
+std::vector<Field<ServingSpread>> const& fields_of(ServingSpread const*);
+
 /// Serving software, as switches and times that it could be timed at (configs/engines/NAME.yaml).
 struct EngineProfile {
     Place place;
@@ -97,6 +112,8 @@ struct EngineProfile {
     BatchPolicy batch;
     HostPolicy host;
     Speculation speculation;
+    /// By regime: "aggregated dense", "aggregated moe", "disaggregated moe".
+    std::vector<std::pair<std::string, ServingSpread>> spread;
 };
 std::vector<Field<EngineProfile>> const& fields_of(EngineProfile const*);
 

@@ -69,6 +69,7 @@ ServingGroups groups_of(ServingLayout const& layout, Fabric const& fabric) {
     groups.tp = fabric.shape_of(0, 1, layout.tp);
     groups.stage = fabric.shape_of(0, 1, layout.stage_gpus());
     if (layout.pp > 1) groups.next = fabric.shape_of(0, layout.stage_gpus(), 2);
+    groups.nic = fabric.nic_per_gpu();
     return groups;
 }
 

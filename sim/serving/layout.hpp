@@ -34,6 +34,7 @@ struct ServingGroups {
     GroupShape tp;     ///< ranks that share attention
     GroupShape stage;  ///< all ranks of a stage, which share the experts
     GroupShape next;   ///< two ranks of neighbouring stages
+    BytesPerSecond nic;  ///< of one GPU, one direction
 };
 ServingGroups groups_of(ServingLayout const& layout, Fabric const& fabric);
 

@@ -49,7 +49,7 @@ public:
 
 private:
     void add_servers(Pool const& pool) {
-        for (int i = 0; i < pool.servers; ++i) servers_.emplace_back(*pool.cost, pool.room);
+        for (int i = 0; i < pool.servers; ++i) servers_.emplace_back(*pool.cost, pool.room, pool.slots);
     }
 
     /// A client's next request, at `now`.

@@ -14,6 +14,7 @@ struct Pool {
     StepCost* cost = nullptr;
     CacheRoom room;
     int servers = 1;
+    std::int64_t slots = 0;  ///< running sequences of a server; 0: what its engine allows
 };
 
 /// Prompts on servers of their own; the caches they leave travel to the decoding pool. A request

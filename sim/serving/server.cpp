@@ -14,12 +14,13 @@ double real(std::int64_t count) { return static_cast<double>(count); }
 
 }  // namespace
 
-Server::Server(StepCost& cost, CacheRoom room) : cost_(cost), room_(room) {
+Server::Server(StepCost& cost, CacheRoom room, std::int64_t slots) : cost_(cost), room_(room) {
     auto const& replica = cost.replica();
     auto const& batch = replica.engine.batch;
     groups_ = replica.layout.attention_dp;
+    auto const groups = replica.layout.attention_dp;
     slots_max_ = std::max<std::int64_t>(
-        1, (batch.sequences_max - batch.idle_slots) * replica.layout.attention_dp);
+        1, (slots > 0 ? slots : batch.sequences_max * groups) - batch.idle_slots * groups);
     tokens_max_ = real(batch.tokens_max);
     room_.room *= groups_;
 }

@@ -43,7 +43,8 @@ struct ServerUse {
 /// event, so that the work grows with jobs, not with tokens.
 class Server {
 public:
-    Server(StepCost& cost, CacheRoom room);
+    /// `slots`: sequences at once; 0: what the engine allows.
+    Server(StepCost& cost, CacheRoom room, std::int64_t slots = 0);
 
     /// At `now`, which never falls. Throws DoesNotFit for a job that no empty cache holds.
     void submit(Job const& job, Picoseconds now);

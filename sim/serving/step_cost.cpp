@@ -18,10 +18,30 @@ constexpr double activation_bytes = 2;  // BF16 between kernels
 /// Kernel times of serving are those of hours, not of a benchmark's moment.
 constexpr Load load = Load::sustained;
 
-Cost stretched(Cost cost, double factor) {
-    cost.time = from_seconds(to_seconds(cost.time) * factor);
-    cost.bandwidth_part = std::min(cost.time, cost.bandwidth_part);
+/// `factor` times its work and `launch` times its launch.
+Cost stretched(Cost cost, double factor, double launch) {
+    double const work = to_seconds(cost.bandwidth_part) * factor;
+    double const start = to_seconds(cost.time - cost.bandwidth_part) * launch;
+    cost.time = from_seconds(work + start);
+    cost.bandwidth_part = from_seconds(work);
     return cost;
+}
+
+/// With the precisions that this model's layers have, and the engine's tile heights beside those
+/// that a precision's table saw.
+Replica prepared(Replica replica) {
+    auto& precision = replica.precision;
+    if (replica.model.experts > 0 && precision.beside_experts) {
+        precision.linear = *precision.beside_experts;
+    }
+    for (auto& [name, row] : replica.profile.gemm->precisions) {
+        for (int const height : replica.engine.kernels.tile_rows) {
+            if (std::ranges::find(row.tile_rows, height) == row.tile_rows.end()) {
+                row.tile_rows.push_back(height);
+            }
+        }
+    }
+    return replica;
 }
 
 bool has_gemm(Profile const& profile, Precision precision) {
@@ -38,8 +58,12 @@ struct StepCost::Pricer {
     Replica const& r;
     PricedCost sum{};
 
-    void add(Query const& query, double factor = 1, std::int64_t count = 1) {
-        sum.add(stretched(cost(r.profile, query, load), factor), count);
+    void add(Query const& query, double factor, std::int64_t count) {
+        sum.add(stretched(cost(r.profile, query, load), factor, r.engine.kernels.launch), count);
+    }
+    /// As it is alone.
+    void add_whole(Query const& query, std::int64_t count) {
+        sum.add(cost(r.profile, query, load), count);
     }
 
     /// Weights in a precision that the GPU does not multiply in are widened to BF16 on the way.
@@ -64,7 +88,7 @@ struct StepCost::Pricer {
         bool const symmetric = op == CollectiveOp::all_reduce && group.domains == 1 &&
                                r.profile.collectives && r.profile.collectives->symmetric;
         Launch const launch{symmetric ? LaunchMode::symmetric : LaunchMode::threads, 1};
-        add(plan_collective(r.profile, op, size, group, 2, {}, launch).query, 1, count);
+        add_whole(plan_collective(r.profile, op, size, group, 2, {}, launch).query, count);
     }
 
     void elementwise(double bytes, std::int64_t kernels, std::int64_t count) {
@@ -93,7 +117,8 @@ struct StepCost::Pricer {
                 op.weights_fp8_allowed ? r.precision.linear : Precision::bf16;
             std::int64_t const n = op.split == Split::column ? op.n / tp : op.n;
             std::int64_t const k = op.split == Split::row ? op.k / tp : op.k;
-            gemm({precision, m, std::max<std::int64_t>(1, n), std::max<std::int64_t>(1, k), true},
+            gemm({precision, m, std::max<std::int64_t>(1, n), std::max<std::int64_t>(1, k),
+                  !r.precision.quantised_apart},
                  r.engine.kernels.gemm, count);
             if (op.split == Split::row && !summed) {
                 all_reduce(static_cast<double>(m), r.groups.tp, count);
@@ -143,9 +168,9 @@ struct StepCost::Pricer {
         auto const of_rank = std::max<std::int64_t>(
             1, std::llround(tokens / static_cast<double>(group.ranks)));
         for (auto const step : {MoeStep::dispatch, MoeStep::combine}) {
-            add(MoeExchange{step, MoeTransport::two_sided, Precision::bf16, of_rank, r.model.hidden,
-                            r.model.top_k, r.model.experts, group},
-                1, count);
+            add_whole(MoeExchange{step, MoeTransport::two_sided, Precision::bf16, of_rank,
+                                  r.model.hidden, r.model.top_k, r.model.experts, group},
+                      count);
         }
     }
 
@@ -216,7 +241,7 @@ struct StepCost::Pricer {
             priced.bandwidth_part = from_seconds(arithmetic);
         }
         priced.basis = {BasisKind::extrapolated, "attention over a latent from memory and GEMMs"};
-        sum.add(stretched(priced, r.engine.kernels.attention), count);
+        sum.add(stretched(priced, r.engine.kernels.attention, r.engine.kernels.launch), count);
     }
 
     /// Of the GEMMs' main loop.
@@ -253,7 +278,7 @@ struct StepCost::Pricer {
 };
 
 StepCost::StepCost(Replica replica)
-    : replica_(std::move(replica)),
+    : replica_(prepared(std::move(replica))),
       dense_([this](std::int64_t m) {
           Pricer pricer{replica_};
           auto const counts = replica_.model.count_layers(0, replica_.model.layers);
@@ -325,7 +350,8 @@ double StepCost::kernels(double sequences, double kv_tokens, PromptWork const& p
     double time = dense_(m);
     if (expert_layers_ > 0) {
         double const rows = (sequences * queries + prompts.tokens) / parts;
-        time += experts_(std::max(1.0, rows));
+        time += experts_(std::max(1.0, rows)) *
+                (prompts.tokens > 0 ? replica_.engine.kernels.prompt_experts : 1);
     }
     if (sequences > 0) time += generation_(of_group, kv_tokens);
     time += head_(std::max(1.0, of_group * queries + prompts.ends / parts));
@@ -341,18 +367,24 @@ double StepCost::kernels(double sequences, double kv_tokens, PromptWork const& p
     return time + prompts.attention / parts;
 }
 
+/// The host's work for sequences goes on under the GPU's, as far as it does.
+double StepCost::with_host(double gpu, double sequences) const {
+    auto const& step = replica_.engine.step;
+    double const host = sequences * to_seconds(step.sequence);
+    double const p = step.overlap_norm;
+    return gpu * std::pow(1 + std::pow(host / gpu, p), 1 / p);
+}
+
 double StepCost::decode(double sequences, double kv_tokens) {
     NVL72_EXPECT(sequences > 0, "a decode step has sequences");
-    return kernels(sequences, kv_tokens, {}) + fixed() +
-           sequences * to_seconds(replica_.engine.step.sequence);
+    return with_host(kernels(sequences, kv_tokens, {}) + fixed(), sequences);
 }
 
 double StepCost::mixed(double sequences, double kv_tokens, PromptWork const& prompts) {
     auto const& step = replica_.engine.step;
     double const gpu = kernels(sequences, kv_tokens, prompts) * replica_.engine.kernels.prompt;
-    double const all = sequences + prompts.ends;
-    return std::max(gpu + fixed(), layers_ * to_seconds(step.eager_layer)) +
-           all * to_seconds(step.sequence);
+    return with_host(std::max(gpu + fixed(), layers_ * to_seconds(step.eager_layer)),
+                     sequences + prompts.ends);
 }
 
 double StepCost::prompt_attention(double tokens, double past) {

@@ -57,6 +57,7 @@ private:
 
     double kernels(double sequences, double kv_tokens, PromptWork const& prompts);
     [[nodiscard]] double fixed() const;
+    [[nodiscard]] double with_host(double gpu, double sequences) const;
     double noted(PricedCost const& priced);
 
     Replica replica_;

@@ -6,6 +6,7 @@
 #include "sim/interchange/log_folder.hpp"
 #include "sim/interchange/moe_table.hpp"
 #include "sim/interchange/samples.hpp"
+#include "sim/interchange/serving_table.hpp"
 #include "sim/interchange/training_table.hpp"
 
 #include <algorithm>
@@ -45,6 +46,7 @@ std::optional<MeasuredFileKind> kind_of_table(CsvTable const& table) {
     if (is_collective_table(table)) return MeasuredFileKind::collectives;
     if (is_moe_table(table)) return MeasuredFileKind::moe;
     if (is_training_table(table)) return MeasuredFileKind::training;
+    if (is_serving_table(table)) return MeasuredFileKind::serving;
     if (is_kernel_table(table)) return MeasuredFileKind::kernels;
     return std::nullopt;
 }

@@ -16,7 +16,8 @@ enum class MeasuredFileKind {
     log_folder,
     training,
     experiments,
-    samples
+    samples,
+    serving
 };
 
 struct MeasuredFile {

@@ -6,6 +6,7 @@
 #include "sim/study/training_rows.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <fmt/format.h>
 #include <optional>
 #include <tuple>
@@ -15,6 +16,37 @@ namespace nvl72 {
 namespace {
 
 constexpr std::uint64_t seed_of_lengths = 1;
+/// InferenceMAX's benchmark: --random-range-ratio 0.8.
+constexpr double least_share_of_lengths = 0.8;
+constexpr double least_share_of_data_sets = 0.02;
+constexpr std::int64_t requests_of_a_data_set = 6000;
+
+/// Mean lengths of a benchmark's requests.
+struct DataSet {
+    double input = 0, output = 0;  ///< tokens
+};
+std::vector<Field<DataSet>> const& fields_of(DataSet const*) {
+    static std::vector<Field<DataSet>> const fields{
+        required("input", &DataSet::input, "tokens of a prompt, mean"),
+        required("output", &DataSet::output, "tokens of an answer, mean"),
+    };
+    return fields;
+}
+struct DataSets {
+    std::vector<std::pair<std::string, DataSet>> sets;
+};
+std::vector<Field<DataSets>> const& fields_of(DataSets const*) {
+    static std::vector<Field<DataSets>> const fields{
+        required("sets", &DataSets::sets, "by the model that they are for"),
+    };
+    return fields;
+}
+
+/// Each request from a client of its own.
+RequestSource all_at_once(RequestSource source) {
+    source.clients = source.count;
+    return source;
+}
 
 /// "deepseek-ai/DeepSeek-V3.1-NVFP4": without the owner, and without its last words while no model
 /// is called so.
@@ -67,6 +99,18 @@ std::string engine_named(std::string const& software,
     }
     if (!best) throw ConfigError("no engine of any software (expected one in configs/engines)");
     return best->second;
+}
+
+Spread PredictedServing::spread_of(std::string const& metric) const {
+    for (auto const& [name, spread] : spreads) {
+        if (name != part) continue;
+        auto const& given = metric.starts_with("ttft") ? spread.ttft : spread.tpot;
+        if (given.size() != 2) return {};
+        // A rate lies the other way.
+        bool const rate = metric.starts_with("tokens");
+        return rate ? Spread{1 / given[1], 1 / given[0]} : Spread{given[0], given[1]};
+    }
+    return {};
 }
 
 /// What a row's servers share.
@@ -202,47 +246,134 @@ StepCost& ServingPredictor::cost_of(Plan const& plan, MeasuredCut const& cut, Pl
     return *found->second;
 }
 
+Pool ServingPredictor::pool_of(Plan const& plan, StepCost& cost, int servers) {
+    auto const& replica = cost.replica();
+    return {&cost,
+            cache_room(replica.model, replica.precision, replica.layout, replica.engine.batch,
+                       gpu(plan.gpu, {}).hbm_capacity),
+            servers, 0};
+}
+
+void ServingPredictor::fill(PredictedServing& predicted, Plan const& plan, StepCost const& cost) {
+    predicted.gpu = plan.gpu;
+    predicted.model = plan.model;
+    predicted.engine = plan.engine;
+    predicted.profile = profiles_.of(plan.gpu).name;
+    predicted.experts = model(plan.model).experts > 0;
+    predicted.basis = verdict(cost.shares());
+    predicted.defaulted = plan.defaulted;
+    predicted.spreads = engine(plan.engine).spread;
+}
+
 PredictedServing ServingPredictor::predict(MeasuredServing const& run) {
+    if (!run.scenario.empty()) return predict_mlperf(run);
     Place const place{run.source, static_cast<int>(run.line), ""};
     Plan const plan = plan_of(run);
-    auto const room_of = [&](StepCost const& cost) {
-        auto const& replica = cost.replica();
-        return cache_room(replica.model, replica.precision, replica.layout, replica.engine.batch,
-                          gpu(plan.gpu, place).hbm_capacity);
-    };
     StepCost& decode = cost_of(plan, plan.cut, place);
     int const workers = run.disaggregated ? static_cast<int>(plan.cut.workers) : 1;
-    Deployment deployment{{&decode, room_of(decode), workers}, {}};
+    Deployment deployment{pool_of(plan, decode, workers), {}};
+    auto const groups = std::max<std::int64_t>(1, plan.cut.attention_dp);
+    // An engine that leaves a slot idle was given as many as there are clients.
+    if (!run.disaggregated && decode.replica().engine.batch.idle_slots > 0) {
+        deployment.pool.slots = plan.cut.batch * groups;
+    }
     if (run.disaggregated) {
         StepCost& prefill = cost_of(plan, plan.prefill, place);
-        auto const groups = std::max<std::int64_t>(1, plan.cut.attention_dp);
-        // The group's GPUs take a cache in through their NICs.
-        double const rate = 50e9 * static_cast<double>(plan.cut.tp);
-        deployment.apart =
-            Disaggregation{{&prefill, room_of(prefill), static_cast<int>(plan.prefill.workers)},
-                           plan.cut.batch * groups,
-                           rate,
-                           0};
+        deployment.apart = Disaggregation{
+            pool_of(plan, prefill, static_cast<int>(plan.prefill.workers)), plan.cut.batch * groups,
+            decode.replica().groups.nic.count * static_cast<double>(plan.cut.tp), 0};
     }
     RequestSource source;
     source.place = place;
     source.clients = run.clients;
     source.input = run.input;
     source.output = run.output;
-    source.least = 0.8;
+    source.least = least_share_of_lengths;
     Requests requests = requests_of(source, seed_of_lengths);
     auto const result = serve(deployment, requests, run.clients);
     PredictedServing predicted;
-    predicted.gpu = plan.gpu;
-    predicted.model = plan.model;
-    predicted.engine = plan.engine;
-    predicted.profile = profiles_.of(plan.gpu).name;
+    fill(predicted, plan, decode);
     predicted.gpus = deployment.gpus();
-    predicted.experts = model(plan.model).experts > 0;
     predicted.metrics = metrics_of(deployment, requests, result);
-    predicted.basis = verdict(decode.shares());
-    predicted.defaulted = plan.defaulted;
+    predicted.part = fmt::format("{} {}", run.disaggregated ? "disaggregated" : "aggregated",
+                                 predicted.experts ? "moe" : "dense");
     return predicted;
+}
+
+RequestSource ServingPredictor::mlperf_source(MeasuredServing const& run,
+                                              Library const& library,
+                                              std::string const& name) {
+    Place const place{run.source, static_cast<int>(run.line), ""};
+    auto const path = library.folder() + "/measurements/serving/data-sets.yaml";
+    auto const file = load_spec<DataSets>(path);
+    for (auto const& [known, set] : file.sets) {
+        if (known != name) continue;
+        RequestSource source;
+        source.place = place;
+        // Evenly from next to nothing to twice the mean.
+        source.input = std::llround(2 * set.input);
+        source.output = std::llround(2 * set.output);
+        source.least = least_share_of_data_sets;
+        source.count = requests_of_a_data_set;
+        return source;
+    }
+    fail(place, "no data set of " + name, "one in " + path);
+}
+
+PredictedServing ServingPredictor::predict_mlperf(MeasuredServing const& run) {
+    Place const place{run.source, static_cast<int>(run.line), ""};
+    MeasuredServing asked = run;
+    asked.gpu = run.gpu;
+    auto const& spec = gpu(shipped_gpu(run.gpu), place);
+    asked.precision = spec.peak.nvfp4 ? "nvfp4" : spec.peak.fp8 ? "fp8" : "bf16";
+    asked.expert_precision = asked.precision;
+    asked.clients = asked.input = asked.output = 1;
+    asked.cut.tp = 1;
+    Plan plan = plan_of(asked);
+    plan.defaulted.push_back("precision " + asked.precision);
+    auto const source = mlperf_source(run, library_, plan.model);
+    bool const offline = run.scenario == "Offline";
+    std::optional<PredictedServing> best;
+    for (int tp = 1; tp <= 8 && tp <= run.gpus; tp *= 2) {
+        MeasuredCut cut;
+        cut.tp = tp;
+        try {
+            StepCost& cost = cost_of(plan, cut, place);
+            Deployment const deployment{pool_of(plan, cost, 1), {}};
+            Requests requests = requests_of(all_at_once(source), seed_of_lengths);
+            auto const result = serve(deployment, requests, std::ssize(requests.input));
+            auto const metrics = metrics_of(deployment, requests, result);
+            if (best && metrics.tokens_per_s_per_gpu <= best->metrics.tokens_per_s_per_gpu) {
+                continue;
+            }
+            best.emplace();
+            fill(*best, plan, cost);
+            best->metrics = metrics;
+            best->defaulted.push_back(fmt::format("tp {}", tp));
+            plan.cut.tp = tp;
+        } catch (DoesNotFit const&) {
+            continue;
+        }
+    }
+    if (!best) fail(place, "no layout that fits", "more memory, or more than 8 GPUs a replica");
+    double const replicas = static_cast<double>(run.gpus) / static_cast<double>(plan.cut.tp);
+    best->gpus = run.gpus;
+    best->part = fmt::format("mlperf {}", best->experts ? "moe" : "dense");
+    if (offline) {
+        best->metrics.output_tokens_per_s =
+            best->metrics.tokens_per_s_per_gpu * static_cast<double>(run.gpus);
+        return *best;
+    }
+    if (!run.tokens_per_s) fail(place, "no rate", "tokens_s, at which the row is predicted");
+    RequestSource arriving = source;
+    arriving.rate = *run.tokens_per_s / (static_cast<double>(source.output) / 2) / replicas;
+    StepCost& cost = cost_of(plan, plan.cut, place);
+    Deployment const deployment{pool_of(plan, cost, 1), {}};
+    Requests requests = requests_of(arriving, seed_of_lengths);
+    auto const result = serve(deployment, requests, 0);
+    best->metrics = metrics_of(deployment, requests, result);
+    best->metrics.output_tokens_per_s = *run.tokens_per_s;
+    return *best;
 }
 
 }  // namespace nvl72

@@ -23,6 +23,11 @@ struct PredictedServing {
     ServingMetrics metrics;
     BasisVerdict basis;
     std::vector<std::string> defaulted;  ///< "engine trt-llm for 0.8.1"
+    std::string part;  ///< "aggregated dense": the regime whose rows tell how sure this is
+    std::vector<std::pair<std::string, ServingSpread>> spreads;  ///< of the engine, by regime
+
+    /// How far measurements lie from this one; unknown for a metric that none told of.
+    [[nodiscard]] Spread spread_of(std::string const& metric) const;
 };
 
 /// The engine for a table's software, release and GPU architecture: of that software and
@@ -46,6 +51,14 @@ public:
 
 private:
     struct Plan;
+
+    /// A run of MLPerf Inference: as many replicas as its GPUs make, in the layout that answers its
+    /// data set soonest; Server and Interactive at the rate that the row states.
+    PredictedServing predict_mlperf(MeasuredServing const& run);
+    void fill(PredictedServing& predicted, Plan const& plan, StepCost const& cost);
+    Pool pool_of(Plan const& plan, StepCost& cost, int servers);
+    static RequestSource mlperf_source(MeasuredServing const& run, Library const& library,
+                                       std::string const& model);
 
     StepCost& cost_of(Plan const& plan, MeasuredCut const& cut, Place const& place);
     Plan plan_of(MeasuredServing const& run);
