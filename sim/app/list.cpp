@@ -107,6 +107,7 @@ Table list_schedules(Library const&) {
 
 constexpr char models[] = "models";
 constexpr char recipes[] = "recipes";
+constexpr char engines[] = "engines";
 constexpr char experiments[] = "experiments";
 constexpr char fabrics[] = "fabrics";
 
@@ -116,15 +117,11 @@ struct Listing {
 };
 
 constexpr std::array listings{
-    Listing{"clusters", list_clusters},
-    Listing{"gpus", list_gpus},
-    Listing{"models", list_files<models>},
-    Listing{"recipes", list_files<recipes>},
-    Listing{"experiments", list_files<experiments>},
-    Listing{"calibrations", calibrations_table},
-    Listing{"fabrics", list_files<fabrics>},
-    Listing{"collectives", list_collectives},
-    Listing{"schedules", list_schedules},
+    Listing{"clusters", list_clusters},          Listing{"gpus", list_gpus},
+    Listing{"models", list_files<models>},       Listing{"recipes", list_files<recipes>},
+    Listing{"engines", list_files<engines>},     Listing{"experiments", list_files<experiments>},
+    Listing{"calibrations", calibrations_table}, Listing{"fabrics", list_files<fabrics>},
+    Listing{"collectives", list_collectives},    Listing{"schedules", list_schedules},
 };
 
 Listing const& listing_of(std::vector<std::string> const& words) {
@@ -162,7 +159,8 @@ int run(Context const& context, po::variables_map const&, std::vector<std::strin
 
 Command const list_command{
     "list",
-    "clusters | gpus | models | recipes | experiments | calibrations | collectives | schedules",
+    "clusters | gpus | models | recipes | engines | experiments | calibrations | collectives | "
+    "schedules",
     "the shipped configs of one kind, or the built-in algorithms",
     "nvl72sim list clusters",
     describe,

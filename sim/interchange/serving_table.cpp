@@ -45,7 +45,7 @@ std::int64_t count(CsvTable const& table, std::size_t row, std::string_view colu
 
 MeasuredCut cut_of(CsvTable const& table, std::size_t row, std::string const& prefix) {
     auto const of = [&](char const* name) { return count(table, row, prefix + name); };
-    return {of("num_workers"),  of("tp_size"),     of("pp_size"),    of("attention_dp_size"),
+    return {of("num_workers"), of("tp_size"),     of("pp_size"),   of("attention_dp_size"),
             of("moe_tp_size"), of("moe_ep_size"), of("batch_size")};
 }
 

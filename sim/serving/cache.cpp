@@ -39,11 +39,13 @@ double weight_bytes(Architecture const& model,
     auto const real = [](std::int64_t count) { return static_cast<double>(count); };
     double const matrices =
         real(parameters.attention + parameters.ffn) *
-                            stored_bytes(model.experts > 0 ? precision.beside_experts.value_or(precision.linear) : precision.linear) / layout.tp;
+        stored_bytes(model.experts > 0 ? precision.beside_experts.value_or(precision.linear)
+                                       : precision.linear) /
+        layout.tp;
     double const experts = real(parameters.experts) * stored_bytes(precision.experts) /
                            (layout.expert_tp * layout.expert_ep);
-    double const tables = real(parameters.embedding + parameters.output) *
-                          stored_bytes(precision.head) / layout.tp;
+    double const tables =
+        real(parameters.embedding + parameters.output) * stored_bytes(precision.head) / layout.tp;
     return (matrices + experts) / layout.pp + tables;
 }
 
@@ -65,8 +67,8 @@ CacheRoom cache_room(Architecture const& model,
     double const all = static_cast<double>(hbm.count);
     double const held =
         weight_bytes(model, precision, layout) + static_cast<double>(batch.reserve.count);
-    cache.room = batch.share_of_all ? all * batch.memory_share - held
-                                    : (all - held) * batch.memory_share;
+    cache.room =
+        batch.share_of_all ? all * batch.memory_share - held : (all - held) * batch.memory_share;
     if (cache.room <= 0) {
         throw DoesNotFit(fmt::format(
             "{}: weights and reserve take {:.1f} GB of the {:.1f} GB that a GPU has for them "

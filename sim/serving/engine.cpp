@@ -31,6 +31,8 @@ std::vector<Field<StepPolicy>> const& fields_of(StepPolicy const*) {
         required("step", &StepPolicy::step, "scheduling and sampling of a step"),
         required("layer", &StepPolicy::layer, "of each layer, besides its kernels"),
         required("expert_layer", &StepPolicy::expert_layer, "more for a layer of experts"),
+        required("latent_layer", &StepPolicy::latent_layer,
+                 "more for a layer of attention over a latent"),
         required("all_reduce", &StepPolicy::all_reduce, "of each all-reduce, besides it"),
         required("sequence", &StepPolicy::sequence, "host work for each running sequence"),
         required("overlap_norm", &StepPolicy::overlap_norm,
@@ -127,11 +129,8 @@ std::vector<Field<EngineProfile>> const& fields_of(EngineProfile const*) {
 namespace {
 
 /// What a number can be; outside it is a slip of the hand.
-void expect_within(EngineProfile const& engine,
-                   char const* key,
-                   double value,
-                   double least,
-                   double most) {
+void expect_within(
+    EngineProfile const& engine, char const* key, double value, double least, double most) {
     if (value >= least && value <= most) return;
     Place place = engine.place;
     place.key = key;

@@ -14,8 +14,8 @@ namespace nvl72 {
 
 /// What one precision means to the engine: which GEMMs run in what, and how the cache is kept.
 struct ServingPrecision {
-    Precision linear = Precision::bf16;     ///< GEMMs of transformer blocks
-    Precision experts = Precision::bf16;    ///< of routed experts
+    Precision linear = Precision::bf16;   ///< GEMMs of transformer blocks
+    Precision experts = Precision::bf16;  ///< of routed experts
     /// Of the other blocks' GEMMs in a model with routed experts, where the checkpoints leave them.
     std::optional<Precision> beside_experts;
     Precision head = Precision::bf16;       ///< the output layer's
@@ -31,6 +31,7 @@ struct StepPolicy {
     Picoseconds step{0};          ///< scheduling and sampling
     Picoseconds layer{0};         ///< of a decode step, which runs as a CUDA graph
     Picoseconds expert_layer{0};  ///< more for a layer of experts: routing, permuting
+    Picoseconds latent_layer{0};  ///< more for attention over a latent: projections of each head
     Picoseconds all_reduce{0};    ///< ranks that wait for one another, beyond the collective alone
     Picoseconds sequence{0};      ///< host work for each running sequence, under the GPU's
     double overlap_norm = 1;      ///< p of (gpu^p + host^p)^(1/p); 1: one after the other
@@ -51,7 +52,8 @@ struct KernelPolicy {
     double elementwise = 1;     ///< share of elementwise traffic that is left after fusion
     /// Heights of the tiles that its GEMMs come in, where the calibration's tables saw fewer.
     std::vector<int> tile_rows;
-    bool exchange_fused = true; ///< tokens go to experts by fused kernels where they are calibrated
+    bool exchange_fused =
+        true;  ///< tokens go to experts by fused kernels where they are calibrated
 };
 std::vector<Field<KernelPolicy>> const& fields_of(KernelPolicy const*);
 
@@ -71,15 +73,15 @@ struct BatchPolicy {
     Admission admission = Admission::reserve;
     double memory_share = 0.9;  ///< of what weights leave (of all memory where `share_of_all`)
     bool share_of_all = false;
-    Bytes reserve{0};            ///< of each GPU: activations, workspaces, graphs, NCCL
-    std::int64_t idle_slots = 0; ///< of sequences_max that never hold a request
+    Bytes reserve{0};             ///< of each GPU: activations, workspaces, graphs, NCCL
+    std::int64_t idle_slots = 0;  ///< of sequences_max that never hold a request
 };
 std::vector<Field<BatchPolicy>> const& fields_of(BatchPolicy const*);
 
 /// The host's part in a request and its tokens.
 struct HostPolicy {
-    Picoseconds request{0};       ///< before a prompt reaches the batch: HTTP, tokenizer, queue
-    Picoseconds token{0};         ///< one process sends all tokens, each in this time
+    Picoseconds request{0};          ///< before a prompt reaches the batch: HTTP, tokenizer, queue
+    Picoseconds token{0};            ///< one process sends all tokens, each in this time
     std::int64_t stream_tokens = 1;  ///< tokens that travel together
 };
 std::vector<Field<HostPolicy>> const& fields_of(HostPolicy const*);

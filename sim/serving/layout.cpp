@@ -6,11 +6,8 @@ namespace nvl72 {
 
 namespace {
 
-void expect_divides(ServingLayout const& layout,
-                    std::int64_t whole,
-                    int parts,
-                    char const* key,
-                    char const* what) {
+void expect_divides(
+    ServingLayout const& layout, std::int64_t whole, int parts, char const* key, char const* what) {
     if (parts >= 1 && whole % parts == 0) return;
     Place place = layout.place;
     place.key = place.key.empty() ? key : place.key + "." + key;
@@ -55,8 +52,8 @@ ServingLayout checked(ServingLayout layout, Architecture const& model) {
         layout.expert_tp = ranks / layout.expert_ep;
     }
     if (layout.expert_tp * layout.expert_ep != ranks) {
-        fail(layout.place, fmt::format("expert_tp {} x expert_ep {}", layout.expert_tp,
-                                       layout.expert_ep),
+        fail(layout.place,
+             fmt::format("expert_tp {} x expert_ep {}", layout.expert_tp, layout.expert_ep),
              fmt::format("tp x attention_dp = {}", ranks));
     }
     expect_divides(layout, model.experts, layout.expert_ep, "expert_ep", "experts");

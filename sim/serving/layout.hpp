@@ -31,9 +31,9 @@ ServingLayout checked(ServingLayout layout, Architecture const& model);
 
 /// The wiring under a replica's groups.
 struct ServingGroups {
-    GroupShape tp;     ///< ranks that share attention
-    GroupShape stage;  ///< all ranks of a stage, which share the experts
-    GroupShape next;   ///< two ranks of neighbouring stages
+    GroupShape tp;       ///< ranks that share attention
+    GroupShape stage;    ///< all ranks of a stage, which share the experts
+    GroupShape next;     ///< two ranks of neighbouring stages
     BytesPerSecond nic;  ///< of one GPU, one direction
 };
 ServingGroups groups_of(ServingLayout const& layout, Fabric const& fabric);

@@ -31,7 +31,8 @@ public:
     ServingRun run(std::int64_t clients) {
         for (std::size_t i = 0; i < requests_.size(); ++i) {
             if (requests_.arrival[i].count >= 0) {
-                events_.push({requests_.arrival[i], request_arrives, static_cast<std::uint32_t>(i)});
+                events_.push(
+                    {requests_.arrival[i], request_arrives, static_cast<std::uint32_t>(i)});
             } else {
                 open_.push_back(static_cast<std::uint32_t>(i));
             }
@@ -49,7 +50,8 @@ public:
 
 private:
     void add_servers(Pool const& pool) {
-        for (int i = 0; i < pool.servers; ++i) servers_.emplace_back(*pool.cost, pool.room, pool.slots);
+        for (int i = 0; i < pool.servers; ++i)
+            servers_.emplace_back(*pool.cost, pool.room, pool.slots);
     }
 
     /// A client's next request, at `now`.
@@ -142,9 +144,8 @@ private:
         bool const prompt_only = index >= decoding_;
         if (prompt_only || !deployment_.apart) requests_.first[request] = served.first;
         if (prompt_only && requests_.output[request] > 1) {
-            double const bytes =
-                cache_bytes(servers_replica().model, servers_replica().precision,
-                            requests_.input[request]);
+            double const bytes = cache_bytes(servers_replica().model, servers_replica().precision,
+                                             requests_.input[request]);
             double const seconds =
                 deployment_.apart->transfer_start_s +
                 (deployment_.apart->transfer_rate > 0 ? bytes / deployment_.apart->transfer_rate

@@ -21,8 +21,8 @@ struct Pool {
 /// takes its place there before its prompt is begun.
 struct Disaggregation {
     Pool prefill;
-    std::int64_t slots = 0;   ///< of one decoding server; 0: what its batch allows
-    double transfer_rate = 0; ///< bytes a second into one decoding server's rank group
+    std::int64_t slots = 0;    ///< of one decoding server; 0: what its batch allows
+    double transfer_rate = 0;  ///< bytes a second into one decoding server's rank group
     double transfer_start_s = 0;
 };
 

@@ -45,8 +45,8 @@ void Server::submit(Job const& job, Picoseconds now) {
     if (!running_now_) return plan(now);
     if (run_has_prompts_ || occupied_ >= slots_max_ || !fits(waiting_.front())) return;
     // The run of steps ends at the next step, where the batch is looked at again.
-    std::int64_t const steps = std::clamp<std::int64_t>(
-        steps_within(to_seconds(now - run_start_)) + 1, 1, run_steps_);
+    std::int64_t const steps =
+        std::clamp<std::int64_t>(steps_within(to_seconds(now - run_start_)) + 1, 1, run_steps_);
     run_steps_ = steps;
     run_end_ = run_start_ + from_seconds(span(steps));
 }
@@ -152,15 +152,14 @@ void Server::plan_decode(Picoseconds now) {
             return static_cast<std::int64_t>((room_.room - held_) / each);
         };
         while (running_ > 1 && until_full() < 1) evict_youngest();
-        steps = std::min(due_.top().at_step - done_steps_,
-                         std::max<std::int64_t>(1, until_full()));
+        steps = std::min(due_.top().at_step - done_steps_, std::max<std::int64_t>(1, until_full()));
     }
     NVL72_EXPECT(steps >= 1, "what was due is done");
     double const last_tokens = mean_tokens() + real(steps - 1) * cost_.gain();
     first_step_s_ = cost_.decode(real(running_), mean_tokens());
-    growth_s_ = steps > 1 ? (cost_.decode(real(running_), last_tokens) - first_step_s_) /
-                                real(steps - 1)
-                          : 0;
+    growth_s_ = steps > 1
+                    ? (cost_.decode(real(running_), last_tokens) - first_step_s_) / real(steps - 1)
+                    : 0;
     growth_s_ = std::max(0.0, growth_s_);
     run_steps_ = steps;
     run_end_ = now + from_seconds(span(steps));
@@ -178,8 +177,7 @@ void Server::evict_youngest() {
     NVL72_EXPECT(found, "something runs");
     Slot& slot = slots_[youngest];
     double const gained = real(done_steps_ - slot.started) * cost_.gain();
-    auto const made = static_cast<std::int32_t>(
-        std::min<double>(gained, slot.job.output - 1));
+    auto const made = static_cast<std::int32_t>(std::min<double>(gained, slot.job.output - 1));
     Job again = slot.job;
     again.prompt = slot.job.prompt + slot.job.cached + made;
     again.cached = 0;
@@ -227,8 +225,8 @@ void Server::begin_decoding(std::uint32_t index, Picoseconds now) {
     tokens_ += slot.job.prompt + slot.job.cached;
     std::int64_t const left = slot.job.output - (now.count >= 0 ? 1 : 0);
     auto const steps_to = [&](std::int64_t tokens) {
-        return std::max<std::int64_t>(1, static_cast<std::int64_t>(
-                                             std::ceil(real(tokens) / cost_.gain())));
+        return std::max<std::int64_t>(
+            1, static_cast<std::int64_t>(std::ceil(real(tokens) / cost_.gain())));
     };
     std::int64_t const visible = cost_.replica().engine.host.stream_tokens;
     if (slot.first.count < 0) {
@@ -251,8 +249,7 @@ void Server::send(double tokens, Picoseconds start, Picoseconds end) {
         return;
     }
     auto const all = from_seconds(tokens * to_seconds(each));
-    auto const last = from_seconds(std::min<double>(tokens, real(running_) + 1) *
-                                   to_seconds(each));
+    auto const last = from_seconds(std::min<double>(tokens, real(running_) + 1) * to_seconds(each));
     sent_until_ = std::max(std::max(sent_until_, start) + all, end + last);
 }
 

@@ -131,7 +131,7 @@ private:
     std::int64_t run_steps_ = 0;
     double first_step_s_ = 0, growth_s_ = 0;  ///< of a run of decode steps
     std::vector<Chunk> chunks_;
-    Picoseconds sent_until_;  ///< the host has sent all tokens by then
+    Picoseconds sent_until_;                              ///< the host has sent all tokens by then
     std::map<std::uint32_t, Picoseconds> evicted_first_;  ///< first tokens of the evicted
     ServerUse use_;
 };

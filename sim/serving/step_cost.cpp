@@ -83,8 +83,8 @@ struct StepCost::Pricer {
     void collective(CollectiveOp op, double tokens, GroupShape const& group, std::int64_t count) {
         if (group.ranks < 2 || count == 0) return;
         Bytes const size{std::max<std::int64_t>(
-            group.ranks, std::llround(tokens * static_cast<double>(r.model.hidden) *
-                                      activation_bytes))};
+            group.ranks,
+            std::llround(tokens * static_cast<double>(r.model.hidden) * activation_bytes))};
         bool const symmetric = op == CollectiveOp::all_reduce && group.domains == 1 &&
                                r.profile.collectives && r.profile.collectives->symmetric;
         Launch const launch{symmetric ? LaunchMode::symmetric : LaunchMode::threads, 1};
@@ -132,9 +132,9 @@ struct StepCost::Pricer {
         auto const& kernels = r.engine.kernels;
         auto const real = static_cast<double>(tokens);
         double const rows = real * r.model.top_k / layout.expert_ep;
-        double const hit = std::max(
-            1.0, experts_hit(r.model.experts, r.model.top_k, real, kernels.skew) /
-                     layout.expert_ep);
+        double const hit =
+            std::max(1.0, experts_hit(r.model.experts, r.model.top_k, real, kernels.skew) /
+                              layout.expert_ep);
         auto const groups = std::llround(hit);
         auto const each =
             std::max<std::int64_t>(1, std::llround(rows / static_cast<double>(groups)));
@@ -165,9 +165,9 @@ struct StepCost::Pricer {
             collective(CollectiveOp::reduce_scatter, tokens, group, count);
             return;
         }
-        auto const of_rank = std::max<std::int64_t>(
-            1, std::llround(tokens / static_cast<double>(group.ranks)));
-        for (auto const step : {MoeStep::dispatch, MoeStep::combine}) {
+        auto const of_rank =
+            std::max<std::int64_t>(1, std::llround(tokens / static_cast<double>(group.ranks)));
+        for (auto const step : {MoeStep::prepare, MoeStep::dispatch, MoeStep::combine}) {
             add_whole(MoeExchange{step, MoeTransport::two_sided, Precision::bf16, of_rank,
                                   r.model.hidden, r.model.top_k, r.model.experts, group},
                       count);
@@ -175,8 +175,8 @@ struct StepCost::Pricer {
     }
 
     void head(std::int64_t tokens) {
-        gemm({r.precision.head, tokens,
-              std::max<std::int64_t>(1, r.model.vocab / r.layout.tp), r.model.hidden, true},
+        gemm({r.precision.head, tokens, std::max<std::int64_t>(1, r.model.vocab / r.layout.tp),
+              r.model.hidden, true},
              r.engine.kernels.gemm, 1);
     }
 
@@ -187,9 +187,9 @@ struct StepCost::Pricer {
         for (auto const kind : layer_kinds) {
             auto const count = counts[kind.index()];
             if (count == 0) continue;
-            std::int64_t const seen =
-                kind.windowed && r.model.window > 0 ? std::min(kv_tokens, r.model.window)
-                                                    : kv_tokens;
+            std::int64_t const seen = kind.windowed && r.model.window > 0
+                                          ? std::min(kv_tokens, r.model.window)
+                                          : kv_tokens;
             if (r.model.latent()) {
                 latent_generation(sequences, seen, queries, count);
                 continue;
@@ -263,8 +263,8 @@ struct StepCost::Pricer {
             auto query = attention(1, tokens, tokens + past);
             if (kind.windowed && r.model.window > 0 && tokens + past > r.model.window) {
                 // Windows of queries, each over as many keys as a query sees.
-                query.batch = std::max<std::int64_t>(
-                    1, (tokens + r.model.window - 1) / r.model.window);
+                query.batch =
+                    std::max<std::int64_t>(1, (tokens + r.model.window - 1) / r.model.window);
                 query.query_tokens = std::min(tokens, r.model.window);
                 query.kv_tokens = r.model.window;
                 query.causal = false;
@@ -335,6 +335,7 @@ double StepCost::fixed() const {
     auto const& step = replica_.engine.step;
     return to_seconds(step.step) + layers_ * to_seconds(step.layer) +
            expert_layers_ * to_seconds(step.expert_layer) +
+           (replica_.model.latent() ? layers_ * to_seconds(step.latent_layer) : 0) +
            all_reduces_ * to_seconds(step.all_reduce);
 }
 
@@ -359,10 +360,10 @@ double StepCost::kernels(double sequences, double kv_tokens, PromptWork const& p
     // A draft costs a layer and the head.
     int const drafts = replica_.engine.speculation.drafts;
     if (drafts > 0 && sequences > 0) {
-        time += drafts * ((dense_(of_group) + (expert_layers_ > 0 ? experts_(sequences / parts)
-                                                                  : 0)) /
-                              layers_ +
-                          head_(of_group));
+        time +=
+            drafts *
+            ((dense_(of_group) + (expert_layers_ > 0 ? experts_(sequences / parts) : 0)) / layers_ +
+             head_(of_group));
     }
     return time + prompts.attention / parts;
 }
@@ -370,7 +371,9 @@ double StepCost::kernels(double sequences, double kv_tokens, PromptWork const& p
 /// The host's work for sequences goes on under the GPU's, as far as it does.
 double StepCost::with_host(double gpu, double sequences) const {
     auto const& step = replica_.engine.step;
-    double const host = sequences * to_seconds(step.sequence);
+    // Each group of attention ranks has a process of its own for its sequences.
+    double const host =
+        std::ceil(sequences / replica_.layout.attention_dp) * to_seconds(step.sequence);
     double const p = step.overlap_norm;
     return gpu * std::pow(1 + std::pow(host / gpu, p), 1 / p);
 }

@@ -236,12 +236,12 @@ StepCost& ServingPredictor::cost_of(Plan const& plan, MeasuredCut const& cut, Pl
         choice.gpus = layout.gpus();
         choice.name = cluster_named(plan.gpu, choice.gpus, library_, place);
         auto const fabric = build_fabric(choice, library_);
-        found = costs_
-                    .emplace(key, std::make_unique<StepCost>(Replica{
-                                      architecture, plan.precision, layout,
-                                      groups_of(layout, fabric), engine(plan.engine),
-                                      *named.profile}))
-                    .first;
+        found =
+            costs_
+                .emplace(key, std::make_unique<StepCost>(Replica{
+                                  architecture, plan.precision, layout, groups_of(layout, fabric),
+                                  engine(plan.engine), *named.profile}))
+                .first;
     }
     return *found->second;
 }

@@ -57,7 +57,8 @@ private:
     PredictedServing predict_mlperf(MeasuredServing const& run);
     void fill(PredictedServing& predicted, Plan const& plan, StepCost const& cost);
     Pool pool_of(Plan const& plan, StepCost& cost, int servers);
-    static RequestSource mlperf_source(MeasuredServing const& run, Library const& library,
+    static RequestSource mlperf_source(MeasuredServing const& run,
+                                       Library const& library,
                                        std::string const& model);
 
     StepCost& cost_of(Plan const& plan, MeasuredCut const& cut, Place const& place);

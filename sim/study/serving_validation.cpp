@@ -43,10 +43,12 @@ std::vector<Metric> metrics_asked(MeasuredServing const& run) {
         asked.push_back({"tokens_per_s", "tokens/s", run.tokens_per_s, &M::output_tokens_per_s,
                          nullptr, nullptr});
     }
-    if (run.ttft_ms) asked.push_back({"ttft_ms_p50", "ms", run.ttft_ms, nullptr, &M::ttft_s, &P::p50});
+    if (run.ttft_ms)
+        asked.push_back({"ttft_ms_p50", "ms", run.ttft_ms, nullptr, &M::ttft_s, &P::p50});
     if (run.ttft_p99_ms)
         asked.push_back({"ttft_ms_p99", "ms", run.ttft_p99_ms, nullptr, &M::ttft_s, &P::p99});
-    if (run.tpot_ms) asked.push_back({"tpot_ms_p50", "ms", run.tpot_ms, nullptr, &M::tpot_s, &P::p50});
+    if (run.tpot_ms)
+        asked.push_back({"tpot_ms_p50", "ms", run.tpot_ms, nullptr, &M::tpot_s, &P::p50});
     if (run.tpot_p99_ms)
         asked.push_back({"tpot_ms_p99", "ms", run.tpot_p99_ms, nullptr, &M::tpot_s, &P::p99});
     return asked;

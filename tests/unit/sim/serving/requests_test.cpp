@@ -46,10 +46,11 @@ TEST(Requests, ComeFromOneSource) {
 }
 
 TEST(RequestTrace, ReadsAzuresColumns) {
-    support::TemporaryFile const file("TIMESTAMP,ContextTokens,GeneratedTokens\r\n"
-                                      "2023-11-16 23:59:58.5000000,374,44\r\n"
-                                      "2023-11-17 00:00:01.0000000,396,109\r\n",
-                                      ".csv");
+    support::TemporaryFile const file(
+        "TIMESTAMP,ContextTokens,GeneratedTokens\r\n"
+        "2023-11-16 23:59:58.5000000,374,44\r\n"
+        "2023-11-17 00:00:01.0000000,396,109\r\n",
+        ".csv");
     auto const trace = read_request_trace(file.path());
     ASSERT_EQ(trace.size(), 2);
     EXPECT_EQ(trace.input[1], 396);

@@ -16,8 +16,7 @@ std::unique_ptr<StepCost> cost_of(EngineProfile engine, ServingLayout layout = {
     ClusterChoice choice;
     choice.name = "hgx-h100";
     auto const fabric = build_fabric(choice, library);
-    auto const model =
-        load_architecture(library.path("models", "llama-3.1-8b", {}));
+    auto const model = load_architecture(library.path("models", "llama-3.1-8b", {}));
     layout = checked(layout, model);
     return std::make_unique<StepCost>(Replica{model, precision_of(engine, "bf16", {}), layout,
                                               groups_of(layout, fabric), engine,
@@ -162,8 +161,7 @@ TEST(Serve, IsHeldToTheTokensThatTheHostSends) {
     auto slow = engine();
     slow.host.token = from_seconds(1e-3);
     auto const cost = cost_of(slow);
-    auto const result =
-        served({{cost.get(), room_for(*cost, 1e6), 1}, {}}, closed(64, 100, 200));
+    auto const result = served({{cost.get(), room_for(*cost, 1e6), 1}, {}}, closed(64, 100, 200));
     EXPECT_LE(result.metrics.output_tokens_per_s, 1000 * 1.001);
     EXPECT_GE(result.metrics.output_tokens_per_s, 900);
 }
