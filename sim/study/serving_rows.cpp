@@ -185,6 +185,7 @@ ServingPredictor::Plan ServingPredictor::plan_of(MeasuredServing const& run) {
     }
     auto const word = run.precision.empty() ? std::string("bf16") : run.precision;
     auto const experts = run.expert_precision.empty() ? word : run.expert_precision;
+    if (run.precision.empty()) plan.defaulted.push_back("precision " + word);
     plan.precision = precision_of(engine_profile, word, place);
     plan.precision.experts = precision_of(engine_profile, experts, place).experts;
     plan.precision_key = word + " " + experts;

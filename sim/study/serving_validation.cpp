@@ -54,6 +54,13 @@ std::vector<Metric> metrics_asked(MeasuredServing const& run) {
     return asked;
 }
 
+/// The row says where it stands itself.
+std::string without_place(std::string reason, MeasuredServing const& run) {
+    auto const place = fmt::format("{}:{}: ", run.source, run.line);
+    if (reason.starts_with(place)) reason.erase(0, place.size());
+    return reason;
+}
+
 void skip(ValidationRow& row, char const* status, std::string reason) {
     row.status = status;
     auto const end = reason.find('\n');
@@ -77,7 +84,7 @@ void ServingValidator::read_seen() {
         auto const table = CsvTable::load(file.path().string());
         if (!is_serving_table(table)) continue;
         for (auto const& run : read_serving_table(table)) {
-            if (run.scenario.empty() && run.aside.empty()) seen_.insert(key_of(run));
+            if (run.scenario.empty()) seen_.emplace(key_of(run), run.aside);
         }
     }
 }
@@ -100,6 +107,9 @@ std::vector<ValidationRow> ServingValidator::rows_of(MeasuredServing const& run)
     base.subject = run.model;
     base.precision = run.precision;
     base.part = run.scenario.empty() ? "serving" : "serving mlperf";
+    auto const known = run.scenario.empty() ? seen_.find(key_of(run)) : seen_.end();
+    auto const& aside = run.aside.empty() && known != seen_.end() ? known->second : run.aside;
+    base.in_fit = known != seen_.end() && known->second.empty();
     std::optional<PredictedServing> predicted;
     try {
         predicted = predictor_.predict(run);
@@ -109,17 +119,16 @@ std::vector<ValidationRow> ServingValidator::rows_of(MeasuredServing const& run)
         base.recipe = predicted->engine;
         base.basis = describe(predicted->basis);
         base.basis_share = predicted->basis.share;
-        base.in_fit = run.scenario.empty() && seen_.contains(key_of(run));
         if (!predicted->defaulted.empty()) {
             base.status = "defaulted";
             base.reason = join(predicted->defaulted, ", ");
         }
-        if (!run.aside.empty()) skip(base, "set_aside", run.aside);
     } catch (DoesNotFit const& error) {
         skip(base, "does_not_fit", error.what());
     } catch (ConfigError const& error) {
-        skip(base, "skipped", error.what());
+        skip(base, "skipped", without_place(error.what(), run));
     }
+    if (!aside.empty()) skip(base, "set_aside", aside);
     std::vector<ValidationRow> rows;
     for (auto const& metric : metrics_asked(run)) {
         auto row = base;

@@ -3,7 +3,7 @@
 #include "sim/study/serving_rows.hpp"
 #include "sim/study/validation_row.hpp"
 
-#include <set>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -23,7 +23,8 @@ private:
 
     Library const& library_;
     ServingPredictor predictor_;
-    std::set<std::string> seen_;  ///< rows of the fit, by what was asked and measured
+    /// Rows of the shipped tables by what was asked and measured, and why one is not scored.
+    std::map<std::string, std::string> seen_;
 };
 
 }  // namespace nvl72
