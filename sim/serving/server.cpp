@@ -118,7 +118,7 @@ void Server::plan_prompts(Picoseconds now) {
     for (std::uint32_t const index : prompts_) {
         Slot const& slot = slots_[index];
         double const left = most - work.tokens;
-        double tokens = std::min<double>(slot.job.prompt, std::min(left, most_of_group));
+        double tokens = std::min({real(slot.job.prompt), left, most_of_group});
         bool const whole = tokens >= slot.job.prompt;
         if (!whole && !batch.chunked) {
             if (!chunks_.empty()) break;
@@ -265,7 +265,7 @@ void Server::step(std::vector<Served>& done) {
     Picoseconds const now = run_end_;
     account(to_seconds(run_end_ - run_start_), run_has_prompts_);
     use_.steps += run_steps_;
-    double const ended = static_cast<double>(
+    auto const ended = static_cast<double>(
         std::ranges::count_if(chunks_, [](Chunk const& chunk) { return chunk.ends; }));
     send(real(running_) * real(run_steps_) * cost_.gain() + (run_has_prompts_ ? ended : 0),
          run_start_, now);

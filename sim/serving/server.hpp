@@ -97,10 +97,10 @@ private:
     void plan_decode(Picoseconds now);
     void evict_youngest();
     void advance_decoding(std::int64_t steps);
-    void begin_decoding(std::uint32_t slot, Picoseconds now);
+    void begin_decoding(std::uint32_t index, Picoseconds now);
     void collect(std::vector<Served>& done);
     Picoseconds first_of(Slot const& slot);
-    void release(std::uint32_t slot);
+    void release(std::uint32_t index);
     [[nodiscard]] double mean_tokens() const;
     [[nodiscard]] double span(std::int64_t steps) const;
     [[nodiscard]] std::int64_t steps_within(double seconds) const;

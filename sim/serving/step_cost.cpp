@@ -270,7 +270,7 @@ struct StepCost::Pricer {
                 query.causal = false;
             }
             // Up to 8 tokens over a cache are what decoding does.
-            if (query.query_tokens < 9) query.query_tokens = 9;
+            query.query_tokens = std::max<std::int64_t>(query.query_tokens, 9);
             query.kv_tokens = std::max(query.kv_tokens, query.query_tokens);
             add(query, 1, count);
         }

@@ -38,6 +38,9 @@ public:
     explicit StepCost(Replica replica);
     StepCost(StepCost const&) = delete;
     StepCost& operator=(StepCost const&) = delete;
+    StepCost(StepCost&&) = delete;
+    StepCost& operator=(StepCost&&) = delete;
+    ~StepCost() = default;
 
     /// One step of `sequences` over `kv_tokens` each, on average; no prompt in it.
     double decode(double sequences, double kv_tokens);

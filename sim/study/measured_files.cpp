@@ -45,8 +45,8 @@ bool holds_runs(fs::path const& file) {
 std::optional<MeasuredFileKind> kind_of_table(CsvTable const& table) {
     if (is_collective_table(table)) return MeasuredFileKind::collectives;
     if (is_moe_table(table)) return MeasuredFileKind::moe;
+    if (is_serving_table(table)) return MeasuredFileKind::serving;  // has a training run's columns
     if (is_training_table(table)) return MeasuredFileKind::training;
-    if (is_serving_table(table)) return MeasuredFileKind::serving;
     if (is_kernel_table(table)) return MeasuredFileKind::kernels;
     return std::nullopt;
 }

@@ -59,7 +59,7 @@ private:
     Pool pool_of(Plan const& plan, StepCost& cost, int servers);
     static RequestSource mlperf_source(MeasuredServing const& run,
                                        Library const& library,
-                                       std::string const& model);
+                                       std::string const& name);
 
     StepCost& cost_of(Plan const& plan, MeasuredCut const& cut, Place const& place);
     Plan plan_of(MeasuredServing const& run);

@@ -1,3 +1,4 @@
+#include "sim/study/measured_files.hpp"
 #include "sim/study/serving_validation.hpp"
 
 #include "tests/support/small_experiment.hpp"
@@ -95,6 +96,14 @@ TEST(ServingRuns, SayWhyARowIsNotPredicted) {
     EXPECT_NE(rows[6].reason.find("clients"), std::string::npos) << rows[6].reason;
     EXPECT_EQ(rows[8].status, "defaulted");
     EXPECT_NE(rows[8].reason.find("generic for tgi"), std::string::npos) << rows[8].reason;
+}
+
+TEST(ServingRuns, AreFoundAmongTheShippedMeasurements) {
+    std::vector<std::string> notes;
+    auto const files =
+        measured_files({shipped_library().folder() + "/measurements/serving"}, notes);
+    ASSERT_EQ(files.size(), 2U);
+    for (auto const& file : files) EXPECT_EQ(file.kind, MeasuredFileKind::serving) << file.path;
 }
 
 TEST(ServingRuns, DoNotHearTheirMeasuredFigures) {
