@@ -3,8 +3,8 @@
 #include "sim/base/error.hpp"
 #include "sim/base/text.hpp"
 #include "sim/collective/algorithms.hpp"
-#include "sim/study/calibrations.hpp"
 #include "sim/parallel/schedule.hpp"
+#include "sim/study/calibrations.hpp"
 #include "topology/cluster.hpp"
 
 #include <array>
@@ -107,6 +107,7 @@ Table list_schedules(Library const&) {
 
 constexpr char models[] = "models";
 constexpr char recipes[] = "recipes";
+constexpr char engines[] = "engines";
 constexpr char experiments[] = "experiments";
 constexpr char fabrics[] = "fabrics";
 constexpr char power[] = "power";
@@ -123,6 +124,7 @@ constexpr std::array listings{
     Listing{"gpus", list_gpus},
     Listing{"models", list_files<models>},
     Listing{"recipes", list_files<recipes>},
+    Listing{"engines", list_files<engines>},
     Listing{"experiments", list_files<experiments>},
     Listing{"calibrations", calibrations_table},
     Listing{"fabrics", list_files<fabrics>},
@@ -168,7 +170,8 @@ int run(Context const& context, po::variables_map const&, std::vector<std::strin
 
 Command const list_command{
     "list",
-    "clusters | gpus | models | recipes | experiments | calibrations | collectives | schedules",
+    "clusters | gpus | models | recipes | engines | experiments | calibrations | collectives | "
+    "schedules",
     "the shipped configs of one kind, or the built-in algorithms",
     "nvl72sim list clusters",
     describe,

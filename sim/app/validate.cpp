@@ -23,7 +23,7 @@ namespace po = boost::program_options;
 void describe(po::options_description& options) {
     options.add_options()  //
         ("table", po::value<std::string>()->default_value("all"),
-         "kernels | collectives | training | power | all")(
+         "kernels | collectives | training | serving | power | all")(
             "measurements", po::value<std::vector<std::string>>()->composing()->multitoken(),
             "tables (CSV), nccl-tests logs, folders of them, experiments; default: the shipped "
             "ones, and what the fits say of rows left out")(
@@ -34,7 +34,7 @@ void describe(po::options_description& options) {
 std::vector<ValidationKind> kinds_of(po::variables_map const& options) {
     if (options["table"].as<std::string>() == "all") {
         return {ValidationKind::kernels, ValidationKind::collectives, ValidationKind::training,
-                ValidationKind::power};
+                ValidationKind::serving, ValidationKind::power};
     }
     return {choice<ValidationKind>(options, "table")};
 }
@@ -145,8 +145,9 @@ int run(Context const& context,
 
 Command const validate_command{
     "validate",
-    "[--table kernels|collectives|training|power|all] [--measurements PATH...]",
-    "predictions beside measured kernels, collectives, training runs and node power",
+    "[--table kernels|collectives|training|serving|power|all] [--measurements PATH...]",
+    "predictions beside measured kernels, collectives, training runs, served requests and node "
+    "power",
     "nvl72sim validate --table training",
     describe,
     run,

@@ -34,13 +34,15 @@ double compute_time(GemmSection const& section,
                     double n,
                     double k,
                     double slowdown,
-                    double groups) {
+                    double groups,
+                    double weight_bytes) {
     double const columns = std::ceil(n / tile_columns) * groups;
     double best = std::numeric_limits<double>::infinity();
     for (int const height : row.tile_rows) {
         double const tiles = std::ceil(m / height) * columns;
         double const tensor = 2 * height * tile_columns * sms / row.peak.count * slowdown;
-        double const fetch = (height + tile_columns) * row.operand_bytes * sms / section.l2.count;
+        double const fetch =
+            (height * row.operand_bytes + tile_columns * weight_bytes) * sms / section.l2.count;
         double const step = std::max(tensor, fetch);
         for (int const split : row.splits) {
             double const per_sm = tiles * split / sms;
@@ -65,9 +67,12 @@ section::Time gemm_time(GemmSection const& section,
                         double n,
                         double k,
                         double slowdown,
-                        double groups) {
-    double const compute = compute_time(section, row, sms, m, n, k, slowdown, groups);
-    double const traffic = groups * ((m * k + n * k) * row.operand_bytes + m * n * result_bytes);
+                        double groups,
+                        std::optional<double> weight_bytes) {
+    double const weight = weight_bytes.value_or(row.operand_bytes);
+    double const compute = compute_time(section, row, sms, m, n, k, slowdown, groups, weight);
+    double const traffic =
+        groups * (m * k * row.operand_bytes + n * k * weight + m * n * result_bytes);
     double const memory = traffic / section.hbm.count;
     double const p = section.overlap_norm;
     double const longer = std::max(compute, memory);
@@ -111,7 +116,8 @@ Cost gemm_cost(GemmSection const& section, Gemm const& gemm, int sms, double slo
     }
     auto const time =
         gemm_time(section, ready, sms, static_cast<double>(gemm.m), static_cast<double>(gemm.n),
-                  static_cast<double>(gemm.k), slowdown, static_cast<double>(gemm.groups));
+                  static_cast<double>(gemm.k), slowdown, static_cast<double>(gemm.groups),
+                  gemm.weights ? std::optional(stored_bytes(*gemm.weights)) : std::nullopt);
     return section::rounded({time.latency * factor, time.rest * factor}, std::move(basis));
 }
 

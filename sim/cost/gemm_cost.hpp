@@ -51,7 +51,8 @@ std::vector<Field<GemmSection>> const& fields_of(GemmSection const*);
 void check(GemmSection const& section);
 
 /// Time of `groups` products of (m x k) and (k x n) in one launch on `sms` multiprocessors, which
-/// share out all their tiles; `slowdown` stretches the tensor cores.
+/// share out all their tiles; `slowdown` stretches the tensor cores; `weight_bytes` replaces those
+/// of an element of the right operand.
 ///   tiles   of h x 128, each ceil(m/h) ceil(n/128) x splits of them, T per SM; the best of all h,
 ///   splits compute w (k/s step + tile), step the slower of tensor core and L2, w between max(1, T)
 ///   and ceil(T) memory  operands and the BF16 result, once each, over HBM source  the form fits
@@ -63,7 +64,8 @@ section::Time gemm_time(GemmSection const& section,
                         double n,
                         double k,
                         double slowdown = 1,
-                        double groups = 1);
+                        double groups = 1,
+                        std::optional<double> weight_bytes = std::nullopt);
 
 /// Throws ConfigError for a precision the GPU has no GEMM of.
 Cost gemm_cost(GemmSection const& section, Gemm const& gemm, int sms, double slowdown);

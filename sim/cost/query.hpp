@@ -49,6 +49,19 @@ struct Launch {
     friend auto operator<=>(Launch const&, Launch const&) = default;
 };
 
+/// Bytes of a stored element with its share of the scales: one for 128 elements (fp8_block, FP32),
+/// 32 (mxfp8, 8 bits) or 16 (nvfp4, 8 bits).
+constexpr double stored_bytes(Precision precision) {
+    switch (precision) {
+        case Precision::bf16: return 2;
+        case Precision::fp8: return 1;
+        case Precision::fp8_block: return 1 + 4.0 / 128;
+        case Precision::mxfp8: return 1 + 1.0 / 32;
+        case Precision::nvfp4: return 0.5 + 1.0 / 16;
+    }
+    return 2;
+}
+
 /// One GEMM: (m x k) times (k x n). The kernel tables' FP8 and FP4 times quantise the left operand
 /// on the way; with `operands_ready` both are in the GEMM's precision already. `groups` of them, of
 /// equal shape, run as one grouped GEMM.
@@ -57,6 +70,9 @@ struct Gemm {
     std::int64_t m = 1, n = 1, k = 1;
     bool operands_ready = false;
     std::int64_t groups = 1;
+    /// Of the right operand where it is kept in fewer bits and widened on the way (weight-only
+    /// quantisation): what HBM and L2 deliver.
+    std::optional<Precision> weights = std::nullopt;
     friend auto operator<=>(Gemm const&, Gemm const&) = default;
 };
 

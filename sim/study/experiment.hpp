@@ -3,8 +3,8 @@
 #include "sim/config/fields.hpp"
 #include "sim/config/library.hpp"
 #include "sim/parallel/layout.hpp"
-#include "sim/training/turn_cost.hpp"
 #include "sim/power/choice.hpp"
+#include "sim/training/turn_cost.hpp"
 #include "sim/workload/choice.hpp"
 #include "topology/cluster.hpp"
 

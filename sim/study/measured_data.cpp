@@ -158,8 +158,10 @@ MeasuredData read_measured_data(std::vector<std::string> const& paths,
     std::vector<std::pair<std::string, KernelTable>> tables;
     for (auto const& [path, kind] : measured_files(paths, data.notes)) {
         auto const name = fs::path(path).filename().string();
-        bool const unfitted = kind == MeasuredFileKind::training || kind == MeasuredFileKind::power;
-        if (unfitted) continue;  // no constant is fitted to it here
+        // No constant of a profile is fitted to these.
+        bool const unfitted = kind == MeasuredFileKind::training ||
+                              kind == MeasuredFileKind::serving || kind == MeasuredFileKind::power;
+        if (unfitted) continue;
         if (kind == MeasuredFileKind::experiments) {
             for (auto const& own : experiments_named_in(path, library)) {
                 data.experiments.push_back(own);

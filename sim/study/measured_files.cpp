@@ -7,6 +7,7 @@
 #include "sim/interchange/moe_table.hpp"
 #include "sim/interchange/power_table.hpp"
 #include "sim/interchange/samples.hpp"
+#include "sim/interchange/serving_table.hpp"
 #include "sim/interchange/training_table.hpp"
 
 #include <algorithm>
@@ -45,6 +46,7 @@ bool holds_runs(fs::path const& file) {
 std::optional<MeasuredFileKind> kind_of_table(CsvTable const& table) {
     if (is_collective_table(table)) return MeasuredFileKind::collectives;
     if (is_moe_table(table)) return MeasuredFileKind::moe;
+    if (is_serving_table(table)) return MeasuredFileKind::serving;  // has a training run's columns
     if (is_training_table(table)) return MeasuredFileKind::training;
     if (is_power_table(table)) return MeasuredFileKind::power;
     if (is_kernel_table(table)) return MeasuredFileKind::kernels;

@@ -17,7 +17,8 @@ enum class MeasuredFileKind {
     training,
     power,
     experiments,
-    samples
+    samples,
+    serving
 };
 
 struct MeasuredFile {

@@ -32,7 +32,7 @@ struct LoadedPoint {
     ProfileDraws draws;  ///< of the profile; none: the interval does without
     bool must_fit = true;
     std::optional<PowerSetting> power;  ///< none: nothing is known of what it draws
-    bool known_software = true;  ///< false: its recipe stands in for a release without runs
+    bool known_software = true;         ///< false: its recipe stands in for a release without runs
 };
 
 /// The profile that prices a cluster's GPU and its name or file: one that was given for it, else

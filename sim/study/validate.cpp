@@ -17,6 +17,7 @@
 #include "sim/study/power_rows.hpp"
 #include "sim/study/profiles.hpp"
 #include "sim/study/seen_rows.hpp"
+#include "sim/study/serving_validation.hpp"
 #include "sim/study/training_rows.hpp"
 #include "sim/study/two_times.hpp"
 #include "sim/trace/atomic_file.hpp"
@@ -137,6 +138,9 @@ private:
                 break;
             case MeasuredFileKind::training:
                 if (wants(ValidationKind::training)) add_training(file.path);
+                break;
+            case MeasuredFileKind::serving:
+                if (wants(ValidationKind::serving)) add_serving(file.path);
                 break;
             case MeasuredFileKind::power:
                 if (wants(ValidationKind::power)) add_power(file.path);
@@ -416,6 +420,11 @@ private:
         result_.rows.push_back(memory);
     }
 
+    void add_serving(std::string const& path) {
+        if (!serving_) serving_.emplace(library_, request_.calibrations);
+        for (auto& row : serving_->rows_of(path)) result_.rows.push_back(std::move(row));
+    }
+
     void add_experiment(std::string const& path) {
         for (auto const& point : load_experiment(path, {}).points) {
             auto const& published = point.system.published;
@@ -462,6 +471,7 @@ private:
     DrawnProfiles drawn_{library_, seed_of_draws};
     SeenRows seen_;
     KnownGpus gpus_ = known_gpus(library_);
+    std::optional<ServingValidator> serving_;
     std::vector<TwoTimes> two_times_ = read_two_times(library_);
     Validation result_;
 };

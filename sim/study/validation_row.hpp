@@ -12,18 +12,18 @@
 namespace nvl72 {
 
 /// Kinds of tables that `validate` knows, in the order in which it shows them.
-enum class ValidationKind : std::uint8_t { kernels, collectives, training, power };
+enum class ValidationKind : std::uint8_t { kernels, collectives, training, serving, power };
 template <>
 struct EnumNames<ValidationKind> {
-    static constexpr std::array words{"kernels", "collectives", "training", "power"};
+    static constexpr std::array words{"kernels", "collectives", "training", "serving", "power"};
 };
 
 /// One measured figure beside its prediction: a line of `validate --format csv`.
 struct ValidationRow {
-    std::string table;       ///< kernels | collectives | training | power
+    std::string table;       ///< kernels | collectives | training | serving | power
     std::string source;      ///< file
     std::int64_t line = 0;   ///< physical line in it
-    std::string metric;      ///< time_us, step_s, tokens_per_s_per_gpu, node_w
+    std::string metric;      ///< time_us, step_s, tokens_per_s_per_gpu, ttft_ms, node_w
     std::string unit;        ///< of `measured`, `predicted` and the interval
     std::string gpu;         ///< as configs/gpus names it
     std::int64_t gpus = 0;   ///< 0: not told

@@ -86,7 +86,7 @@ BENCHMARK(step_moe_on_98304)->Unit(benchmark::kMillisecond);
 /// the longest path, `range(0)` sets of prices at once.
 void recost_405b_on_16384(benchmark::State& state) {
     auto const point = loaded(support::experiment_of(std::string(llama_text)), 0);
-    StepSpec const spec = spec_of(point);
+    StepSpec const spec = step_spec(point);
     StepResult const done = simulate_step(spec);
     auto const sets = static_cast<std::size_t>(state.range(0));
     for (auto _ : state) {
@@ -103,7 +103,7 @@ BENCHMARK(recost_405b_on_16384)->Arg(8)->Arg(64)->Unit(benchmark::kMillisecond);
 /// The longest path alone.
 void replay_405b_on_16384(benchmark::State& state) {
     auto const point = loaded(support::experiment_of(std::string(llama_text)), 0);
-    StepSpec const spec = spec_of(point);
+    StepSpec const spec = step_spec(point);
     StepResult const done = simulate_step(spec);
     std::vector<std::vector<TaskTime>> const times(static_cast<std::size_t>(state.range(0)),
                                                    reprice_step(spec, done));

@@ -3,6 +3,8 @@
 #include "sim/cost/fabric_profile.hpp"
 #include "sim/cost/profile.hpp"
 #include "sim/model/architecture.hpp"
+#include "sim/serving/requests.hpp"
+#include "sim/serving/step_cost.hpp"
 #include "sim/study/experiment.hpp"
 #include "sim/training/recipe.hpp"
 #include "topology/cluster.hpp"
@@ -91,7 +93,17 @@ using Specs = testing::Types<GpuSpec,
                              FabricProfile,
                              TunerConstants,
                              TunerLatency,
-                             SpreadRow>;
+                             SpreadRow,
+                             EngineProfile,
+                             ServingPrecision,
+                             StepPolicy,
+                             KernelPolicy,
+                             BatchPolicy,
+                             HostPolicy,
+                             Speculation,
+                             ServingSpread,
+                             ServingLayout,
+                             RequestSource>;
 TYPED_TEST_SUITE(EveryField, Specs);
 
 TYPED_TEST(EveryField, RefusesAValueOfTheWrongKind) {
@@ -155,6 +167,13 @@ TEST(RequiredField, IsMissedByName) {
     expect_required<Recipe>(shipped("recipes/megatron-bridge-26.06"));
     expect_required<MemoryReserve>(*shipped("recipes/megatron-bridge-26.06").find("reserve"));
     expect_required<ProfileFile>(shipped("calibration/h100"));
+    auto const engine = shipped("engines/generic");
+    expect_required<EngineProfile>(engine);
+    expect_required<StepPolicy>(*engine.find("step"));
+    expect_required<KernelPolicy>(*engine.find("kernels"));
+    expect_required<BatchPolicy>(*engine.find("batch"));
+    expect_required<HostPolicy>(*engine.find("host"));
+    expect_required<ServingPrecision>(*engine.find("precisions")->find("fp8"));
     auto const cluster = shipped("clusters/hgx-h100");
     expect_required<ClusterSpec>(cluster);
     expect_required<NvlinkSpec>(*cluster.find("nvlink"));
