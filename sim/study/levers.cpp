@@ -72,6 +72,7 @@ void quicken_launches(LoadedPoint& point, double factor) {
     profile.memory->launch = shorter(profile.memory->launch, factor);
     point.recipe.kernel_launch = shorter(point.recipe.kernel_launch, factor);
     point.recipe.moe.host_sync = shorter(point.recipe.moe.host_sync, factor);
+    point.recipe.moe.expert_launch = shorter(point.recipe.moe.expert_launch, factor);
 }
 
 /// Starts and ends of tiles and blocks: what SMs do beside multiplying.
