@@ -125,7 +125,10 @@ struct ServingPredictor::Plan {
 ServingPredictor::ServingPredictor(Library const& library,
                                    std::vector<std::string> const& calibrations,
                                    Adapt adapt)
-    : library_(library), profiles_(library, calibrations), adapt_(std::move(adapt)) {}
+    : library_(library),
+      configs_(library, {}),
+      profiles_(library, calibrations),
+      adapt_(std::move(adapt)) {}
 
 EngineProfile const& ServingPredictor::engine(std::string const& name) {
     auto found = engines_.find(name);
@@ -235,7 +238,7 @@ StepCost& ServingPredictor::cost_of(Plan const& plan, MeasuredCut const& cut, Pl
         ClusterChoice choice;
         choice.place = choice.name_place = choice.gpus_place = choice.nvlink_domain_place = place;
         choice.gpus = layout.gpus();
-        choice.name = cluster_named(plan.gpu, choice.gpus, library_, place);
+        choice.name = cluster_named(plan.gpu, choice.gpus, configs_, place);
         auto const fabric = build_fabric(choice, library_);
         found =
             costs_

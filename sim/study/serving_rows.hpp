@@ -4,6 +4,7 @@
 #include "sim/cost/profile.hpp"
 #include "sim/interchange/serving_table.hpp"
 #include "sim/serving/metrics.hpp"
+#include "sim/study/loaded_configs.hpp"
 #include "sim/study/profiles.hpp"
 
 #include <cstdint>
@@ -70,6 +71,7 @@ private:
     GpuSpec const& gpu(std::string const& name, Place const& place);
 
     Library const& library_;
+    LoadedConfigs configs_;  ///< for the shipped clusters alone
     Profiles profiles_;
     Adapt adapt_;
     std::map<std::string, EngineProfile> engines_;
