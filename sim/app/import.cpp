@@ -17,10 +17,9 @@ void describe(po::options_description& options) {
         ("output,o", po::value<std::string>(),
          "the config; FILE's name with -imported.yaml by default. A model, a recipe and a measured "
          "row lie beside it where there is need")  //
-        (
-            "as", po::value<std::string>(),
-            "megatron | megatron-dump | bridge | mlperf: what FILE is; default: seen from its "
-            "content")  //
+        ("as", po::value<std::string>(),
+         "megatron | megatron-dump | bridge | mlperf: what FILE is; default: seen from its "
+         "content")  //
         ("cluster", po::value<std::string>(),
          "where the job runs; default: the smallest of its GPU")  //
         ("gpu", po::value<std::string>(), "its GPU, where FILE names none or several");

@@ -227,10 +227,14 @@ TEST(StepGraph, SendsLoadTheLinksOfBothEnds) {
     EXPECT_EQ(ran.execution.makespan, 970_ps) << "as without traffic";
     for (std::size_t s = 0; s < 2; ++s) {
         // Per class: NVLink and NIC out, NVLink and NIC in, SMs.
-        EXPECT_NEAR(ran.execution.carried.at(resources_per_class * s), 60, 1e-9) << "NVLink out of stage " << s;
-        EXPECT_NEAR(ran.execution.carried.at(resources_per_class * s + 1), 140, 1e-9) << "NIC out of stage " << s;
-        EXPECT_NEAR(ran.execution.carried.at(resources_per_class * s + 2), 60, 1e-9) << "NVLink into stage " << s;
-        EXPECT_NEAR(ran.execution.carried.at(resources_per_class * s + 3), 140, 1e-9) << "NIC into stage " << s;
+        EXPECT_NEAR(ran.execution.carried.at(resources_per_class * s), 60, 1e-9)
+            << "NVLink out of stage " << s;
+        EXPECT_NEAR(ran.execution.carried.at(resources_per_class * s + 1), 140, 1e-9)
+            << "NIC out of stage " << s;
+        EXPECT_NEAR(ran.execution.carried.at(resources_per_class * s + 2), 60, 1e-9)
+            << "NVLink into stage " << s;
+        EXPECT_NEAR(ran.execution.carried.at(resources_per_class * s + 3), 140, 1e-9)
+            << "NIC into stage " << s;
     }
 }
 

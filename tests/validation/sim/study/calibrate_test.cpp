@@ -79,7 +79,8 @@ void expect_honest_intervals(std::string const& section, std::vector<SectionFit>
                 coverage.judged, 100 * coverage.share(), coverage.width_over_error());
     EXPECT_GE(coverage.share(), 0.7) << section;
     EXPECT_LE(coverage.share(), 0.9) << section;
-    // Five is asked; H100's collectives reach 5.1, as their median row errs by less than the others.
+    // Five is asked; H100's collectives reach 5.1, as their median row errs by less than the
+    // others.
     EXPECT_LE(coverage.width_over_error(), 5.15) << section;
 }
 
