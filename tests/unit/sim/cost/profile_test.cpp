@@ -1,6 +1,7 @@
 #include "sim/cost/profile.hpp"
 
 #include "sim/base/error.hpp"
+#include "tests/support/small_experiment.hpp"
 
 #include <filesystem>
 #include <fstream>
@@ -93,10 +94,14 @@ TEST(Profile, TheB200KeepsItsOwnGemmsAndBorrowsAttention) {
 }
 
 TEST(Profile, AGivenRatioReplacesTheDatasheets) {
+    support::TemporaryFile const file(
+        "gpu: gb300\nscaled_from: gb200\ncompute: {source: 'assumed: a test', bf16: 1.5}\n",
+        ".yaml");
     auto const gb200 = load_profile(shipped(), "gb200");
-    auto const gb300 = load_profile(shipped(), "gb300");
+    auto const gb300 = load_profile(shipped(), file.path());
+    ASSERT_EQ(gb200.gemm->precisions[0].first, "bf16");
     EXPECT_DOUBLE_EQ(gb300.gemm->precisions[0].second.peak.count,
-                     1.26 * gb200.gemm->precisions[0].second.peak.count);
+                     1.5 * gb200.gemm->precisions[0].second.peak.count);
 }
 
 TEST(Profile, SustainedLoadSlowsComputeAndSparesMemory) {
