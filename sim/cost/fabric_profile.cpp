@@ -19,9 +19,12 @@ void replace(T& value, std::optional<T> const& own) {
     if (own) value = *own;
 }
 
+auto row_named(SpreadTable& table, std::string const& name) {
+    return std::ranges::find_if(table, [&](auto const& known) { return known.first == name; });
+}
+
 void put_row(SpreadTable& table, std::string const& name, SpreadRow const& row) {
-    auto const same =
-        std::ranges::find_if(table, [&](auto const& known) { return known.first == name; });
+    auto const same = row_named(table, name);
     if (same == table.end()) {
         table.emplace_back(name, row);
     } else {
@@ -117,6 +120,12 @@ Profile with_fabric(Profile profile, FabricProfile const& fabric) {
                     row.second);
         }
         put_row(profile.spread, "collectives alltoall " + row.first, row.second);
+        // What NVLS decides is the GPU's, where that tells it.
+        std::string const two = "collectives hierarchical across two, large";
+        if (row.first == "across, large" &&
+            row_named(profile.spread, two) == profile.spread.end()) {
+            put_row(profile.spread, two, row.second);
+        }
     }
     return profile;
 }

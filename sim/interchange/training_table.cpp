@@ -84,6 +84,7 @@ MeasuredTraining read_row(CsvTable const& table, std::size_t row, TableKind cons
     run.precision = cells.text({"precision"});
     run.note = cells.text({"note"});
     run.task = cells.text({"task"});
+    run.schedule = cells.text({"schedule"});
     run.recompute = cells.text({"recompute"});
     run.gpus = cells.count({"gpus"});
     run.sequence = cells.count({"sequence", "seq_len", "seq"});

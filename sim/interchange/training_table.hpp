@@ -15,11 +15,12 @@ struct MeasuredTraining {
     std::string source;  ///< file
     int line = 0;
     std::string unreadable;  ///< what is wrong with a cell; then the row has no more than its place
-    std::string software;                           ///< that the table's kind implies
-    std::string release;                            ///< "26.06", or the round of a benchmark
+    std::string software;    ///< that the table's kind implies
+    std::string release;     ///< "26.06", or the round of a benchmark
     std::string gpu, model, precision, note, task;  ///< in the table's words
     std::string aside;                              ///< why it is not to be scored; "": it is
-    std::string recompute;                          ///< "", "full", "selective"
+    std::string schedule;   ///< "", or as its software calls it: "1F1B", "DualPipe"
+    std::string recompute;  ///< "", "full", "selective"
     std::optional<std::int64_t> gpus, sequence;
     std::optional<std::int64_t> global_batch;   ///< sequences
     std::optional<std::int64_t> local_batch;    ///< sequences a data-parallel rank

@@ -34,7 +34,8 @@ struct Row {
 
     [[nodiscard]] std::string band() const {
         auto const part = part_of(query);
-        return part.substr(part.find("across"));
+        auto const band = part.substr(part.find("across"));
+        return band.ends_with("large") ? std::string(bands.back()) : band;
     }
 };
 

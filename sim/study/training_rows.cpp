@@ -157,6 +157,18 @@ private:
         return static_cast<int>(*given);
     }
 
+    /// Ours of that name, by letters and digits: "1F1B", "Zero Bubble", "Interleaved1F1B".
+    [[nodiscard]] std::string schedule() const {
+        auto const asked = letters_and_digits(run_.schedule);
+        std::string words;
+        for (auto const& known : pipeline_schedules) {
+            auto const own = letters_and_digits(std::string(known.name));
+            if (asked == own || asked == own + "1f1b") return std::string(known.name);
+            words += (words.empty() ? "" : " | ") + std::string(known.name);
+        }
+        fail(place_, "schedule: '" + run_.schedule + "'", words);
+    }
+
     void fill_layout(SystemSpec& system, Architecture const& model) {
         Layout& layout = system.layout;
         layout.place = place_;
@@ -165,6 +177,7 @@ private:
         layout.cp = degree(run_.cp, "cp");
         layout.vp = run_.vp ? degree(run_.vp, "vp") : 1;
         if (!run_.vp && layout.pp > 1) note_.emplace_back("vp 1");
+        if (!run_.schedule.empty()) layout.schedule = schedule();
         layout.ep = model.experts > 0 ? degree(run_.ep, "ep") : 1;
         // A summary's zero or one says "not"; its other values are the shards.
         layout.fsdp = run_.fsdp ? std::max<std::int64_t>(1, *run_.fsdp) : 1;
