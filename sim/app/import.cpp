@@ -94,7 +94,7 @@ Command const import_command{
     "import",
     "FILE [NAME=VALUE]... [--as KIND] [-o OUT.yaml]",
     "a user's own job (Megatron arguments, Megatron-Bridge, MLPerf) to an experiment config",
-    "nvl72sim import tests/data/import/qwen3-235b.sh --cluster hgx-h100-superpod",
+    "nvl72sim import tests/data/import/megatron/qwen3-235b.sh --cluster hgx-h100-superpod",
     describe,
     run};
 

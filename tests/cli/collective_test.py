@@ -158,7 +158,8 @@ class Lists(unittest.TestCase):
 
     def test_schedules(self):
         rows = table("list", "schedules")
-        self.assertEqual([row["name"] for row in rows], ["gpipe", "1f1b", "interleaved", "zero-bubble", "dualpipe"])
+        self.assertEqual([row["name"] for row in rows],
+                         ["gpipe", "1f1b", "interleaved", "zero-bubble", "dualpipe"])
         self.assertTrue(all("bubble" in row["summary"] for row in rows))
 
     def test_a_near_miss_is_named(self):
