@@ -188,13 +188,13 @@ def figure_of(row):
 
 
 def draw(result):
-    """One figure a table but training's, where the file holds rows of `validate`."""
+    """One figure each for kernels and collectives, where the file holds rows of `validate`."""
     found = result.table("validation")
     if found is None:
         return []
     figures = {}
     for row in found.rows():
-        if row["table"] != "training":
+        if row["table"] in ("kernels", "collectives"):
             figures.setdefault(figure_of(row), []).append(row)
     drawn = []
     for name, rows in sorted(figures.items()):

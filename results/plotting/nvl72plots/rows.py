@@ -12,7 +12,7 @@ from .result import BadFile, Result, Table
 NUMBERS = ("measured", "predicted", "p10", "p90", "bytes", "gpus", "line", "in_fit")
 TEXTS = ("table", "source", "metric", "gpu", "subject", "precision", "status", "part")
 REMEDY = "expected what nvl72sim validate --format csv > ROWS.csv writes"
-TABLES = ("kernels", "collectives", "training")
+TABLES = ("kernels", "collectives", "training", "serving", "power")
 UNSCORED = ("set_aside", "skipped")  # as validate's own summary leaves them out
 
 
