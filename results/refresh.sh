@@ -89,7 +89,7 @@ block validate validate --table training
 for table in serving power; do
   echo "# Measured $table, predicted"
   printf '\nWritten by results/refresh.sh from `nvl72sim validate --table %s`.\n\n```text\n' "$table"
-  "$program" validate -q --table "$table" | sed 's/ *$//'
+  "$program" validate -q --table "$table" | sed -e "s#$PWD/##g" -e 's/ *$//'
   echo '```'
 done > "$work/serving-power"
 sed -n '/^# Measured serving/,/^# Measured power/p' "$work/serving-power" | sed '$d' > results/serving.md

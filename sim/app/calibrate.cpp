@@ -50,13 +50,12 @@ std::string samples_beside(std::string const& profile) {
 }
 
 std::string output_of(po::variables_map const& options) {
-    auto const output = option<std::string>(options, "output");
-    if (!output) throw ConfigError("-o: missing (expected the profile to write)");
-    if (!output->ends_with(".yaml")) {
-        throw ConfigError(fmt::format("-o: '{}' (expected a name that ends in .yaml)", *output));
+    auto const output = options["output"].as<std::string>();
+    if (!output.ends_with(".yaml")) {
+        throw ConfigError(fmt::format("-o: '{}' (expected a name that ends in .yaml)", output));
     }
-    check_writable(*output);
-    return *output;
+    check_writable(output);
+    return output;
 }
 
 void print_notes(Context const& context, std::vector<std::string> const& notes) {
@@ -207,11 +206,14 @@ int run(Context const& context,
         throw ConfigError(
             "--output: with --compare, which writes no profile (expected one of them)");
     }
+    if (!profile && !option<std::string>(options, "output")) {
+        throw ConfigError("-o: missing (expected the profile to write, or a folder for constants)");
+    }
     if (!profile && !device && !option<std::string>(options, "fit-fabric")) {
         auto const tables = tables_of_runs_alone(paths);
-        auto const folder = option<std::string>(options, "output");
-        if (!tables.empty() && !folder) throw ConfigError("-o: missing (expected a folder)");
-        if (!tables.empty()) return fit_training(context, tables, *folder);
+        if (!tables.empty()) {
+            return fit_training(context, tables, options["output"].as<std::string>());
+        }
     }
     auto const output = profile ? std::string() : output_of(options);
     if (device) {

@@ -43,7 +43,7 @@ std::vector<std::string> Library::names(std::string const& kind) const {
 std::string Library::path(std::string const& kind,
                           std::string const& name,
                           Place const& asked) const {
-    auto const listing = kind.ends_with('s') ? kind : kind + "s";
+    auto const listing = kind == "calibration" ? "calibrations" : kind;  // else as the folder
     fs::path const given(name);
     std::error_code ignored;
     if (given.extension() == ".yaml" || given.extension() == ".json") {

@@ -82,8 +82,10 @@ void check(FabricProfile const& fabric) {
 FabricProfile load_fabric_profile(Library const& library,
                                   std::string const& name,
                                   Place const& asked) {
-    auto fabric = load_spec<FabricProfile>(library.path("fabrics", name, asked), nullptr);
-    fabric.name = std::filesystem::path(name).stem().string();
+    std::string const file =
+        name == "ethernet" ? "roce" : name;  // as a cluster's network.kind says
+    auto fabric = load_spec<FabricProfile>(library.path("fabrics", file, asked), nullptr);
+    fabric.name = std::filesystem::path(file).stem().string();
     // What a profile does not say of its certainty is no surer than of a network nobody knows.
     if (fabric.name != "unknown") {
         for (auto const& row : load_fabric_profile(library, "unknown", asked).spread) {

@@ -63,7 +63,8 @@ void check(CampaignChoice const& choice) {
     int const ends = int{choice.tokens.has_value()} + int{choice.steps.has_value()} +
                      int{choice.wall.has_value()};
     if (ends != 1)
-        fail(choice.place, fmt::format("{} ends", ends), "one of tokens, steps and wall");
+        fail(choice.place, fmt::format("{} of tokens, steps and wall", ends),
+             "one of them, at which it ends");
     if (choice.tokens && !(*choice.tokens > 0 && *choice.tokens < 1e18))
         fail(at("tokens"), fmt::format("{}", *choice.tokens), "more than 0");
     if (choice.steps && *choice.steps < 1)

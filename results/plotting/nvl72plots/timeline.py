@@ -11,7 +11,8 @@ FIGURES_MAX = 4    # points drawn from one file
 BOXES_MAX = 36     # boxes of one stage that stay readable across the width
 
 PHASES = {"forward": ("#7fb2dc", "black"), "backward": ("#2f6b4f", "white"),
-          "optimizer": ("#8c564b", "white")}
+          "input gradient": ("#57a27f", "white"), "weight gradient": ("#b9dcc4", "black"),
+          "forward beside backward": ("#6a6fb5", "white"), "optimizer": ("#8c564b", "white")}
 OTHER_PHASE = ("#aaaaaa", "black")
 # Colours of the breakdown, so that TP is the same everywhere. Lane order: top to bottom.
 LANES = (("tp", 1), ("cp", 2), ("ep", 3), ("dp", 4), ("pp", 5))
