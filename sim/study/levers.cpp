@@ -40,7 +40,7 @@ void grow_tensor_rate(LoadedPoint& point, std::string const& row, double factor)
 
 /// The row whose tensor-core rate prices a precision's GEMMs.
 std::string row_of(GemmSection const& gemm, Precision precision) {
-    std::string const name = name_of(precision);
+    std::string name = name_of(precision);
     for (auto const& [likened, likeness] : gemm.likened) {
         if (likened == name) return likeness.like;
     }
