@@ -33,9 +33,12 @@ SpreadRow const* find_row(SpreadTable const& table, std::string_view part) {
     return nullptr;
 }
 
+constexpr std::string_view alltoall_large = "collectives alltoall large";
+
 /// The row of a part, else the widest of its section (its first word).
 SpreadRow const* row_for(SpreadTable const& table, std::string_view part) {
     if (auto const* row = find_row(table, part)) return row;
+    if (part == alltoall_large) return row_for(table, part.substr(0, part.rfind(' ')));
     if (part == "memory") return row_for(table, "gemm bf16");  // whose constants it borrows
     auto const section = part.substr(0, part.find(' ') + 1);
     auto const width = [](SpreadRow const& row) { return row.inside.at(1) / row.inside.at(0); };
@@ -139,8 +142,13 @@ std::string part_of(Query const& query) {
             auto const branch = collective.op == CollectiveOp::alltoall
                                     ? "alltoall"
                                     : name_of(algorithm_of(collective));
-            return fmt::format("collectives {}{}", branch,
-                               collective.shape.domains > 1 ? across_name(collective) : "");
+            bool const inside = collective.shape.domains == 1;
+            // Beyond the sizes that latency decides an all-to-all is as certain as its bytes.
+            if (inside && collective.op == CollectiveOp::alltoall &&
+                collective.size >= latency_decides_below) {
+                return std::string(alltoall_large);
+            }
+            return fmt::format("collectives {}{}", branch, inside ? "" : across_name(collective));
         }
         std::string operator()(MoeExchange const& exchange) const {
             return fmt::format("moe {} {}", name_of(exchange.transport), moe_row_name(exchange));

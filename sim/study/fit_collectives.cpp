@@ -151,6 +151,9 @@ SectionFit fit_of(std::string const& part, Judged judged, std::size_t knobs) {
     fit.rows = judged.measured.size();
     fit.parameters = knobs;
     fit.in_sample = errors_of(judged.measured, judged.seen);
+    for (std::size_t i = 0; i < judged.measured.size(); ++i) {
+        fit.seen.push_back({judged.measured[i], judged.seen[i]});
+    }
     fit.worst_at = point_text(judged.queries[fit.in_sample.worst_row]);
     fit.left_out = section_fit::errors_inside(fit);
     return std::move(fit);
@@ -239,8 +242,8 @@ private:
             auto const family = group.name.substr(0, group.name.find(' '));
             return group.name.ends_with(" across") && part.starts_with(family);
         }
-        return group.name == part || group.name.starts_with(part + ",") ||
-               group.name.starts_with(part + " beyond");
+        return group.name == part || part == group.name + " large" ||
+               group.name.starts_with(part + ",") || group.name.starts_with(part + " beyond");
     }
     [[nodiscard]] std::size_t constants_of(std::string const& part) const {
         std::size_t count = 0;

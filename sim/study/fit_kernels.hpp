@@ -35,6 +35,8 @@ struct SectionFit {
     [[nodiscard]] std::string part() const {
         return precision.empty() ? section : section + " " + precision;
     }
+    /// Of collectives: measured, and as the whole fit predicts.
+    std::vector<UnseenRow> seen = {};
 };
 
 /// What a precision's kernels look like before any fit: a row of `precisions` in given.yaml.

@@ -71,8 +71,6 @@ std::vector<std::string> words_of(std::string const& text) {
     return words;
 }
 
-std::string letters_and_digits(std::string const& text) { return join(words_of(text), ""); }
-
 bool holds_all(std::vector<std::string> const& words, std::vector<std::string> const& asked) {
     return std::ranges::all_of(asked, [&](std::string const& word) {
         return std::ranges::find(words, word) != words.end();

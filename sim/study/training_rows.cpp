@@ -13,8 +13,6 @@
 
 namespace nvl72 {
 
-namespace {
-
 std::string letters_and_digits(std::string_view text) {
     std::string kept;
     for (char const c : text) {
@@ -23,6 +21,8 @@ std::string letters_and_digits(std::string_view text) {
     }
     return kept;
 }
+
+namespace {
 
 /// The letters a name begins with, and its word of digits that ends in b: "llama", "70b".
 std::pair<std::string, std::string> family_and_size(std::string const& name) {

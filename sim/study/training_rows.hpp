@@ -7,6 +7,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace nvl72 {
@@ -29,6 +30,9 @@ struct TrainingRun {
     std::vector<std::string> defaulted;  ///< "vp 1", "recipe megatron-bridge-26.06 for 26.08"
     RunChoices choices = {};             ///< which the point's recipe has
 };
+
+/// Of `text`, in lower case: how names that tables write differently are compared.
+std::string letters_and_digits(std::string_view text);
 
 /// Shipped names that a table's words stand for. Throws ConfigError at `asked` with the nearest.
 ///   models   by letters and digits ("llama3.1-405b"), else of the same family and size; a .yaml

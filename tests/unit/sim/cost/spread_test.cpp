@@ -62,6 +62,8 @@ TEST(Spread, PartsAreNamedAsTheFitsNameThem) {
     EXPECT_EQ(part_of(across), "collectives ring-simple across, racks");
     across.op = CollectiveOp::alltoall;
     across.shape.domains = 1;
+    EXPECT_EQ(part_of(across), "collectives alltoall large");
+    across.size = Bytes{999'999};
     EXPECT_EQ(part_of(across), "collectives alltoall");  // whichever protocol is quicker
     Attention attention;
     EXPECT_EQ(part_of(attention), "attention bf16");

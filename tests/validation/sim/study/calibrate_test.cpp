@@ -45,11 +45,25 @@ double unseen_median_across(std::vector<SectionFit> const& fits, std::string con
     return measured.empty() ? 0 : errors_of(measured, predicted).median;
 }
 
-void expect_good_fit(SectionFit const& fit) {
+/// Large buffers have a spread of their own; a branch's median is of all its sizes.
+double median_of_branch(SectionFit const& fit, std::vector<SectionFit> const& all) {
+    std::vector<double> measured, predicted;
+    for (auto const& other : all) {
+        if (other.precision != fit.precision && other.precision != fit.precision + " large")
+            continue;
+        for (auto const& row : other.seen) {
+            measured.push_back(row.measured);
+            predicted.push_back(row.predicted);
+        }
+    }
+    return measured.empty() ? fit.in_sample.median : errors_of(measured, predicted).median;
+}
+
+void expect_good_fit(SectionFit const& fit, std::vector<SectionFit> const& all) {
     // Between domains sites differ by more than a form can tell: see what is expected of all of
     // them.
     if (fit.parameters == 0 || between_domains(fit)) return;
-    EXPECT_LE(fit.in_sample.median, median_promised(fit)) << fit.precision;
+    EXPECT_LE(median_of_branch(fit, all), median_promised(fit)) << fit.precision;
     // Few sizes are at the ends of a collective branch, and each fold leaves one of them out.
     double const more = fit.section == "collectives" || fit.section == "training" ? 2 : 1.5;
     EXPECT_LE(fit.left_out.median, more * fit.in_sample.median) << fit.precision;
@@ -79,9 +93,7 @@ void expect_honest_intervals(std::string const& section, std::vector<SectionFit>
                 coverage.judged, 100 * coverage.share(), coverage.width_over_error());
     EXPECT_GE(coverage.share(), 0.7) << section;
     EXPECT_LE(coverage.share(), 0.9) << section;
-    // Five is asked; H100's collectives reach 5.1, as their median row errs by less than the
-    // others.
-    EXPECT_LE(coverage.width_over_error(), 5.15) << section;
+    EXPECT_LE(coverage.width_over_error(), 5) << section;
 }
 
 TEST_P(Calibrate, TheShippedProfileIsWhatTheTablesFitTo) {
@@ -91,7 +103,7 @@ TEST_P(Calibrate, TheShippedProfileIsWhatTheTablesFitTo) {
     auto const calibration = calibrate_profile(data(), library());
     EXPECT_EQ(calibration.text, shipped.str());
     EXPECT_TRUE(calibration.kept.empty());  // so nothing of it came from the shipped file itself
-    for (auto const& fit : calibration.fits) expect_good_fit(fit);
+    for (auto const& fit : calibration.fits) expect_good_fit(fit, calibration.fits);
     std::printf("across: large %.1f, middle %.1f, small %.1f %%\n",
                 100 * unseen_median_across(calibration.fits, "large"),
                 100 * unseen_median_across(calibration.fits, "middle"),

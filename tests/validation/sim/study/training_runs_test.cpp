@@ -57,7 +57,7 @@ TEST(TrainingRuns, LieAsNearAsWasReached) {
     EXPECT_LT(mean_of(by.at("torchtitan dense")), 0.08);
     EXPECT_LT(mean_of(by.at("memory")), 0.06);
     // What the layer that runs again and the loss hold at once is not counted yet.
-    EXPECT_LT(mean_of(by.at("memory, recomputed")), 0.40);
+    EXPECT_LT(mean_of(by.at("memory, recomputed")), 0.39);
     // Whole jobs in software of their own, which no constant was fitted to.
     EXPECT_LT(mean_of(by.at("llama3-herd dense")), 0.08);
     EXPECT_LT(mean_of(by.at("deepseek-in-house moe deepseek-v3")), 0.12);
