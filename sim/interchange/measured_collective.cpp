@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <charconv>
 #include <fmt/format.h>
 
 namespace nvl72 {
@@ -135,6 +136,13 @@ std::string forced_algorithm(std::string_view text) {
     bool const chosen = (family == "ring" || family == "tree") &&
                         (protocol == "ll" || protocol == "ll128" || protocol == "simple");
     return chosen ? family + "-" + protocol : family;
+}
+
+int channels_asked(std::string_view text) {
+    auto const word = variable(text, "NCCL_MIN_NCHANNELS");
+    int channels = 0;
+    auto const read = std::from_chars(word.data(), word.data() + word.size(), channels);
+    return read.ec == std::errc{} && channels > 0 ? channels : 0;
 }
 
 Launch launch_of(LaunchMode mode, int gpus_per_thread) {

@@ -319,8 +319,9 @@ private:
                 fmt::format("; taken: {} a GPU, as fabric {}",
                             ValueType<BytesPerSecond>::write(*fabric.line_rate), fabric.name);
         }
-        predict_collective(row, profiles_.over(measured.gpu, measured.fabric, assumed), query,
-                           measured.algorithm);
+        predict_collective(
+            row, profiles_.over(measured.gpu, measured.fabric, assumed, measured.channels_min),
+            query, measured.algorithm);
     }
 
     static void predict_collective(ValidationRow& row,

@@ -150,5 +150,36 @@ TEST(AttentionCost, ACacheOfAnotherPrecisionRunsItsKernel) {
     EXPECT_THROW(check(section), ConfigError);
 }
 
+TEST(AttentionCost, OneKeyAndValueHeadMayRunAnotherKernelThanSeveral) {
+    auto section = plain_section();
+    AttentionRow slow = section.precisions.front().second;
+    slow.peak = slow.peak * 0.5;
+    section.precisions.emplace_back("fp8", slow);
+    MixedAttention mixed;
+    mixed.like = "fp8";
+    mixed.multi_query = "bf16";
+    mixed.launch = slow.launch;
+    mixed.query_io = slow.query_io;
+    section.mixed.emplace_back("bf16_over_fp8", mixed);
+    auto const time_of = [&](int kv_heads) {
+        auto attention = heads_of_128(1, 256, 256, 2);
+        attention.kv_heads = kv_heads;
+        auto const plain = attention_cost(section, attention, 1, 1).time;
+        attention.kv_precision = Precision::fp8;
+        return std::pair{attention_cost(section, attention, 1, 1).time, plain};
+    };
+    EXPECT_EQ(time_of(1).first, time_of(1).second);
+    EXPECT_GT(time_of(2).first, time_of(2).second);
+    section.mixed.front().second.multi_query = "fp4";
+    EXPECT_THROW(check(section), ConfigError);
+}
+
+TEST(AttentionCost, FlopsAreOfTheScoresBelowTheDiagonal) {
+    auto attention = heads_of_128(2, 4, 4, 3);  // 10 of 16 scores, 4 x 128 FLOPs each
+    EXPECT_EQ(attention_flops(attention), 2 * 3 * 10 * 4 * 128);
+    attention.causal = false;
+    EXPECT_EQ(attention_flops(attention), 2 * 3 * 16 * 4 * 128);
+}
+
 }  // namespace
 }  // namespace nvl72

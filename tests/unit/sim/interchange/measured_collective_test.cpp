@@ -76,5 +76,12 @@ TEST(MeasuredCollective, RefusesAnUnknownLaunchMode) {
     }
 }
 
+TEST(MeasuredCollective, ReadsTheChannelsThatARunAskedFor) {
+    EXPECT_EQ(channels_asked("IB x8; NCCL_ALGO=Ring NCCL_MIN_NCHANNELS=32 IB_QPS=2"), 32);
+    EXPECT_EQ(channels_asked("NCCL_MIN_NCHANNELS=32"), 32);
+    EXPECT_EQ(channels_asked("NCCL_MIN_NCHANNELS=many"), 0);
+    EXPECT_EQ(channels_asked("NCCL_MAX_NCHANNELS=4"), 0);
+}
+
 }  // namespace
 }  // namespace nvl72
