@@ -14,6 +14,8 @@ namespace {
 constexpr std::size_t rows_shown_max = 24;
 constexpr std::array<double, 6> user_speeds{10, 20, 50, 100, 200, 400};  // tokens/s
 constexpr double milliseconds = 1e3;
+constexpr double good_share_least = 0.9;   ///< of requests, where a rate is borne
+constexpr std::size_t rates_of_a_day = 6;  ///< and more: a sweep over a load that comes and goes
 
 Cell known(double value) { return std::isnan(value) ? Cell{std::monostate{}} : Cell{value}; }
 Cell percent(double share) { return known(100 * share); }
@@ -141,7 +143,12 @@ std::string arrivals_sentence(std::vector<ServingRow> const& rows,
     for (auto const& one : rows) {
         for (auto const& other : rows) {
             if (one.group != from || other.group != to || one.rate != other.rate) continue;
-            if (a != nullptr && one.rate <= a->rate) continue;
+            bool const borne = std::min(one.good_share, other.good_share) >= good_share_least;
+            bool const known_borne =
+                a != nullptr && std::min(a->good_share, b->good_share) >= good_share_least;
+            if (a != nullptr &&
+                (known_borne ? !borne || one.rate <= a->rate : !borne && one.rate >= a->rate))
+                continue;
             a = &one;
             b = &other;
         }
@@ -176,6 +183,51 @@ std::string good_sentence(std::vector<ServingRow> const& rows, std::string const
     if (!limited || best == nullptr) return "";
     return fmt::format("{}: at most {:.3g} requests/s keep the SLO, at {} ({:.1f} % of them).",
                        group, best->good_requests_per_s, load_of(*best), 100 * best->good_share);
+}
+
+/// Along many rates: what the load's coming and going does to draw, energy and idle GPUs.
+std::string load_sentence(std::vector<ServingRow> const& rows, std::string const& group) {
+    std::vector<ServingRow const*> points;
+    for (auto const& row : rows) {
+        if (row.group == group && !std::isnan(row.rate) && row.kind == "sweep")
+            points.push_back(&row);
+    }
+    if (points.size() < rates_of_a_day || std::isnan(points.front()->cluster_w)) return "";
+    auto const [least, most] =
+        std::ranges::minmax_element(points, {}, [](auto const* row) { return row->rate; });
+    double rate = 0, watts = 0;
+    for (auto const* point : points) {
+        rate += point->rate / static_cast<double>(points.size());
+        watts += point->cluster_w / static_cast<double>(points.size());
+    }
+    return fmt::format(
+        "{}: from {:.3g} to {:.3g} requests/s the draw goes from {:.3g} to {:.3g} kW (mean {:.3g}) "
+        "and a "
+        "token takes {:.2f} to {:.2f} J; with servers for the busiest hour {:.0f} % of their hours "
+        "are "
+        "spare on average.",
+        group, (*least)->rate, (*most)->rate, (*least)->cluster_w / 1e3, (*most)->cluster_w / 1e3,
+        watts / 1e3, (*least)->energy_per_token_j, (*most)->energy_per_token_j,
+        100 * (1 - rate / (*most)->rate));
+}
+
+/// How far predictions lie from what was measured.
+std::string measured_sentence(std::vector<ServingRow> const& rows) {
+    std::vector<double> ttft, tpot;
+    for (auto const& row : rows) {
+        if (!std::isnan(row.published_ttft_s))
+            ttft.push_back(std::abs(row.ttft_s / row.published_ttft_s - 1));
+        if (!std::isnan(row.published_tpot_s))
+            tpot.push_back(std::abs(row.tpot_s / row.published_tpot_s - 1));
+    }
+    if (ttft.empty() || tpot.empty()) return "";
+    auto const told = [](std::vector<double>& errors) {
+        std::ranges::sort(errors);
+        return fmt::format("{:.0f} % in the middle and {:.0f} % at worst",
+                           100 * errors[errors.size() / 2], 100 * errors.back());
+    };
+    return fmt::format("Of {} measured runs TPOT is off by {}, TTFT by {}.", tpot.size(),
+                       told(tpot), told(ttft));
 }
 
 }  // namespace
@@ -342,9 +394,12 @@ std::vector<std::string> serving_sentences(std::vector<ServingRow> const& rows) 
         };
         sentences.push_back(pair_sentence(*of(*first), *of(groups[i])));
     }
+    if (auto measured = measured_sentence(rows); !measured.empty())
+        sentences.push_back(std::move(measured));
     for (auto const& group : groups) {
-        auto sentence = good_sentence(rows, group);
-        if (!sentence.empty()) sentences.push_back(std::move(sentence));
+        for (auto sentence : {load_sentence(rows, group), good_sentence(rows, group)}) {
+            if (!sentence.empty()) sentences.push_back(std::move(sentence));
+        }
     }
     return sentences;
 }

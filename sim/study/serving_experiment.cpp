@@ -125,8 +125,10 @@ void add_points(ServingExperiment& experiment, Value system, Value sweep, bool q
     auto const measured = take(system, "measured");
     if (auto const own = take(system, "sweep")) sweep = merged(std::move(sweep), *own);
     if (quick) sweep = ends_of(std::move(sweep));
+    bool first = true;  // of a sweep's points one stands for all in `show`
     for (auto const& values : combinations(sweep)) {
-        auto point = read_system(with(system, values), &experiment.trail);
+        auto point = read_system(with(system, values), first ? &experiment.trail : nullptr);
+        first = false;
         auto const variant = variant_of(values);
         std::string const group = point.name + variant;
         point.name += swept_label(

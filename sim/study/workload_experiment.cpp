@@ -164,20 +164,32 @@ SweptValue swept_value(std::string const& key, Value const& value) {
     return swept;
 }
 
+/// A key's last word, or where another's ends with it all after `workload.phases`.
+std::string short_key(std::string const& key, std::vector<NamedValue> const& values) {
+    auto const last = [](std::string const& each) { return each.substr(each.rfind('.') + 1); };
+    auto const same = std::ranges::count_if(
+        values, [&](NamedValue const& other) { return last(other.name) == last(key); });
+    constexpr std::string_view start = "workload.phases.";
+    if (same == 1) return last(key);
+    return key.starts_with(start) ? key.substr(start.size()) : key;
+}
+
 void add_points(WorkloadExperiment& experiment, Value system, Value sweep, bool quick) {
     if (auto const own = take(system, "sweep")) sweep = merged(std::move(sweep), *own);
     if (quick) sweep = ends_of(std::move(sweep));
+    bool first = true;  // of a sweep's points one stands for all in `show`
     for (auto const& values : combinations(sweep)) {
+        auto* const trail = first ? &experiment.trail : nullptr;
+        first = false;
         WorkloadPoint point;
         point.kind = values.empty() ? PointKind::system : PointKind::sweep;
-        point.system = read_spec<WorkloadSystem>(with(system, values), &experiment.trail);
-        point.system.choice = read_workload(point.system.workload, &experiment.trail);
+        point.system = read_spec<WorkloadSystem>(with(system, values), trail);
+        point.system.choice = read_workload(point.system.workload, trail);
         point.group = point.system.label.value_or(point.system.cluster.name);
         point.system.name = point.group;
         for (auto const& [key, value] : values) {
             point.swept.push_back(swept_value(key, value));
-            auto const name = key.substr(key.rfind('.') + 1);
-            point.system.name += swept_label({{name, value}}, {});
+            point.system.name += swept_label({{short_key(key, values), value}}, {});
         }
         experiment.points.push_back(std::move(point));
     }

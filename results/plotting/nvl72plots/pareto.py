@@ -31,10 +31,12 @@ def answer(result):
     return " ".join(row["text"] for row in summary.rows() if row["text"].startswith("ratio"))
 
 
-def label(ax, row, group, colour):
+def label(ax, row, group, colour, number):
+    """The first of a colour above its curve, the second below."""
+    above = number % 2 == 0
     ax.annotate(group, (row["tokens_per_s_per_user"], row["tokens_per_s_per_gpu"]),
-                xytext=(6, 5), textcoords="offset points", color=colour, fontsize=9,
-                fontweight="bold")
+                xytext=(6, 6) if above else (-6, -14), textcoords="offset points", color=colour,
+                fontsize=9, fontweight="bold", ha="left" if above else "right")
 
 
 def draw(result):
@@ -44,7 +46,8 @@ def draw(result):
         return []
     groups = groups_of(table.rows())
     fronts = {group: front(rows) for group, rows in groups.items()}
-    if not any(len(line) > 1 for line in fronts.values()):
+    closed = all(row["clients"] > 0 for row in table.rows())
+    if not closed or not any(len(line) > 1 for line in fronts.values()):
         return []
     fig, axes = style.figure(4.6, 1)
     ax = axes[0]
@@ -65,7 +68,7 @@ def draw(result):
                              [1 / row["tpot_high_s"] for row in band],
                              [1 / row["tpot_low_s"] for row in band], color=colour, alpha=0.12,
                              linewidth=0)
-        label(ax, line[len(line) // 2], group, colour)
+        label(ax, line[len(line) // 2], group, colour, used[colour] - 1)
     ax.set_xscale("log")
     ax.set_yscale("log")
     for axis in (ax.xaxis, ax.yaxis):

@@ -14,7 +14,13 @@ PARTS = ("compute_s", "exposed_tp_s", "exposed_cp_s", "exposed_ep_s", "exposed_d
 
 # What the figures read of each table; a file may hold more, or leave whole tables out.
 NEEDED = {
-    "serving": ("point", "kind", "system", "group", "gpu", "gpus", "model", "tokens_per_s_per_gpu",
+    "workload": ("point", "kind", "system", "group", "gpu", "span_s", "published_s"),
+    "phases": ("point", "phase", "kind", "busy_share", "miss_share"),
+    "stages": ("point", "phase", "stage", "alone_s", "share"),
+    "swept": ("point", "key", "text", "number"),
+    "latencies": ("point", "share", "ttft_s", "latency_s"),
+    "serving": ("point", "kind", "system", "group", "gpu", "gpus", "model", "clients",
+                "rate", "samples", "tokens_per_s_per_gpu",
                 "tokens_per_s_per_user", "tpot_low_s", "tpot_high_s", "best"),
     "sweep": ("point", "kind", "system", "gpu", "gpus", "model", "precision", "sequence_length",
               "global_batch", "step_s", "tokens_per_s_per_gpu",
