@@ -3,6 +3,9 @@
 #include "sim/app/progress.hpp"
 #include "sim/base/error.hpp"
 #include "sim/study/answer.hpp"
+#include "sim/study/serving_answer.hpp"
+#include "sim/study/serving_run.hpp"
+#include "sim/study/workload_run.hpp"
 #include "sim/trace/result_file.hpp"
 
 #include <chrono>
@@ -18,6 +21,7 @@ namespace po = boost::program_options;
 void describe(po::options_description& options) {
     options.add_options()                                                                         //
         ("output,o", po::value<std::string>(), "result file; CONFIG's name with .h5 by default")  //
+        ("quick", "with what the config says under quick: a coarse answer in seconds")            //
         ("sensitivity", "also what would help: 10 % more of each resource, a lost plane, ...")    //
         ("trace", po::value<std::string>()->default_value("ops"),
          "none | summary | ops: how much of the run the file keeps");
@@ -50,6 +54,77 @@ std::string readable_answer(Experiment const& experiment, RunResult const& resul
     return text;
 }
 
+std::string readable_answer(ServingExperiment const& experiment, ServingResult const& result) {
+    std::string text = experiment.title + "\n" + experiment.question + "\n\n";
+    for (std::string const& sentence : result.answer) text += sentence + "\n";
+    if (!result.answer.empty()) text += "\n";
+    text += throughput_table(result.rows).text() + "\n" + latency_table(result.rows).text();
+    auto const speeds = speed_table(result.rows);
+    if (speeds.rows() > 0) text += "\n" + speeds.text();
+    if (!result.notes.empty()) text += "\n";
+    for (std::string const& note : result.notes) text += note + "\n";
+    return text;
+}
+
+/// An experiment whose systems serve: its answer and its result.
+std::pair<std::string, ResultFile> serve(Context const& context,
+                                         std::string const& file,
+                                         std::vector<std::string> const& overrides,
+                                         RunOptions run_options,
+                                         bool quick) {
+    auto experiment = load_serving_experiment(file, overrides, quick);
+    if (context.seed) experiment.seed = *context.seed;
+    Progress progress(context.quiet, fmt::format("{} points", experiment.points.size()));
+    run_options.progress = [&](double share) { progress.show(share); };
+    ServingResult result = run_serving_experiment(experiment, context.library, run_options);
+    progress.finish();
+    return {context.format == TableFormat::text ? readable_answer(experiment, result)
+                                                : full_table(result.rows).print(context.format),
+            std::move(result.file)};
+}
+
+std::string readable_answer(WorkloadExperiment const& experiment, WorkloadResult const& result) {
+    std::string text = experiment.title + "\n" + experiment.question + "\n\n";
+    for (std::string const& sentence : result.answer) text += sentence + "\n";
+    text += "\n" + workload_table(result.rows).text();
+    auto const phases = phase_table(result);
+    if (phases.rows() > 0) text += "\n" + phases.text();
+    return text;
+}
+
+/// An experiment of phases.
+std::pair<std::string, ResultFile> work(Context const& context,
+                                        std::string const& file,
+                                        std::vector<std::string> const& overrides,
+                                        RunOptions run_options,
+                                        bool quick) {
+    auto experiment = load_workload_experiment(file, overrides, quick);
+    if (context.seed) experiment.seed = *context.seed;
+    Progress progress(context.quiet, fmt::format("{} points", experiment.points.size()));
+    run_options.progress = [&](double share) { progress.show(share); };
+    WorkloadResult result = run_workload_experiment(experiment, context.library, run_options);
+    progress.finish();
+    return {context.format == TableFormat::text ? readable_answer(experiment, result)
+                                                : full_table(result).print(context.format),
+            std::move(result.file)};
+}
+
+/// An experiment whose systems train.
+std::pair<std::string, ResultFile> train(Context const& context,
+                                         std::string const& file,
+                                         std::vector<std::string> const& overrides,
+                                         RunOptions run_options) {
+    auto experiment = load_experiment(file, overrides);
+    if (context.seed) experiment.seed = *context.seed;
+    Progress progress(context.quiet, fmt::format("{} points", experiment.points.size()));
+    run_options.progress = [&](double share) { progress.show(share); };
+    RunResult result = run_experiment(experiment, context.library, run_options);
+    progress.finish();
+    return {context.format == TableFormat::text ? readable_answer(experiment, result)
+                                                : full_table(result.rows).print(context.format),
+            std::move(result.file)};
+}
+
 int run(Context const& context,
         po::variables_map const& options,
         std::vector<std::string> const& words) {
@@ -67,20 +142,20 @@ int run(Context const& context,
     run_options.calibrations = context.calibrations;
     run_options.program_version = NVL72_VERSION;
 
-    auto experiment = load_experiment(file, {words.begin() + 1, words.end()});
-    if (context.seed) experiment.seed = *context.seed;
+    std::vector<std::string> const overrides(words.begin() + 1, words.end());
+    bool const quick = options.contains("quick");
     auto const began = std::chrono::steady_clock::now();
-    Progress progress(context.quiet, fmt::format("{} points", experiment.points.size()));
-    run_options.progress = [&](double share) { progress.show(share); };
-    RunResult const result = run_experiment(experiment, context.library, run_options);
-    progress.finish();
-    write_result(result.file, output);
-
-    if (context.format == TableFormat::text) {
-        std::cout << readable_answer(experiment, result);
-    } else {
-        std::cout << full_table(result.rows).print(context.format);
+    auto const kind = experiment_kind(file);
+    if (kind != ExperimentKind::training && run_options.sensitivity) {
+        throw ConfigError(
+            "--sensitivity: given for no training steps (expected systems that train)");
     }
+    auto const [answer, result] =
+        kind == ExperimentKind::serving    ? serve(context, file, overrides, run_options, quick)
+        : kind == ExperimentKind::workload ? work(context, file, overrides, run_options, quick)
+                                           : train(context, file, overrides, run_options);
+    write_result(result, output);
+    std::cout << answer;
     std::chrono::duration<double> const took = std::chrono::steady_clock::now() - began;
     if (!context.quiet) {
         std::cerr << fmt::format("wrote {} in {:.1f} s   next: nvl72sim report {} -o figures\n",

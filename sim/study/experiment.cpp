@@ -1,12 +1,11 @@
 #include "sim/study/experiment.hpp"
 
 #include "sim/base/error.hpp"
+#include "sim/study/systems.hpp"
 
 #include <algorithm>
 #include <array>
 #include <fmt/format.h>
-#include <fstream>
-#include <sstream>
 
 namespace nvl72 {
 
@@ -77,27 +76,6 @@ std::vector<Field<ExperimentFile>> const& fields_of(ExperimentFile const*) {
     return fields;
 }
 
-/// Every combination of the sweep's lists, first key slowest.
-std::vector<std::vector<NamedValue>> combinations(Value const& sweep) {
-    std::vector<std::vector<NamedValue>> all{{}};
-    if (sweep.kind == Value::Kind::null) return all;
-    if (!sweep.is_map()) fail(sweep.place, "no map", "KEY: [VALUE, ...]");
-    for (auto const& [key, values] : sweep.entries) {
-        if (!values.is_list() || values.items.empty()) {
-            fail(values.place, "no values", "a list such as [256, 512]");
-        }
-        std::vector<std::vector<NamedValue>> next;
-        for (auto const& chosen : all) {
-            for (Value const& value : values.items) {
-                next.push_back(chosen);
-                next.back().push_back({key, value});
-            }
-        }
-        all = std::move(next);
-    }
-    return all;
-}
-
 // Past this a count is a slip of the hand, and products could leave 64 bits.
 constexpr std::int64_t count_max = 1'000'000'000;
 
@@ -141,23 +119,6 @@ SystemSpec read_system(Value const& value, Trail* trail) {
     return system;
 }
 
-std::string file_text(std::string const& file) {
-    std::ifstream in(file, std::ios::binary);
-    std::ostringstream text;
-    text << in.rdbuf();
-    return text.str();
-}
-
-/// Takes `key` out of a map; nothing when it is not there.
-std::optional<Value> take(Value& map, std::string const& key) {
-    auto const found = std::ranges::find_if(
-        map.entries, [&](NamedValue const& entry) { return entry.name == key; });
-    if (found == map.entries.end()) return std::nullopt;
-    Value taken = std::move(found->value);
-    map.entries.erase(found);
-    return taken;
-}
-
 /// The systems of a file, each with the keys it inherits.
 std::vector<Value> complete_systems(Value& root) {
     Value defaults;
@@ -175,22 +136,6 @@ std::vector<Value> complete_systems(Value& root) {
         }
     }
     return systems;
-}
-
-/// `system` with the dotted keys of `values` replaced.
-Value with(Value system, std::vector<NamedValue> const& values) {
-    for (auto const& [key, value] : values) set_value(system, key, value);
-    return system;
-}
-
-/// " layout.tp=8": what tells points of a sweep apart, unless a column of its own does.
-std::string swept_label(std::vector<NamedValue> const& values) {
-    std::string label;
-    for (auto const& [key, value] : values) {
-        bool const has_column = key == "cluster.gpus" || key == "global_batch";
-        if (!has_column && value.is_scalar()) label += fmt::format(" {}={}", key, value.scalar);
-    }
-    return label;
 }
 
 /// A system's job, and the figures that stand beside it.
@@ -220,7 +165,7 @@ void add_points(Experiment& experiment,
         if (job.published && as_published) point.entries.push_back({"published", *job.published});
         PointKind const kind = values.empty() ? PointKind::system : PointKind::sweep;
         SystemSpec read = read_system(point, &experiment.trail);
-        read.name += swept_label(values);
+        read.name += swept_label(values, {"cluster.gpus", "global_batch"});
         experiment.points.push_back({kind, std::move(read)});
     }
     if (!job.measured) return;
