@@ -2,6 +2,7 @@
 #include "sim/app/command.hpp"
 #include "sim/app/progress.hpp"
 #include "sim/base/error.hpp"
+#include "sim/base/text.hpp"
 #include "sim/study/answer.hpp"
 #include "sim/trace/result_file.hpp"
 
@@ -18,6 +19,7 @@ namespace po = boost::program_options;
 void describe(po::options_description& options) {
     options.add_options()                                                                         //
         ("output,o", po::value<std::string>(), "result file; CONFIG's name with .h5 by default")  //
+        ("quick", "less of it: the first and last value of each sweep, 10 runs of a campaign")    //
         ("sensitivity", "also what would help: 10 % more of each resource, a lost plane, ...")    //
         ("trace", po::value<std::string>()->default_value("ops"),
          "none | summary | ops: how much of the run the file keeps");
@@ -31,11 +33,27 @@ std::vector<SweepRow const*> systems_of(std::vector<SweepRow> const& rows) {
     return systems;
 }
 
+/// For scripts: the points; without points what was worked out.
+Table machine_table(RunResult const& result) {
+    if (!result.rows.empty()) return full_table(result.rows);
+    if (result.file.find("collectives") != nullptr) return collectives_summary(result.file);
+    return result.findings.values.value_or(
+        Table({{"name", "name"}, {"value", "value"}, {"from", "from"}}));
+}
+
 std::string readable_answer(Experiment const& experiment, RunResult const& result) {
-    std::string text = experiment.title + "\n" + experiment.question + "\n\n";
-    text += prediction_table(result.rows).text() + "\n" + breakdown_table(result.rows).text();
+    Findings const& findings = result.findings;
+    std::string text = experiment.title + "\n" + experiment.question + "\n";
+    if (!findings.answer.empty()) text += "\nAnswer: " + findings.answer + "\n";
+    if (findings.claims) text += "\n" + findings.claims->text();
+    if (!result.rows.empty()) {
+        text += "\n" + prediction_table(result.rows).text();
+        text += "\n" + breakdown_table(result.rows).text();
+    }
+    if (!experiment.collectives.empty()) text += "\n" + collectives_summary(result.file).text();
+    if (findings.values) text += "\n" + findings.values->text();
     auto const systems = systems_of(result.rows);
-    if (systems.size() == 2) {
+    if (systems.size() == 2 && findings.answer.empty()) {
         text += "\n" + ratio_sentence(*systems[0], *systems[1]) + "\n";
     }
     if (!result.notes.empty()) text += "\n";
@@ -67,11 +85,12 @@ int run(Context const& context,
     run_options.calibrations = context.calibrations;
     run_options.program_version = NVL72_VERSION;
 
-    auto experiment = load_experiment(file, {words.begin() + 1, words.end()});
+    auto experiment =
+        load_experiment(file, {words.begin() + 1, words.end()}, options.contains("quick"));
     if (context.seed) experiment.seed = *context.seed;
     auto const began = std::chrono::steady_clock::now();
     Progress progress(context.quiet, fmt::format("{} points", experiment.points.size()));
-    run_options.progress = [&](double share) { progress.show(share); };
+    if (!experiment.points.empty()) run_options.progress = [&](double s) { progress.show(s); };
     RunResult const result = run_experiment(experiment, context.library, run_options);
     progress.finish();
     write_result(result.file, output);
@@ -79,7 +98,15 @@ int run(Context const& context,
     if (context.format == TableFormat::text) {
         std::cout << readable_answer(experiment, result);
     } else {
-        std::cout << full_table(result.rows).print(context.format);
+        std::cout << machine_table(result).print(context.format);
+        if (!context.quiet && !result.findings.answer.empty()) {
+            std::cerr << "Answer: " << result.findings.answer << "\n";
+        }
+    }
+    if (options.contains("quick")) {
+        std::cerr << fmt::format("quick: {}\n", experiment.shortened.empty()
+                                                    ? "nothing was left out"
+                                                    : "without " + join(experiment.shortened));
     }
     std::chrono::duration<double> const took = std::chrono::steady_clock::now() - began;
     if (!context.quiet) {
