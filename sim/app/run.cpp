@@ -2,6 +2,7 @@
 #include "sim/app/command.hpp"
 #include "sim/app/progress.hpp"
 #include "sim/base/error.hpp"
+#include "sim/base/text.hpp"
 #include "sim/study/answer.hpp"
 #include "sim/study/serving_answer.hpp"
 #include "sim/study/serving_run.hpp"
@@ -21,8 +22,10 @@ namespace po = boost::program_options;
 void describe(po::options_description& options) {
     options.add_options()                                                                         //
         ("output,o", po::value<std::string>(), "result file; CONFIG's name with .h5 by default")  //
-        ("quick", "with what the config says under quick: a coarse answer in seconds")            //
-        ("sensitivity", "also what would help: 10 % more of each resource, a lost plane, ...")    //
+        ("quick",
+         "less of it: of a training sweep the first and last values and 10 runs of a campaign, of "
+         "others what the config says under quick")                                             //
+        ("sensitivity", "also what would help: 10 % more of each resource, a lost plane, ...")  //
         ("trace", po::value<std::string>()->default_value("ops"),
          "none | summary | ops: how much of the run the file keeps");
 }
@@ -35,11 +38,27 @@ std::vector<SweepRow const*> systems_of(std::vector<SweepRow> const& rows) {
     return systems;
 }
 
+/// For scripts: the points; without points what was worked out.
+Table machine_table(RunResult const& result) {
+    if (!result.rows.empty()) return full_table(result.rows);
+    if (result.file.find("collectives") != nullptr) return collectives_summary(result.file);
+    return result.findings.values.value_or(
+        Table({{"name", "name"}, {"value", "value"}, {"from", "from"}}));
+}
+
 std::string readable_answer(Experiment const& experiment, RunResult const& result) {
-    std::string text = experiment.title + "\n" + experiment.question + "\n\n";
-    text += prediction_table(result.rows).text() + "\n" + breakdown_table(result.rows).text();
+    Findings const& findings = result.findings;
+    std::string text = experiment.title + "\n" + experiment.question + "\n";
+    if (!findings.answer.empty()) text += "\nAnswer: " + findings.answer + "\n";
+    if (findings.claims) text += "\n" + findings.claims->text();
+    if (!result.rows.empty()) {
+        text += "\n" + prediction_table(result.rows).text();
+        text += "\n" + breakdown_table(result.rows).text();
+    }
+    if (!experiment.collectives.empty()) text += "\n" + collectives_summary(result.file).text();
+    if (findings.values) text += "\n" + findings.values->text();
     auto const systems = systems_of(result.rows);
-    if (systems.size() == 2) {
+    if (systems.size() == 2 && findings.answer.empty()) {
         text += "\n" + ratio_sentence(*systems[0], *systems[1]) + "\n";
     }
     if (!result.notes.empty()) text += "\n";
@@ -109,20 +128,30 @@ std::pair<std::string, ResultFile> work(Context const& context,
             std::move(result.file)};
 }
 
-/// An experiment whose systems train.
+/// An experiment whose systems train, or that asks of clusters and collectives.
 std::pair<std::string, ResultFile> train(Context const& context,
                                          std::string const& file,
                                          std::vector<std::string> const& overrides,
-                                         RunOptions run_options) {
-    auto experiment = load_experiment(file, overrides);
+                                         RunOptions run_options,
+                                         bool quick) {
+    auto experiment = load_experiment(file, overrides, quick);
     if (context.seed) experiment.seed = *context.seed;
     Progress progress(context.quiet, fmt::format("{} points", experiment.points.size()));
-    run_options.progress = [&](double share) { progress.show(share); };
+    if (!experiment.points.empty()) run_options.progress = [&](double s) { progress.show(s); };
     RunResult result = run_experiment(experiment, context.library, run_options);
     progress.finish();
-    return {context.format == TableFormat::text ? readable_answer(experiment, result)
-                                                : full_table(result.rows).print(context.format),
-            std::move(result.file)};
+    if (quick) {
+        std::cerr << fmt::format("quick: {}\n", experiment.shortened.empty()
+                                                    ? "nothing was left out"
+                                                    : "without " + join(experiment.shortened));
+    }
+    if (context.format == TableFormat::text) {
+        return {readable_answer(experiment, result), std::move(result.file)};
+    }
+    if (!context.quiet && !result.findings.answer.empty()) {
+        std::cerr << "Answer: " << result.findings.answer << "\n";
+    }
+    return {machine_table(result).print(context.format), std::move(result.file)};
 }
 
 int run(Context const& context,
@@ -153,7 +182,7 @@ int run(Context const& context,
     auto const [answer, result] =
         kind == ExperimentKind::serving    ? serve(context, file, overrides, run_options, quick)
         : kind == ExperimentKind::workload ? work(context, file, overrides, run_options, quick)
-                                           : train(context, file, overrides, run_options);
+                                           : train(context, file, overrides, run_options, quick);
     write_result(result, output);
     std::cout << answer;
     std::chrono::duration<double> const took = std::chrono::steady_clock::now() - began;

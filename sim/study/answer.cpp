@@ -94,6 +94,26 @@ Table memory_summary(std::vector<SweepRow> const& rows, std::vector<Table> const
     return table;
 }
 
+Table collectives_summary(ResultFile const& file) {
+    ResultTable const* table = file.find("collectives");
+    NVL72_EXPECT(table != nullptr, "asked for where there are collectives");
+    std::vector<Column> columns;
+    for (ResultColumn const& column : table->columns) {
+        bool const time = column.unit == "us";
+        columns.push_back({column.name, column.name, time ? 2 : -1, column.unit});
+    }
+    Table shown(columns);
+    for (std::size_t r = 0; r < table->columns.front().rows(); ++r) {
+        std::vector<Cell> cells;
+        for (ResultColumn const& column : table->columns) {
+            cells.push_back(
+                std::visit([r](auto const& values) -> Cell { return values[r]; }, column.values));
+        }
+        shown.add(std::move(cells));
+    }
+    return shown;
+}
+
 Table full_table(std::vector<SweepRow> const& rows) {
     ResultTable const sweep = to_table(rows);
     std::vector<Column> columns;

@@ -21,6 +21,9 @@ Table breakdown_table(std::vector<SweepRow> const& rows);
 /// memory_table per row, by its point.
 Table memory_summary(std::vector<SweepRow> const& rows, std::vector<Table> const& memory);
 
+/// The collectives of a run: time, bus bandwidth and its interval by size.
+Table collectives_summary(ResultFile const& file);
+
 /// One factor of a ratio: how much faster `to` is than `from` by this part of the step alone.
 struct RatioFactor {
     std::string name;   ///< "compute", "exposed TP", ...

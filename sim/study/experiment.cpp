@@ -1,6 +1,7 @@
 #include "sim/study/experiment.hpp"
 
 #include "sim/base/error.hpp"
+#include "sim/base/text.hpp"
 #include "sim/study/systems.hpp"
 
 #include <algorithm>
@@ -27,6 +28,15 @@ std::vector<Field<MeasuredRun>> const& fields_of(MeasuredRun const*) {
     return fields;
 }
 
+std::vector<Field<EqualChoice>> const& fields_of(EqualChoice const*) {
+    static std::vector<Field<EqualChoice>> const fields{
+        required("in", &EqualChoice::in, "what is made equal"),
+        optional("to", &EqualChoice::to, "", "name of the other system"),
+        optional("amount", &EqualChoice::amount, "", "so much power, in place of another system"),
+    };
+    return fields;
+}
+
 std::vector<Field<SystemSpec>> const& fields_of(SystemSpec const*) {
     static std::vector<Field<SystemSpec>> const fields{
         optional("name", &SystemSpec::label, "", "label; the cluster's name when not given"),
@@ -44,6 +54,8 @@ std::vector<Field<SystemSpec>> const& fields_of(SystemSpec const*) {
                  "one task for each turn of a stage, or one for each operator in it"),
         optional("power", &SystemSpec::power, "", "limits, cooling, feed, site and prices"),
         optional("campaign", &SystemSpec::campaign, "", "many steps, with failures"),
+        optional("equal", &SystemSpec::equal, "",
+                 "as many GPUs as make it equal to another system: {in, to}"),
         optional("published", &SystemSpec::published, "", "what was published for this very run"),
     };
     return fields;
@@ -60,18 +72,36 @@ constexpr std::array inherited{"model",  "recipe",          "precision",    "fab
 struct ExperimentFile {
     std::string title;
     std::string question;
+    std::optional<std::string> article;
     std::int64_t seed = 1;
     std::vector<Value> systems;
     Value sweep;
+    std::vector<Value> collectives;
+    std::vector<ClusterAsked> clusters;
+    Value given;
+    Value values;
+    std::optional<Placed<std::string>> answer;
+    std::vector<ClaimSpec> claims;
+    std::optional<FigureSpec> figure;
+    std::vector<std::string> quick;
 };
 
 std::vector<Field<ExperimentFile>> const& fields_of(ExperimentFile const*) {
     static std::vector<Field<ExperimentFile>> const fields{
         required("title", &ExperimentFile::title, "what is compared, in a line"),
         required("question", &ExperimentFile::question, "the question the experiment answers"),
+        optional("article", &ExperimentFile::article, "", "who asked it: a number, an article"),
         optional("seed", &ExperimentFile::seed, "1", "seed of every random stream"),
-        required("systems", &ExperimentFile::systems, "the jobs to simulate"),
+        optional("systems", &ExperimentFile::systems, "", "the jobs to simulate"),
         optional("sweep", &ExperimentFile::sweep, "", "dotted key of a system: list of values"),
+        optional("collectives", &ExperimentFile::collectives, "", "collectives to time, by size"),
+        optional("clusters", &ExperimentFile::clusters, "", "clusters whose facts are derived"),
+        optional("given", &ExperimentFile::given, "", "name: number, with its source"),
+        optional("values", &ExperimentFile::values, "", "name: expression over the results"),
+        optional("answer", &ExperimentFile::answer, "", "a sentence with {name} of the values"),
+        optional("claims", &ExperimentFile::claims, "", "stated numbers beside those of the run"),
+        optional("quick", &ExperimentFile::quick, "", "KEY=VALUE words that --quick applies"),
+        optional("figure", &ExperimentFile::figure, "", "what is drawn: axes and series"),
     };
     return fields;
 }
@@ -138,9 +168,18 @@ std::vector<Value> complete_systems(Value& root) {
     return systems;
 }
 
+PointTag tag_of(std::string name, std::vector<NamedValue> const& values) {
+    PointTag tag{std::move(name), {}};
+    for (auto const& [key, value] : values) {
+        if (value.is_scalar()) tag.swept.emplace_back(key, value.scalar);
+    }
+    return tag;
+}
+
 /// A system's job, and the figures that stand beside it.
 struct Job {
     Value keys;
+    Value sweep;
     std::optional<Value> published;
     std::optional<Value> measured;
 };
@@ -148,7 +187,9 @@ struct Job {
 Job job_of(Value system) {
     auto published = take(system, "published");
     auto measured = take(system, "measured");
-    return {std::move(system), std::move(published), std::move(measured)};
+    auto sweep = take(system, "sweep");
+    return {std::move(system), sweep ? std::move(*sweep) : Value{}, std::move(published),
+            std::move(measured)};
 }
 
 /// `as_written` is the system before overrides: a figure stands only beside the very run it is of,
@@ -159,14 +200,15 @@ void add_points(Experiment& experiment,
                 Value const& sweep) {
     Job const job = job_of(system);
     Value const original = job_of(as_written).keys;
-    for (auto const& values : combinations(sweep)) {
+    for (auto const& values : combinations(job.sweep, combinations(sweep))) {
         Value point = with(job.keys, values);
         bool const as_published = values.empty() && same_content(point, original);
         if (job.published && as_published) point.entries.push_back({"published", *job.published});
         PointKind const kind = values.empty() ? PointKind::system : PointKind::sweep;
         SystemSpec read = read_system(point, &experiment.trail);
+        PointTag tag = tag_of(read.name, values);
         read.name += swept_label(values, {"cluster.gpus", "global_batch"});
-        experiment.points.push_back({kind, std::move(read)});
+        experiment.points.push_back({kind, std::move(read), std::move(tag)});
     }
     if (!job.measured) return;
     if (!job.measured->is_list())
@@ -179,13 +221,87 @@ void add_points(Experiment& experiment,
         if (!same_content(point, with(original, run.set.entries))) continue;
         SystemSpec measured_system = read_system(point, nullptr);
         measured_system.published = run.published;
-        experiment.points.push_back({PointKind::measured, std::move(measured_system)});
+        PointTag tag = tag_of(measured_system.name, run.set.entries);
+        experiment.points.push_back(
+            {PointKind::measured, std::move(measured_system), std::move(tag)});
     }
+}
+
+constexpr std::int64_t quick_runs = 10;
+
+/// Keeps the ends of each list of a sweep, and says what it left out.
+void shorten_sweep(Value* sweep, std::vector<std::string>& said) {
+    if (sweep == nullptr) return;
+    for (auto& [key, values] : sweep->entries) {
+        if (values.items.size() <= 2) continue;
+        said.push_back(fmt::format("{} of {} values of {}", values.items.size() - 2,
+                                   values.items.size(), key));
+        values.items = {values.items.front(), values.items.back()};
+    }
+}
+
+Value* find_value(Value& map, std::string_view key) {
+    for (auto& [name, value] : map.entries) {
+        if (name == key) return &value;
+    }
+    return nullptr;
+}
+
+/// What --quick runs of a config.
+std::vector<std::string> shorten(Value& root) {
+    std::vector<std::string> said;
+    if (Value const* quick = root.find("quick"); quick != nullptr) {
+        auto const assignments = quick->items;  // a copy: they may change root
+        for (Value const& assignment : assignments) {
+            apply_override(root, assignment.scalar);
+            said.push_back("what " + assignment.scalar + " replaces");
+        }
+    }
+    shorten_sweep(find_value(root, "sweep"), said);
+    auto const shorten_campaign = [&](Value& holder) {
+        Value* campaign = find_value(holder, "campaign");
+        if (campaign == nullptr || !campaign->is_map()) return;
+        set_value(*campaign, "runs", parse_yaml(std::to_string(quick_runs), "--quick"));
+        said.push_back(fmt::format("all but {} runs of a campaign", quick_runs));
+    };
+    shorten_campaign(root);
+    for (char const* list : {"systems", "collectives"}) {
+        Value* items = find_value(root, list);
+        if (items == nullptr) continue;
+        for (Value& item : items->items) {
+            shorten_sweep(find_value(item, "sweep"), said);
+            shorten_campaign(item);
+        }
+    }
+    return said;
+}
+
+/// Each collective once, or for each value of its own sweep.
+void add_collectives(Experiment& experiment, std::vector<Value> const& written) {
+    for (Value collective : written) {
+        auto const sweep = take(collective, "sweep");
+        for (auto const& values : combinations(sweep ? *sweep : Value{})) {
+            experiment.collectives.push_back(
+                read_spec<CollectiveAsked>(with(collective, values), &experiment.trail));
+        }
+    }
+}
+
+void expect_something(Experiment const& experiment, Value const& root) {
+    if (!experiment.points.empty() || !experiment.collectives.empty() ||
+        !experiment.clusters.empty() || !experiment.findings.values.entries.empty()) {
+        return;
+    }
+    Value const* systems = root.find("systems");
+    fail(systems != nullptr ? systems->place : root.place, "no systems",
+         "one or more, or collectives, clusters or values");
 }
 
 }  // namespace
 
-Experiment load_experiment(std::string const& file, std::vector<std::string> const& overrides) {
+Experiment load_experiment(std::string const& file,
+                           std::vector<std::string> const& overrides,
+                           bool quick) {
     Value root = load_yaml(file);
     Value as_written = root;
     Experiment experiment;
@@ -196,18 +312,24 @@ Experiment load_experiment(std::string const& file, std::vector<std::string> con
         check_taken(root, assignment);
         experiment.config += fmt::format("\n# override: {}", assignment);
     }
+    if (quick) experiment.shortened = shorten(root);
     auto const systems = complete_systems(root);
     auto const systems_as_written = complete_systems(as_written);
     auto const written = read_spec<ExperimentFile>(root, &experiment.trail);
-    if (written.systems.empty()) fail(root.find("systems")->place, "no systems", "one or more");
     if (written.seed < 0) fail(root.find("seed")->place, std::to_string(written.seed), "0 or more");
     experiment.title = written.title;
     experiment.question = written.question;
+    experiment.article = written.article.value_or("");
+    experiment.clusters = written.clusters;
+    experiment.findings = {written.question, written.given,  written.values,
+                           written.answer,   written.claims, written.figure};
     experiment.seed = static_cast<std::uint64_t>(written.seed);
     for (std::size_t i = 0; i < systems.size(); ++i) {
         bool const added = i >= systems_as_written.size();
         add_points(experiment, systems[i], added ? Value{} : systems_as_written[i], written.sweep);
     }
+    add_collectives(experiment, written.collectives);
+    expect_something(experiment, root);
     return experiment;
 }
 

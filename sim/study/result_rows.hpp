@@ -33,6 +33,8 @@ public:
         }
     }
 
+    [[nodiscard]] ResultTable const& table() const { return table_; }
+
     void move_to(ResultFile& file) {
         if (table_.columns.front().rows() > 0) file.tables.push_back(std::move(table_));
     }

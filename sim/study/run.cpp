@@ -3,6 +3,7 @@
 
 #include "sim/base/error.hpp"
 #include "sim/study/campaign_study.hpp"
+#include "sim/study/equal.hpp"
 #include "sim/study/point.hpp"
 
 #include <algorithm>
@@ -291,6 +292,40 @@ std::vector<std::vector<Sensitivity>> all_sensitivities(std::vector<LoadedPoint>
     return all;
 }
 
+ResultTable swept_table(std::vector<PointTag> const& tags) {
+    Rows rows({"swept",
+               {{"point", "", "row of /sweep", Integers{}},
+                {"key", "", "of the system that the sweep changed", Texts{}},
+                {"value", "", "as written", Texts{}}}});
+    for (std::size_t i = 0; i < tags.size(); ++i) {
+        for (auto const& [key, value] : tags[i].swept) {
+            rows.add({static_cast<std::int64_t>(i), key, value});
+        }
+    }
+    return rows.table();
+}
+
+/// What the experiment asked for beside its systems, and its answer over all tables.
+void add_findings(RunResult& result,
+                  Experiment const& experiment,
+                  Library const& library,
+                  GivenProfiles const& given) {
+    ResultFile& file = result.file;
+    if (!experiment.collectives.empty()) {
+        file.tables.push_back(collectives_table(experiment.collectives, library, given));
+    }
+    if (!experiment.clusters.empty()) {
+        file.tables.push_back(facts_table(experiment.clusters, library));
+    }
+    std::vector<PointTag> tags;
+    for (Point const& point : experiment.points) tags.push_back(point.tag);
+    auto swept = swept_table(tags);
+    if (swept.columns.front().rows() > 0) file.tables.push_back(std::move(swept));
+    result.findings = find_out(experiment.findings, file.tables, std::move(tags));
+    for (auto& table : result.findings.tables) file.tables.push_back(std::move(table));
+    result.findings.tables.clear();
+}
+
 }  // namespace
 
 RunResult run_experiment(Experiment const& experiment,
@@ -298,12 +333,17 @@ RunResult run_experiment(Experiment const& experiment,
                          RunOptions const& options) {
     std::vector<LoadedPoint> points;
     DrawnProfiles drawn(library, experiment.seed);
-    for (Point const& point : experiment.points) {
+    auto asked = experiment.points;
+    auto const equal_notes = make_equal(asked, library);
+    for (Point const& point : asked) {
         points.push_back(load_point(point, library, options.calibrations));
         points.back().draws = drawn.of(points.back().profile_name);
     }
     std::vector<std::string> gpus;
     for (auto const& point : points) gpus.push_back(point.fabric.gpu().name);
+    for (CollectiveAsked const& each : experiment.collectives) {
+        gpus.push_back(build_fabric(each.cluster, library).gpu().name);
+    }
     expect_used(options.calibrations, library, unique_names(std::move(gpus)));
     auto const simulated = simulate_all(points, options);
 
@@ -360,10 +400,11 @@ RunResult run_experiment(Experiment const& experiment,
         profiles.push_back(point.profile_name);
         recipes.push_back(point.recipe.name);
     }
+    for (auto const& note : equal_notes) result.notes.push_back(note);
     for (auto& note : campaign_notes) result.notes.push_back(std::move(note));
     file.calibrations = unique_names(std::move(profiles));
     file.recipes = unique_names(std::move(recipes));
-    file.tables.push_back(to_table(result.rows));
+    if (!result.rows.empty()) file.tables.push_back(to_table(result.rows));
     if (options.sensitivity) {
         result.sensitivities = all_sensitivities(points, library);
         std::vector<Sensitivity> rows;
@@ -374,6 +415,7 @@ RunResult run_experiment(Experiment const& experiment,
     for (Rows* rows : {&classes, &memory, &links, &topology, &power, &campaign, &ops, &over_time}) {
         rows->move_to(file);
     }
+    add_findings(result, experiment, library, options.calibrations);
     return result;
 }
 

@@ -37,6 +37,7 @@ struct RunResult {
     std::vector<SweepRow> rows;  ///< one per point, in the experiment's order
     std::vector<Table> memory;   ///< who owns each GiB, by point
     std::vector<std::vector<Sensitivity>> sensitivities;  ///< by system, where they were asked for
+    Findings findings;               ///< the answer, with what it was worked out from
     std::vector<std::string> notes;  ///< what the numbers rest on, one line per system
     ResultFile file;
 };

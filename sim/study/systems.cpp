@@ -1,5 +1,7 @@
 #include "sim/study/systems.hpp"
 
+#include "sim/base/text.hpp"
+
 #include <algorithm>
 #include <fmt/format.h>
 #include <fstream>
@@ -7,9 +9,28 @@
 
 namespace nvl72 {
 
-/// Every combination of the sweep's lists, first key slowest.
-std::vector<std::vector<NamedValue>> combinations(Value const& sweep) {
-    std::vector<std::vector<NamedValue>> all{{}};
+namespace {
+
+/// "cluster.gpus, global_batch": [[256, 512], [512, 1024]] sweeps its keys together.
+std::vector<NamedValue> swept_together(std::string const& keys, Value const& value) {
+    auto const names = split(keys, ',');
+    if (names.size() == 1) return {{keys, value}};
+    if (!value.is_list() || value.items.size() != names.size()) {
+        fail(value.place, "no list of as many values",
+             fmt::format("one value for each of {}", keys));
+    }
+    std::vector<NamedValue> values;
+    for (std::size_t i = 0; i < names.size(); ++i) {
+        values.push_back({std::string(trimmed(names[i])), value.items[i]});
+    }
+    return values;
+}
+
+}  // namespace
+
+std::vector<std::vector<NamedValue>> combinations(Value const& sweep,
+                                                  std::vector<std::vector<NamedValue>> before) {
+    auto all = std::move(before);
     if (sweep.kind == Value::Kind::null) return all;
     if (!sweep.is_map()) fail(sweep.place, "no map", "KEY: [VALUE, ...]");
     for (auto const& [key, values] : sweep.entries) {
@@ -20,7 +41,8 @@ std::vector<std::vector<NamedValue>> combinations(Value const& sweep) {
         for (auto const& chosen : all) {
             for (Value const& value : values.items) {
                 next.push_back(chosen);
-                next.back().push_back({key, value});
+                auto const together = swept_together(key, value);
+                next.back().insert(next.back().end(), together.begin(), together.end());
             }
         }
         all = std::move(next);
@@ -28,7 +50,6 @@ std::vector<std::vector<NamedValue>> combinations(Value const& sweep) {
     return all;
 }
 
-/// Takes `key` out of a map; nothing when it is not there.
 std::optional<Value> take(Value& map, std::string const& key) {
     auto const found = std::ranges::find_if(
         map.entries, [&](NamedValue const& entry) { return entry.name == key; });
@@ -38,7 +59,6 @@ std::optional<Value> take(Value& map, std::string const& key) {
     return taken;
 }
 
-/// `system` with the dotted keys of `values` replaced.
 Value with(Value system, std::vector<NamedValue> const& values) {
     for (auto const& [key, value] : values) set_value(system, key, value);
     return system;

@@ -9,8 +9,11 @@
 
 namespace nvl72 {
 
-/// Every combination of the sweep's lists, first key slowest.
-std::vector<std::vector<NamedValue>> combinations(Value const& sweep);
+/// Every combination of the sweep's lists, first key slowest; after those of `before`.
+///   keys joined by commas ("cluster.gpus, global_batch") move together, a list of values each
+std::vector<std::vector<NamedValue>> combinations(Value const& sweep,
+                                                  std::vector<std::vector<NamedValue>> before = {
+                                                      {}});
 
 /// Takes `key` out of a map; nothing when it is not there.
 std::optional<Value> take(Value& map, std::string const& key);

@@ -30,6 +30,8 @@ NEEDED = {
     "ops": ("point", "class", "kind", "dimension", "phase", "micro_batch", "chunk", "start_ps",
             "end_ps"),
     "sensitivity": ("point", "system", "what", "replayed", "simulated"),
+    "answer": ("key", "text"),
+    "figure": ("series", "kind", "x", "label", "y", "low", "high"),
     "summary": ("name", "value", "unit", "text"),
 }
 
