@@ -12,9 +12,9 @@
 namespace nvl72 {
 
 /// Who shares a layer of a prompt.
-enum class Scope : std::uint8_t { all, group, user };
+enum class PrefixScope : std::uint8_t { all, group, user };
 template <>
-struct EnumNames<Scope> {
+struct EnumNames<PrefixScope> {
     static constexpr std::array words{"all", "group", "user"};
 };
 
@@ -22,7 +22,7 @@ struct EnumNames<Scope> {
 struct PromptLayer {
     Place place;
     std::string name;
-    Scope scope = Scope::all;
+    PrefixScope scope = PrefixScope::all;
     std::int64_t tokens = 0;
     std::int64_t groups = 1;  ///< distinct texts of scope group
     double adoption = 1;      ///< share of users who have it

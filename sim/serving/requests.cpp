@@ -371,8 +371,8 @@ public:
             PromptLayer const& layer = source_.layers[i];
             if (share_of(chained(user, i)) >= layer.adoption) continue;
             std::uint64_t who = 0;
-            if (layer.scope == Scope::user) who = user + 1;
-            if (layer.scope == Scope::group)
+            if (layer.scope == PrefixScope::user) who = user + 1;
+            if (layer.scope == PrefixScope::group)
                 who = chained(user, 77 + i) % static_cast<std::uint64_t>(layer.groups) + 1;
             key = chained(key, chained(i, who));
             put(key, static_cast<std::int32_t>(layer.tokens), i, false);

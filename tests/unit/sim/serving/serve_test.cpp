@@ -261,7 +261,8 @@ TEST(Serve, ComputesOnlyWhatAPrefixCacheLacks) {
     source.input = 100;
     source.output = 4;
     source.count = 50;
-    source.layers = {{{}, "system", Scope::all, 4000, 1, 1}, {{}, "own", Scope::user, 50, 1, 1}};
+    source.layers = {{{}, "system", PrefixScope::all, 4000, 1, 1},
+                     {{}, "own", PrefixScope::user, 50, 1, 1}};
     source.users = 50;
     auto const room = room_for(*cost, 1e6);
     Deployment deployment{{cost.get(), room, 1}, {}};
