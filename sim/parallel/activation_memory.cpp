@@ -118,7 +118,7 @@ double loss_bytes(Parallel const& parallel, Architecture const& a, MemoryPolicy 
     double const logits = static_cast<double>(whole.vocab) / parallel.tp * tokens_of(parallel);
     double sum = of_each * logits;
     for (auto const& op : head_operators(whole)) {
-        if (op.kind == OperatorKind::elementwise && op.split == Split::column) continue;
+        if (op.loss) continue;
         bool const gathered = is_matrix(op) && policy.keeps_gathered;
         sum +=
             gathered ? op.saved_bytes_per_token * tokens_of(parallel) : saved_bytes(op, parallel);

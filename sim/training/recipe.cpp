@@ -153,6 +153,9 @@ std::vector<Field<Recipe>> const& fields_of(Recipe const*) {
                  "operators that its selective recomputation, where asked for, runs again"),
         optional("elementwise_traffic", &Recipe::elementwise_traffic, "1",
                  "HBM traffic of elementwise operators over that of fused kernels"),
+        optional("loss_traffic", &Recipe::loss_traffic, "1",
+                 "HBM traffic of the cross-entropy over that of Megatron's own kernels, 32 B a "
+                 "logit"),
         optional("compiled", &Recipe::compiled, "true",
                  "kernels fused by a compiler; false: one by one (eager)"),
         optional("trains_weights", &Recipe::trains_weights, "true",
@@ -208,6 +211,7 @@ constexpr std::array recipe_limits{
     Limits{"optimizer_traffic_bytes", 1, 200},
     Limits{"activation_offload", 0, 1},
     Limits{"elementwise_traffic", 1, 20},
+    Limits{"loss_traffic", 0.05, 20},
 };
 
 /// Every given number of `map` that has limits lies within them.

@@ -128,6 +128,7 @@ struct Recipe {
     std::vector<std::string> selective;  ///< what its selective recomputation would run again
     /// HBM traffic of elementwise operators over that of fused kernels: 1 where they are.
     double elementwise_traffic = 1;
+    double loss_traffic = 1;      ///< the same of the loss, over that of Megatron's own kernels
     bool compiled = true;         ///< kernels fused by a compiler; false: one by one (eager)
     bool trains_weights = true;   ///< false: adapters alone (LoRA), all else is frozen
     bool full_recompute = false;  ///< every layer's forward runs again before its backward
