@@ -7,6 +7,7 @@
 #include "sim/study/fit_report.hpp"
 #include "sim/study/lookup_baseline.hpp"
 #include "sim/study/refit.hpp"
+#include "sim/study/system_ratios.hpp"
 #include "sim/study/training_constants.hpp"
 #include "sim/trace/atomic_file.hpp"
 
@@ -61,6 +62,7 @@ Summary summary_of(std::vector<ValidationRow> const& rows,
         {"by_part", summary_table(parts)},
         {"by_size", summary_table(summarise(rows, GroupBy::size_class))},
         {"by_trait", summary_table(summarise(rows, GroupBy::trait))},
+        {"ratios", system_ratios_table(system_ratios(rows))},
         {"lookup", lookup_table(rows, constants)},
         {"not_scored", skipped_table(rows)},
         {"fitted", census_table(census)},

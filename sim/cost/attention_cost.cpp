@@ -119,6 +119,9 @@ section::Time attention_time(AttentionRow const& row,
     double const mean = heads * (blocks.all * one + rows * row.cta.count) / sms;
     double const longest = blocks.longest * one + row.cta.count;
 
+    double const compute = std::max(longest, mean + row.tail * longest);
+    // Queries, keys and values of a kernel alone stream in under its products.
+    if (attention.alone) return {row.launch.count, compute};
     auto const batch = static_cast<double>(attention.batch);
     auto const queries = static_cast<double>(attention.query_tokens);
     double const appended = std::min(queries, static_cast<double>(attention.kv_tokens));
@@ -127,8 +130,8 @@ section::Time attention_time(AttentionRow const& row,
     double const query_bytes = batch * queries * attention.heads * 2 * width * bf16_bytes;
     double const kv_bytes =
         batch * kv_width * (appended * (bf16_bytes + row.kv_bytes) + cached * row.kv_bytes);
-    return {row.launch.count, std::max(longest, mean + row.tail * longest) +
-                                  query_bytes / row.query_io.count + kv_bytes / row.kv_io.count};
+    return {row.launch.count,
+            compute + query_bytes / row.query_io.count + kv_bytes / row.kv_io.count};
 }
 
 Cost attention_cost(AttentionSection const& section,

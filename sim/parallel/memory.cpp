@@ -7,7 +7,6 @@
 #include <array>
 #include <cmath>
 #include <fmt/format.h>
-#include <numeric>
 
 namespace nvl72 {
 
@@ -23,113 +22,14 @@ struct Owner {
 constexpr std::array owners{
     Owner{"weights", &Memory::weights},     Owner{"gradients", &Memory::gradients},
     Owner{"optimizer", &Memory::optimizer}, Owner{"activations", &Memory::activations},
-    Owner{"logits", &Memory::logits},       Owner{"communication", &Memory::communication},
+    Owner{"temporary", &Memory::temporary}, Owner{"logits", &Memory::logits},
+    Owner{"gathered", &Memory::gathered},   Owner{"communication", &Memory::communication},
     Owner{"framework", &Memory::framework}, Owner{"fragmentation", &Memory::fragmentation},
 };
 
 Bytes rounded(double bytes) {
     NVL72_EXPECT(bytes >= 0 && bytes < 9e18, "memory is a finite number of bytes");
     return Bytes{std::llround(bytes)};
-}
-
-double tokens_of(Parallel const& parallel) {
-    return static_cast<double>(parallel.tokens_per_micro_batch());
-}
-
-/// Bytes that a list of operators keeps of one micro-batch.
-double operators_saved_bytes(Parallel const& parallel,
-                             std::vector<Operator> const& operators,
-                             MemoryPolicy const& policy) {
-    double sum = 0;
-    OperatorKind previous = OperatorKind::elementwise;
-    for (auto const& op : operators) {
-        bool const matrix = (op.kind == OperatorKind::gemm || op.kind == OperatorKind::experts) &&
-                            op.weights_fp8_allowed;
-        bool const redone = std::ranges::find(policy.recompute, op.name) != policy.recompute.end();
-        if (!redone)
-            sum += saved_bytes(op, parallel) * (matrix ? policy.kept_input_bytes / bf16 : 1);
-        // The projection's kept input is attention's output, which attention's backward needs in
-        // BF16: a quantised copy comes on top of it.
-        bool const after_attention = previous == OperatorKind::attention;
-        if (matrix && after_attention && policy.kept_input_bytes < bf16) {
-            sum += saved_bytes(op, parallel);
-        }
-        previous = op.kind;
-    }
-    return sum;
-}
-
-/// Bytes the layers' operators keep of one micro-batch, in one layer of each kind.
-std::array<double, layer_kinds.size()> layer_saved_bytes(Parallel const& parallel,
-                                                         Architecture const& a,
-                                                         MemoryPolicy const& policy) {
-    Architecture const whole = divisible_architecture(a, parallel);
-    std::array<double, layer_kinds.size()> saved{};
-    for (auto const kind : layer_kinds) {
-        saved.at(kind.index()) =
-            operators_saved_bytes(parallel, layer_operators(whole, kind), policy);
-    }
-    return saved;
-}
-
-/// With full recomputation a layer keeps only its BF16 input, cut by tokens where norms are.
-double layer_input_bytes(Parallel const& parallel, Architecture const& a) {
-    double const whole = bf16 * static_cast<double>(a.hidden) * tokens_of(parallel);
-    return parallel.sequence_parallel ? whole / parallel.tp : whole;
-}
-
-/// What layers and modules of further tokens keep of one micro-batch.
-class Kept {
-public:
-    Kept(Parallel const& parallel, Architecture const& a, MemoryPolicy const& policy)
-        : a_(a), saved_(layer_saved_bytes(parallel, a, policy)), layer_(saved_) {
-        if (policy.full_recompute) layer_.fill(layer_input_bytes(parallel, a));
-        if (a.mtp_layers == 0) return;
-        auto const modules = mtp_operators(divisible_architecture(a, parallel));
-        mtp_ = a.mtp_layers * operators_saved_bytes(parallel, modules, policy);
-    }
-
-    /// Of a chunk's layers: what offloading can take.
-    [[nodiscard]] double layers(Chunk const& chunk) const {
-        auto const counts = a_.count_layers(chunk.first_layer, chunk.layers);
-        return std::inner_product(counts.begin(), counts.end(), layer_.begin(), 0.0);
-    }
-    [[nodiscard]] double modules(Chunk const& chunk) const { return chunk.has_head ? mtp_ : 0; }
-    /// What recomputation makes again of a chunk's layers beside what they keep.
-    [[nodiscard]] double redone(Chunk const& chunk) const {
-        auto const counts = a_.count_layers(chunk.first_layer, chunk.layers);
-        double sum = 0;
-        for (std::size_t kind = 0; kind < counts.size(); ++kind) {
-            sum += counts.at(kind) * (saved_.at(kind) - layer_.at(kind));
-        }
-        return sum;
-    }
-    /// Of the chunk's largest layer, as kept or as made again.
-    [[nodiscard]] double largest(Chunk const& chunk, bool made_again) const {
-        auto const counts = a_.count_layers(chunk.first_layer, chunk.layers);
-        double most = 0;
-        for (std::size_t kind = 0; kind < counts.size(); ++kind) {
-            if (counts.at(kind) == 0) continue;
-            most = std::max(most, made_again ? saved_.at(kind) : layer_.at(kind));
-        }
-        return most;
-    }
-
-private:
-    Architecture const& a_;
-    std::array<double, layer_kinds.size()> saved_, layer_;
-    double mtp_ = 0;
-};
-
-/// The head's backward follows its forward at once, so one micro-batch is alive: what its operators
-/// keep, and the BF16 logits (later their gradient) beside the fp32 softmax.
-double logits_bytes(Parallel const& parallel, Architecture const& a, int stage) {
-    auto const chunks = parallel.chunks_of(stage);
-    if (std::ranges::none_of(chunks, &Chunk::has_head)) return 0;
-    Architecture const whole = divisible_architecture(a, parallel);
-    double sum = bf16 * static_cast<double>(whole.vocab) / parallel.tp * tokens_of(parallel);
-    for (auto const& op : head_operators(whole)) sum += saved_bytes(op, parallel);
-    return sum;
 }
 
 }  // namespace
@@ -183,84 +83,22 @@ StageParameters stage_parameters(Parallel const& parallel, Architecture const& a
     return sum;
 }
 
-double saved_bytes(Operator const& op, Parallel const& parallel) {
-    double const whole = op.saved_bytes_per_token * tokens_of(parallel);
-    double const tp = parallel.tp;
-    switch (op.split) {
-        case Split::none: return whole;
-        case Split::row:
-        case Split::routed: return whole / tp;
-        case Split::sequence: return parallel.sequence_parallel ? whole / tp : whole;
-        case Split::column:
-            // A column matrix's input is whole on every rank, unless kept cut by tokens.
-            if (op.kind == OperatorKind::gemm && !parallel.sequence_parallel) return whole;
-            return whole / tp;
-    }
-    return whole;
+namespace {
+
+/// FSDP has two layers' weights whole: the one in use and the next one, or one of them and the
+/// buffer that it was gathered in. Embedding and head may stay, in both.
+double gathered_bytes(Parallel const& parallel,
+                      StageParameters const& held,
+                      MemoryPolicy const& policy,
+                      int stage) {
+    int layers = 0;
+    for (auto const& chunk : parallel.chunks_of(stage)) layers += chunk.layers;
+    double const layer = static_cast<double>(held.matrices + held.experts) / std::max(1, layers);
+    double const root = policy.root_gathered ? bf16 * static_cast<double>(held.others) : 0;
+    return 2 * (policy.gathered_bytes * layer + root);
 }
 
-double peak_in_flight(Parallel const& parallel,
-                      int stage,
-                      std::vector<double> const& bytes_of_chunk,
-                      std::vector<double> const& again_of_chunk) {
-    PipelineSchedule const& schedule = *parallel.schedule;
-    PipelineShape shape = parallel.pipeline();
-    NVL72_EXPECT(std::ssize(bytes_of_chunk) == schedule.held_chunks(shape),
-                 "a size for every chunk of the stage");
-    // After the warm-up and two rounds of all chunks the pattern repeats; GPipe has none.
-    if (!schedule.keeps_all) shape.micro_batches = std::min(shape.micro_batches, 6 * shape.stages);
-    auto const bytes_of = [&](Visit const& visit) {
-        return bytes_of_chunk[static_cast<std::size_t>(visit.chunk)];
-    };
-    auto const again_of = [&](Turn const& turn, TurnKind kind) {
-        bool const counts = turn.kind == kind && !again_of_chunk.empty();
-        return counts ? again_of_chunk[static_cast<std::size_t>(turn.own.chunk)] : 0;
-    };
-    double alive = 0;
-    double peak = 0;
-    for (Turn const& turn : schedule.turns(shape, stage)) {
-        if (auto const begun = turn.runs_forward()) alive += bytes_of(*begun);
-        alive += again_of(turn, TurnKind::input_gradient);
-        peak = std::max(peak, alive);
-        alive -= again_of(turn, TurnKind::weight_gradient);
-        if (auto const done = turn.ends_backward()) alive -= bytes_of(*done);
-    }
-    return peak;
-}
-
-/// Offloaded layers stream: of a micro-batch two are on the GPU whole, one at work and one on its
-/// way. With full recomputation one layer is made again beside them.
-StageActivations stage_activations(Parallel const& parallel,
-                                   Architecture const& a,
-                                   MemoryPolicy const& policy,
-                                   int stage) {
-    Kept const kept(parallel, a, policy);
-    double embedding = 0;
-    for (auto const& op : embedding_operators(a)) embedding += saved_bytes(op, parallel);
-
-    StageActivations sum;
-    double redone = 0, streaming = 0;
-    for (auto const& chunk : parallel.chunks_of(stage)) {
-        double const layers = kept.layers(chunk);
-        double const others = (chunk.has_embedding ? embedding : 0) + kept.modules(chunk);
-        double const leaves = policy.offload * layers;
-        sum.kept.push_back(layers - leaves + others);
-        sum.offloaded.push_back(leaves);
-        sum.again.push_back(leaves + (policy.full_recompute ? kept.redone(chunk) : 0));
-        if (policy.full_recompute) redone = std::max(redone, kept.largest(chunk, true));
-        streaming = std::max(streaming, 2 * policy.offload * kept.largest(chunk, false));
-    }
-    sum.beside = redone + streaming;
-    return sum;
-}
-
-double offloaded_bytes(Parallel const& parallel,
-                       Architecture const& a,
-                       MemoryPolicy const& policy,
-                       Chunk const& chunk) {
-    if (policy.offload == 0) return 0;
-    return policy.offload * Kept(parallel, a, policy).layers(chunk);
-}
+}  // namespace
 
 Memory memory_of(Parallel const& parallel,
                  Architecture const& a,
@@ -268,7 +106,7 @@ Memory memory_of(Parallel const& parallel,
                  int stage) {
     StageParameters const held = stage_parameters(parallel, a, stage);
     auto const fsdp = static_cast<double>(parallel.fsdp);
-    // FSDP shards all three, and has two layers' weights whole: the one in use and the next one.
+    // FSDP shards all three.
     auto const shards = [&](bool sharded, std::int64_t ranks) {
         return std::max(sharded ? static_cast<double>(ranks) : 1.0,
                         std::min(fsdp, static_cast<double>(ranks)));
@@ -286,18 +124,16 @@ Memory memory_of(Parallel const& parallel,
     double const weights =
         static_cast<double>(held.matrices) / shards(false, dense_ranks) * policy.weight_bytes +
         static_cast<double>(held.experts) / shards(false, expert_ranks) * policy.weight_bytes +
-        static_cast<double>(held.others) / shards(false, dense_ranks) * bf16;
-    double const gathered =
-        parallel.fsdp > 1
-            ? 2 * policy.weight_bytes * static_cast<double>(held.total()) / std::max(1, a.layers)
-            : 0;
-    memory.weights = rounded(weights + gathered);
+        static_cast<double>(held.others) / shards(false, dense_ranks) * policy.other_weight_bytes;
+    memory.weights = rounded(weights);
+    memory.gathered = rounded(fsdp > 1 ? gathered_bytes(parallel, held, policy, stage) : 0);
     memory.gradients = spread_out(policy.gradient_bytes, policy.shard_gradients);
     memory.optimizer = spread_out(policy.optimizer_bytes, policy.shard_optimizer);
     StageActivations const own = stage_activations(parallel, a, policy, stage);
     memory.activations = rounded(peak_in_flight(parallel, stage, own.kept, own.again) + own.beside);
     memory.offloaded = rounded(peak_in_flight(parallel, stage, own.offloaded));
-    memory.logits = rounded(logits_bytes(parallel, a, stage));
+    memory.temporary = rounded(own.temporary);
+    memory.logits = rounded(own.loss);
     memory.communication = policy.communication_buffers;
     memory.fragmentation =
         rounded(policy.fragmentation * static_cast<double>(memory.total().count));

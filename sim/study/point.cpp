@@ -230,7 +230,13 @@ double gib_of(std::vector<Memory> const& stages) {
 
 }  // namespace
 
-double memory_gib(LoadedPoint const& point) { return gib_of(step_memory(step_spec(point))); }
+double reported_memory_gib(LoadedPoint const& point) {
+    auto const stages = step_memory(step_spec(point));
+    if (!point.recipe.memory.reports_allocated) return gib_of(stages);
+    Bytes most;
+    for (Memory const& memory : stages) most = std::max(most, memory.allocated());
+    return static_cast<double>(most.count) / bytes_per_gib;
+}
 
 SimulatedPoint simulate_point(LoadedPoint const& point,
                               std::int64_t index,

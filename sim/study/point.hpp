@@ -66,7 +66,7 @@ LoadedPoint load_point(Point const& point, LoadedConfigs& configs, Trail* trail 
 bool memory_fits(LoadedPoint const& point);
 
 /// What the fullest stage holds.
-double memory_gib(LoadedPoint const& point);
+double reported_memory_gib(LoadedPoint const& point);
 
 /// A simulated point: its row of /sweep and the step behind it.
 struct SimulatedPoint {

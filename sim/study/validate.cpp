@@ -388,6 +388,8 @@ private:
         ValidationRow memory = row;
         try {
             auto const [point, defaulted, choices] = training_run(run, configs_);
+            row.job = fmt::format("{} {} {} {} {}, {}", row.release, run.task, point.model.name,
+                                  run.note, point.system.precision.value, point.parallel.sequence);
             row.gpu = point.fabric.gpu().name;
             row.profile = point.profile_name;
             row.recipe = point.system.recipe.value;
@@ -404,7 +406,7 @@ private:
             row.in_fit = seen_.holds(run);
             fill_prediction(row, predicted, !run.step_asked);
             row.part = point.model.experts > 0 ? "training moe" : "training dense";
-            memory.predicted = predicted.memory_gib;
+            memory.predicted = reported_memory_gib(point);
             memory.basis = "datasheet";
             memory.spread =
                 spread_at(point.profile.spread, "training memory", BasisKind::interpolated);

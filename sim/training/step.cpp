@@ -30,6 +30,15 @@ MemoryPolicy memory_policy(StepSpec const& spec) {
     policy.recompute.insert(policy.recompute.end(), spec.recipe.rebuilt.begin(),
                             spec.recipe.rebuilt.end());
     policy.kept_input_bytes = spec.precision.saved_input_bytes;
+    policy.other_weight_bytes = spec.recipe.state.other_weight_bytes;
+    policy.gathered_bytes = spec.precision.parameter_gather_bytes;
+    MemoryHabits const& habits = spec.recipe.memory;
+    policy.root_gathered = habits.root_gathered;
+    policy.kept_shares = habits.kept_shares;
+    policy.logit_bytes = habits.logit_bytes;
+    policy.split_logit_bytes = habits.split_logit_bytes;
+    policy.keeps_gathered = habits.keeps_gathered;
+    policy.tp_in_pieces = spec.recipe.overlap.tp;
     policy.communication_buffers = spec.recipe.reserve.communication;
     policy.framework = spec.recipe.reserve.framework;
     policy.fragmentation = spec.recipe.reserve.fragmentation;
