@@ -83,7 +83,11 @@ void expect_scored(std::vector<ValidationRow> const& rows) {
     };
     if (std::ranges::any_of(rows, answered)) return;
     std::map<std::string, std::size_t> reasons;
-    for (auto const& row : rows) ++reasons[row.status + ": " + row.reason];
+    for (auto const& row : rows) {
+        auto const place = fmt::format("{}:{}: ", row.source, row.line);
+        bool const placed = row.reason.starts_with(place);
+        ++reasons[row.status + ": " + (placed ? row.reason.substr(place.size()) : row.reason)];
+    }
     std::vector<std::string> parts;
     for (auto const& [reason, count] : reasons)
         parts.push_back(fmt::format("{} {}", count, reason));
