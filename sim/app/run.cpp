@@ -33,11 +33,13 @@ std::vector<SweepRow const*> systems_of(std::vector<SweepRow> const& rows) {
 
 std::string readable_answer(Experiment const& experiment, RunResult const& result) {
     std::string text = experiment.title + "\n" + experiment.question + "\n\n";
-    text += prediction_table(result.rows).text() + "\n" + breakdown_table(result.rows).text();
+    text += prediction_table(result.rows, result.unfit).text() + "\n" +
+            breakdown_table(result.rows).text();
     auto const systems = systems_of(result.rows);
     if (systems.size() == 2) {
         text += "\n" + ratio_sentence(*systems[0], *systems[1]) + "\n";
     }
+    for (UnfitPoint const& point : result.unfit) text += fmt::format("\n{}\n", point.reason);
     if (!result.notes.empty()) text += "\n";
     for (std::string const& note : result.notes) text += note + "\n";
     if (!systems.empty()) text += "\n" + memory_summary(result.rows, result.memory).text();
@@ -80,6 +82,8 @@ int run(Context const& context,
         std::cout << readable_answer(experiment, result);
     } else {
         std::cout << full_table(result.rows).print(context.format);
+        for (UnfitPoint const& point : result.unfit)
+            std::cerr << fmt::format("{} does not fit: {}\n", point.system, point.reason);
     }
     std::chrono::duration<double> const took = std::chrono::steady_clock::now() - began;
     if (!context.quiet) {
