@@ -22,6 +22,8 @@ NEEDED = {
     "ops": ("point", "class", "kind", "dimension", "phase", "micro_batch", "chunk", "start_ps",
             "end_ps"),
     "sensitivity": ("point", "system", "what", "replayed", "simulated"),
+    "campaign": ("point", "wall_s", "useful_s", "slowed_s", "lost_s", "checkpoint_s", "restart_s",
+                 "waiting_s", "interruptions"),
     "summary": ("name", "value", "unit", "text"),
 }
 
