@@ -25,8 +25,8 @@ void describe(po::options_description& options) {
         ("table", po::value<std::string>()->default_value("all"),
          "kernels | collectives | training | serving | power | all")(
             "measurements", po::value<std::vector<std::string>>()->composing()->multitoken(),
-            "tables (CSV), nccl-tests logs, folders of them, experiments; default: the shipped "
-            "ones, and what the fits say of rows left out")(
+            "tables (CSV; their columns: configs/README.md), nccl-tests logs, folders of them, "
+            "experiments; default: the shipped ones, and what the fits say of rows left out")(
             "summary", po::value<std::string>(), "also write the summary as JSON to this file");
     describe_given_facts(options);
 }
