@@ -51,8 +51,8 @@ std::string readable_answer(Experiment const& experiment, RunResult const& resul
     std::string text = experiment.title + "\n" + experiment.question + "\n";
     if (!findings.answer.empty()) text += "\nAnswer: " + findings.answer + "\n";
     if (findings.claims) text += "\n" + findings.claims->text();
-    if (!result.rows.empty()) {
-        text += "\n" + prediction_table(result.rows).text();
+    if (!result.rows.empty() || !result.unfit.empty()) {
+        text += "\n" + prediction_table(result.rows, result.unfit).text();
         text += "\n" + breakdown_table(result.rows).text();
     }
     if (!experiment.collectives.empty()) text += "\n" + collectives_summary(result.file).text();
@@ -61,6 +61,7 @@ std::string readable_answer(Experiment const& experiment, RunResult const& resul
     if (systems.size() == 2 && findings.answer.empty()) {
         text += "\n" + ratio_sentence(*systems[0], *systems[1]) + "\n";
     }
+    for (UnfitPoint const& point : result.unfit) text += fmt::format("\n{}\n", point.reason);
     if (!result.notes.empty()) text += "\n";
     for (std::string const& note : result.notes) text += note + "\n";
     if (!systems.empty()) text += "\n" + memory_summary(result.rows, result.memory).text();
@@ -148,6 +149,8 @@ std::pair<std::string, ResultFile> train(Context const& context,
     if (context.format == TableFormat::text) {
         return {readable_answer(experiment, result), std::move(result.file)};
     }
+    for (UnfitPoint const& point : result.unfit)
+        std::cerr << fmt::format("{} does not fit: {}\n", point.system, point.reason);
     if (!context.quiet && !result.findings.answer.empty()) {
         std::cerr << "Answer: " << result.findings.answer << "\n";
     }

@@ -26,8 +26,8 @@ void describe(po::options_description& options) {
         ("table", po::value<std::string>()->default_value("all"),
          "kernels | collectives | training | serving | power | all")(
             "measurements", po::value<std::vector<std::string>>()->composing()->multitoken(),
-            "tables (CSV), nccl-tests logs, folders of them, experiments; default: the shipped "
-            "ones, and what the fits say of rows left out")(
+            "tables (CSV; their columns: configs/README.md), nccl-tests logs, folders of them, "
+            "experiments; default: the shipped ones, and what the fits say of rows left out")(
             "summary", po::value<std::string>(), "also write the summary as JSON to this file");
     describe_given_facts(options);
 }
@@ -85,7 +85,11 @@ void expect_scored(std::vector<ValidationRow> const& rows) {
     };
     if (std::ranges::any_of(rows, answered)) return;
     std::map<std::string, std::size_t> reasons;
-    for (auto const& row : rows) ++reasons[row.status + ": " + row.reason];
+    for (auto const& row : rows) {
+        auto const place = fmt::format("{}:{}: ", row.source, row.line);
+        bool const placed = row.reason.starts_with(place);
+        ++reasons[row.status + ": " + (placed ? row.reason.substr(place.size()) : row.reason)];
+    }
     std::vector<std::string> parts;
     for (auto const& [reason, count] : reasons)
         parts.push_back(fmt::format("{} {}", count, reason));

@@ -2,6 +2,7 @@
 
 #include "sim/base/table.hpp"
 #include "sim/study/sweep_row.hpp"
+#include "sim/study/unfit_point.hpp"
 
 #include <string>
 #include <vector>
@@ -9,7 +10,9 @@
 namespace nvl72 {
 
 /// The answer first: predicted, published, error, MFU, basis of every row; one line each.
-Table prediction_table(std::vector<SweepRow> const& rows);
+/// `unfit`: points without a step, each with the line that says why.
+Table prediction_table(std::vector<SweepRow> const& rows,
+                       std::vector<UnfitPoint> const& unfit = {});
 
 /// Every column of /sweep, for csv and json: the same names as in the result file.
 Table full_table(std::vector<SweepRow> const& rows);

@@ -296,8 +296,16 @@ SimulatedPoint simulate_point(LoadedPoint const& point,
         return spread.known() ? row.step_s * factor : none;
     };
     step.replay = {};  // as large as the graph, and of no more use
-    row.step_p10_s = at(interval.all, interval.all.low);
-    row.step_p90_s = at(interval.all, interval.all.high);
+    Spread all = interval.all;
+    if (limited.drawn && all.known()) {
+        Spread const power = power_spread(point.power->coefficients, row.gpu);
+        Spread const clocks = clock_spread(
+            *point.power, point.fabric, limited, row.step_s, power,
+            [&](Profile const& profile) { return to_seconds(simulate(point, profile, {}).step); });
+        if (clocks.known()) all = together(all, clocks);
+    }
+    row.step_p10_s = at(all, all.low);
+    row.step_p90_s = at(all, all.high);
     row.drawn_p10_s = at(interval.drawn, interval.drawn.low);
     row.drawn_p90_s = at(interval.drawn, interval.drawn.high);
     return done;

@@ -185,6 +185,20 @@ class Validate(unittest.TestCase):
             self.assertEqual(len(result.stderr.splitlines()), 1, result.stderr)
             self.assertIn(said, result.stderr)
 
+    def test_a_bad_line_is_one_skipped_row(self):
+        lines = TABLE.splitlines()
+        self.write("bad.csv", "\ufeff" + "\r\n".join(
+            [lines[0] + ",extra", lines[1] + ",x", "h100,all_reduce,float,8", lines[2] + ",y,z",
+             "h100,all_reduce,float,eight,8,1,x", "h100,all_reduce,tf19,8,1024,1,x", "",
+             ",,,,,,", lines[3] + ",x", "gb200,all_ga"]))
+        rows = self.rows("--measurements", "bad.csv")
+        self.assertEqual([row["status"] for row in rows],
+                         ["ok", "skipped", "skipped", "skipped", "skipped", "ok", "skipped"])
+        self.assertEqual([int(row["line"]) for row in rows], [2, 3, 4, 5, 6, 9, 10])
+        for row in rows:
+            if row["status"] == "skipped":
+                self.assertIn(f"bad.csv:{row['line']}", row["reason"])
+
     def test_windows_line_ends_are_read(self):
         self.write("unix.log", LOG)
         with open(os.path.join(self.folder, "windows.log"), "wb") as file:

@@ -12,7 +12,7 @@ PACKAGES = (("numpy", "python3-numpy"), ("h5py", "python3-h5py"),
             ("matplotlib", "python3-matplotlib"))
 # Modules; one more figure: one more.
 FIGURES = ("answer", "scaling", "breakdown", "sensitivity", "timeline", "accuracy", "residuals",
-           "training", "pareto", "arrivals", "answers", "phases")
+           "training", "campaign", "pareto", "arrivals", "answers", "phases")
 
 
 def refuse(message):

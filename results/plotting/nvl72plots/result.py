@@ -32,6 +32,8 @@ NEEDED = {
     "sensitivity": ("point", "system", "what", "replayed", "simulated"),
     "answer": ("key", "text"),
     "figure": ("series", "kind", "x", "label", "y", "low", "high"),
+    "campaign": ("point", "wall_s", "useful_s", "slowed_s", "lost_s", "checkpoint_s", "restart_s",
+                 "waiting_s", "interruptions"),
     "summary": ("name", "value", "unit", "text"),
 }
 
