@@ -19,8 +19,9 @@ namespace po = boost::program_options;
 void describe(po::options_description& options) {
     options.add_options()                                                                         //
         ("output,o", po::value<std::string>(), "result file; CONFIG's name with .h5 by default")  //
-        ("quick", "less of it: the first and last value of each sweep, 10 runs of a campaign")    //
-        ("sensitivity", "also what would help: 10 % more of each resource, a lost plane, ...")    //
+        ("quick",
+         "less of it: the ends of each sweep of more than three values, 10 runs of a campaign")  //
+        ("sensitivity", "also what would help: 10 % more of each resource, a lost plane, ...")   //
         ("trace", po::value<std::string>()->default_value("ops"),
          "none | summary | ops: how much of the run the file keeps");
 }

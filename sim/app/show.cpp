@@ -1,5 +1,6 @@
 #include "sim/app/command.hpp"
 #include "sim/base/error.hpp"
+#include "sim/study/equal.hpp"
 #include "sim/study/point.hpp"
 
 #include <iostream>
@@ -18,7 +19,8 @@ int run(Context const& context,
         throw ConfigError("show: no config (expected nvl72sim show CONFIG [KEY=VALUE]...)");
     std::string const file =
         context.library.path("experiments", words[0], {"command line", 0, "CONFIG"});
-    auto const experiment = load_experiment(file, {words.begin() + 1, words.end()});
+    auto experiment = load_experiment(file, {words.begin() + 1, words.end()});
+    make_equal(experiment.points, context.library);
 
     Table table({{"key", "key"}, {"value", "value"}, {"source", "source"}, {"from", "from"}});
     auto const add = [&table](Trail const& trail) {

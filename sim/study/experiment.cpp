@@ -302,11 +302,11 @@ void add_points(Experiment& experiment,
 
 constexpr std::int64_t quick_runs = 10;
 
-/// Keeps the ends of each list of a sweep, and says what it left out.
+/// Keeps the ends of each longer list of a sweep, and says what it left out.
 void shorten_sweep(Value* sweep, std::vector<std::string>& said) {
     if (sweep == nullptr) return;
     for (auto& [key, values] : sweep->entries) {
-        if (values.items.size() <= 2) continue;
+        if (values.items.size() <= 3) continue;
         said.push_back(fmt::format("{} of {} values of {}", values.items.size() - 2,
                                    values.items.size(), key));
         values.items = {values.items.front(), values.items.back()};
@@ -356,6 +356,7 @@ void add_collectives(Experiment& experiment, std::vector<Value> const& written) 
         for (auto const& values : combinations(sweep ? *sweep : Value{})) {
             experiment.collectives.push_back(
                 read_spec<CollectiveAsked>(with(collective, values), &experiment.trail));
+            check(experiment.collectives.back());
         }
     }
 }
