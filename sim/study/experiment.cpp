@@ -334,7 +334,7 @@ std::vector<std::string> shorten(Value& root) {
     auto const shorten_campaign = [&](Value& holder) {
         Value* campaign = find_value(holder, "campaign");
         if (campaign == nullptr || !campaign->is_map()) return;
-        set_value(*campaign, "runs", parse_yaml(std::to_string(quick_runs), "--quick"));
+        apply_override(*campaign, fmt::format("runs={}", quick_runs));
         said.push_back(fmt::format("all but {} runs of a campaign", quick_runs));
     };
     shorten_campaign(root);
