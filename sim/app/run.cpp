@@ -23,7 +23,8 @@ void describe(po::options_description& options) {
     options.add_options()                                                                         //
         ("output,o", po::value<std::string>(), "result file; CONFIG's name with .h5 by default")  //
         ("quick",
-         "less of it: of a training sweep the first and last values and 10 runs of a campaign, of "
+         "less of it: of a training sweep the ends of each of more than three values and 10 runs "
+         "of a campaign, of "
          "others what the config says under quick")                                             //
         ("sensitivity", "also what would help: 10 % more of each resource, a lost plane, ...")  //
         ("trace", po::value<std::string>()->default_value("ops"),

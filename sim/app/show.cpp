@@ -1,5 +1,6 @@
 #include "sim/app/command.hpp"
 #include "sim/base/error.hpp"
+#include "sim/study/equal.hpp"
 #include "sim/study/point.hpp"
 #include "sim/study/serving_point.hpp"
 #include "sim/study/workload_experiment.hpp"
@@ -56,7 +57,8 @@ int run(Context const& context,
         std::cout << table.print(context.format);
         return 0;
     }
-    auto const experiment = load_experiment(file, overrides);
+    auto experiment = load_experiment(file, overrides);
+    make_equal(experiment.points, context.library);
     add(experiment.trail);
     // Specs that several points share are shown once.
     std::vector<std::string> shown, gpus;

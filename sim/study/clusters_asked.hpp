@@ -2,6 +2,7 @@
 
 #include "sim/collective/sweep.hpp"
 #include "sim/config/fields.hpp"
+#include "sim/cost/query.hpp"
 #include "sim/study/loaded_configs.hpp"
 #include "sim/trace/result_file.hpp"
 #include "topology/cluster.hpp"
@@ -33,10 +34,15 @@ struct CollectiveAsked {
     std::optional<int> experts, top_k;
     double zipf = 0;
     MoeDedup dedup = MoeDedup::gpu;
+    std::optional<MoeTransport> kernel;  ///< that moves tokens, in place of NCCL's all-to-all
+    std::optional<std::int64_t> hidden;  ///< values of a token, in BF16; goes with kernel
 
     [[nodiscard]] std::string name() const { return label.value_or(cluster.name); }
 };
 std::vector<Field<CollectiveAsked>> const& fields_of(CollectiveAsked const*);
+
+/// Throws ConfigError where keys contradict each other.
+void check(CollectiveAsked const& asked);
 
 /// /facts: a row a fact of each cluster; numbers only.
 ResultTable facts_table(std::vector<ClusterAsked> const& asked, Library const& library);

@@ -229,11 +229,11 @@ void add_points(Experiment& experiment,
 
 constexpr std::int64_t quick_runs = 10;
 
-/// Keeps the ends of each list of a sweep, and says what it left out.
+/// Keeps the ends of each longer list of a sweep, and says what it left out.
 void shorten_sweep(Value* sweep, std::vector<std::string>& said) {
     if (sweep == nullptr) return;
     for (auto& [key, values] : sweep->entries) {
-        if (values.items.size() <= 2) continue;
+        if (values.items.size() <= 3) continue;
         said.push_back(fmt::format("{} of {} values of {}", values.items.size() - 2,
                                    values.items.size(), key));
         values.items = {values.items.front(), values.items.back()};
@@ -261,7 +261,7 @@ std::vector<std::string> shorten(Value& root) {
     auto const shorten_campaign = [&](Value& holder) {
         Value* campaign = find_value(holder, "campaign");
         if (campaign == nullptr || !campaign->is_map()) return;
-        set_value(*campaign, "runs", parse_yaml(std::to_string(quick_runs), "--quick"));
+        apply_override(*campaign, fmt::format("runs={}", quick_runs));
         said.push_back(fmt::format("all but {} runs of a campaign", quick_runs));
     };
     shorten_campaign(root);
@@ -283,6 +283,7 @@ void add_collectives(Experiment& experiment, std::vector<Value> const& written) 
         for (auto const& values : combinations(sweep ? *sweep : Value{})) {
             experiment.collectives.push_back(
                 read_spec<CollectiveAsked>(with(collective, values), &experiment.trail));
+            check(experiment.collectives.back());
         }
     }
 }

@@ -106,7 +106,8 @@ struct Experiment {
 
 /// Reads `file`, applies `overrides` (KEY=VALUE) and works out the points: each system once, or
 /// once per value of `sweep` (the product of its lists, and of the system's own `sweep`), and each
-/// of its measured runs. `quick` keeps the first and last of each list, and few runs of a campaign.
+/// of its measured runs. `quick` keeps the first and last of each list of more than three, and few
+/// runs of a campaign.
 Experiment load_experiment(std::string const& file,
                            std::vector<std::string> const& overrides,
                            bool quick = false);

@@ -332,9 +332,23 @@ bool Parser::matches(ResultTable const& table, std::size_t row, Selector const& 
 }
 
 bool is_swept(Scope const& scope, std::string const& key) {
+    for (auto const* table : scope.tables()) {
+        if (table->name == "sweep" && table->find(key) != nullptr) return false;
+    }
     return std::ranges::any_of(scope.points(), [&](PointTag const& tag) {
         return std::ranges::any_of(tag.swept, [&](auto const& pair) { return pair.first == key; });
     });
+}
+
+/// What was swept: numbers where all of them begin with one, "400 Gb/s" too.
+Values numbers_or_texts(std::vector<std::string> texts) {
+    std::vector<double> numbers;
+    for (auto const& text : texts) {
+        auto const number = leading_number(text);
+        if (!number) return Values::of(std::move(texts));
+        numbers.push_back(*number);
+    }
+    return Values::of(std::move(numbers));
 }
 
 /// The names that a mistyped one may have meant.
@@ -353,7 +367,7 @@ std::string nearest(Scope const& scope, std::string const& called) {
 
 Values Parser::column(std::string const& called, std::vector<Selector> const& chosen) const {
     std::string table_name = "sweep", column_name = called;
-    bool const swept = is_swept(scope_, called);
+    bool const swept = is_swept(scope_, called);  // a column of that name goes before
     if (auto const dot = called.find('.'); dot != std::string::npos && !swept) {
         table_name = called.substr(0, dot);
         column_name = called.substr(dot + 1);
@@ -383,10 +397,11 @@ Values Parser::column(std::string const& called, std::vector<Selector> const& ch
                                          : std::get<std::vector<double>>(column->values)[row]);
         } else {
             for (auto const& [key, value] : tag_of(*table, row)->swept) {
-                if (key == called) result.numbers.push_back(leading_number(value).value_or(NAN));
+                if (key == called) result.texts.push_back(value);
             }
         }
     }
+    if (swept) result = numbers_or_texts(std::move(result.texts));
     if (result.size() == 0) {
         refuse(fmt::format("no row of {} that it selects", called),
                "names of systems, columns and swept keys as the run has them");

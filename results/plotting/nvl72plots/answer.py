@@ -4,7 +4,7 @@ import math
 
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from . import style
 
@@ -52,6 +52,8 @@ def sparse_log(ax, which, values):
         return
     if which == "x" and len(values) <= 9:
         ax.set_xticks(values)
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.6g}"))
+        ax.xaxis.set_minor_locator(NullLocator())
         return
     axis = ax.xaxis if which == "x" else ax.yaxis
     axis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 5.0), numticks=12))
@@ -113,7 +115,7 @@ def draw_bars(ax, lines, looks, stacked):
     number_axis(ax.xaxis, False)
 
 
-def draw_marks(ax, marks):
+def draw_marks(ax, marks, bars):
     for mark in marks:
         if math.isfinite(mark["y"]):
             ax.axhline(mark["y"], color="#777777", linestyle=(0, (4, 3)), linewidth=1.2)
@@ -121,8 +123,10 @@ def draw_marks(ax, marks):
                         ha="right", va="bottom", fontsize=9, color="#555555")
         if math.isfinite(mark["x"]):
             ax.axvline(mark["x"], color="#777777", linestyle=(0, (4, 3)), linewidth=1.2)
-            ax.annotate(mark["series"], (mark["x"], 0.98), xycoords=("data", "axes fraction"),
-                        ha="right", va="top", fontsize=9, color="#555555", rotation=90)
+            ax.annotate(mark["series"], (mark["x"], 1.0 if bars else 0.98),
+                        xycoords=("data", "axes fraction"), ha="right", fontsize=9,
+                        va="bottom" if bars else "top", color="#555555",
+                        rotation=0 if bars else 90)
 
 
 def draw(result):
@@ -155,7 +159,7 @@ def draw(result):
         else:
             ax.set_ylim(bottom=0)
             number_axis(ax.yaxis, False)
-    draw_marks(ax, marks)
+    draw_marks(ax, marks, bars)
     key = []
     if len(lines) > 1:
         for (name, rows), (colour, marker) in zip(lines.items(), looks):
