@@ -6,7 +6,7 @@
 #include "sim/study/answer.hpp"
 #include "sim/study/serving_answer.hpp"
 #include "sim/study/serving_run.hpp"
-#include "sim/study/workload_run.hpp"
+#include "sim/study/workload_answer.hpp"
 #include "sim/trace/result_file.hpp"
 
 #include <chrono>
