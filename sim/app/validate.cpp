@@ -15,6 +15,7 @@
 #include <cstdio>
 #include <fmt/format.h>
 #include <map>
+#include <utility>
 
 namespace nvl72 {
 namespace {
@@ -84,15 +85,19 @@ void expect_scored(std::vector<ValidationRow> const& rows) {
         return row.scored() || (row.predicted && !row.measured);
     };
     if (std::ranges::any_of(rows, answered)) return;
-    std::map<std::string, std::size_t> reasons;
+    // Rows that fail alike are one reason, in the words of the first.
+    std::map<std::string, std::pair<std::size_t, std::string>> reasons;
     for (auto const& row : rows) {
         auto const place = fmt::format("{}:{}: ", row.source, row.line);
         bool const placed = row.reason.starts_with(place);
-        ++reasons[row.status + ": " + (placed ? row.reason.substr(place.size()) : row.reason)];
+        auto const key =
+            row.status + ": " + (placed ? row.reason.substr(place.size()) : row.reason);
+        auto const found = reasons.try_emplace(key, 0, row.status + ": " + row.reason).first;
+        ++found->second.first;
     }
     std::vector<std::string> parts;
-    for (auto const& [reason, count] : reasons)
-        parts.push_back(fmt::format("{} {}", count, reason));
+    for (auto const& entry : reasons)
+        parts.push_back(fmt::format("{} {}", entry.second.first, entry.second.second));
     throw ConfigError(fmt::format("--measurements: none of {} rows could be scored ({})",
                                   rows.size(), join(parts, "; ")));
 }

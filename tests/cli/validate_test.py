@@ -163,7 +163,7 @@ class Validate(unittest.TestCase):
             ("column.csv", "gpu,collective,gpus,time_us\nh100,all_reduce,8,4\n",
              "of collectives the columns gpu, collective, gpus, type, bytes, time_us"),
             ("index.csv", "file,gpu,ngpus\na.log,h100,8\n", "of an INDEX.csv the columns"),
-            ("short.csv", row + "h100,all_reduce\n", "short.csv:3: 2 fields (expected 6"),
+            ("short.csv", table + "h100,all_reduce\n", "short.csv:2: 2 fields (expected 6"),
             ("percent.csv", row.replace(",40", ",40%"), "percent.csv:2: time_us: '40%'"),
             ("negative.csv", row.replace("1048576", "-1048576"), "bytes: '-1048576'"),
             ("tiny.csv", row.replace(",40", ",1e-300"), "(expected a number from 1e-6 to 1e15)"),
