@@ -2,6 +2,7 @@
 
 #include "sim/base/error.hpp"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 namespace nvl72 {
