@@ -446,6 +446,10 @@ RunResult run_experiment(Experiment const& experiment,
     }
     for (LoadedPoint const& point : points) {
         if (point.kind == PointKind::system) result.notes.push_back(network_note(point));
+        if (point.kind != PointKind::measured) {
+            for (std::string const& note : point.parallel.notes)
+                result.notes.push_back(point.system.name + ": " + note);
+        }
         if (point.kind == PointKind::system && point.power) {
             auto const i = static_cast<std::size_t>(&point - points.data());
             result.notes.push_back(

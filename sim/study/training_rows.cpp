@@ -93,6 +93,7 @@ public:
         point.system = system();
         TrainingRun built{load_point(point, configs_), {}, choices()};
         adapt(built);
+        for (auto const& note : built.point.parallel.notes) note_.push_back(note);
         recompute_until_it_fits(built);
         built.point.known_software = fitted_to_software(
             configs_.recipe(library_.path("recipes", point.system.recipe.value, place_)));

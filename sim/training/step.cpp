@@ -222,8 +222,8 @@ private:
         StagePlan plan;
         plan.name = fmt::format("stage {}", s);
         plan.gpus = static_cast<std::uint32_t>(column.ranks);
-        plan.representative = RankId{
-            static_cast<std::uint32_t>(first_rank_of_stage(parallel, s).value + column.first)};
+        plan.representative = RankId{static_cast<std::uint32_t>(
+            gpu_of(parallel, first_rank_of_stage(parallel, s).value + column.first))};
         plan.nvlink = wiring.nvlink;
         plan.nic = wiring.nic;
         plan.sms = spec_.fabric.gpu().sms;
