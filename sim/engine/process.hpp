@@ -129,7 +129,7 @@ public:
     };
     struct Get {
         Buffer& buffer;
-        double amount;
+        double amount = 0;
         Got got;
         bool await_ready() { return buffer.try_get(*this); }
         void await_suspend(std::coroutine_handle<>) { buffer.queue_get(*this); }

@@ -2,7 +2,7 @@
 
 #include "sim/base/error.hpp"
 
-#include <algorithm>
+#include <ranges>
 
 namespace nvl72 {
 
@@ -42,16 +42,16 @@ PrefixCache::Found PrefixCache::find(std::vector<Part> const& parts) const {
 }
 
 void PrefixCache::keep(std::vector<Part> const& parts) {
-    for (auto part = parts.rbegin(); part != parts.rend(); ++part) {
-        auto const known = spots_.find(part->key);
+    for (Part const& part : std::views::reverse(parts)) {
+        auto const known = spots_.find(part.key);
         if (known != spots_.end()) {
             auto& [tier, entry] = known->second;
             held_[tier] -= entry->tokens;
             order_[tier].erase(entry);
         }
-        order_[0].push_front({part->key, part->tokens});
-        spots_[part->key] = {0, order_[0].begin()};
-        held_[0] += part->tokens;
+        order_[0].push_front({part.key, part.tokens});
+        spots_[part.key] = {0, order_[0].begin()};
+        held_[0] += part.tokens;
     }
     for (std::size_t tier = 0; tier < tiers_.size(); ++tier) make_room(tier);
 }

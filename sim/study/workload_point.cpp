@@ -122,8 +122,8 @@ private:
         PhaseRow row = row_of(phase);
         row.rounds = run.batches;
         row.items = static_cast<double>(run.requests) * stage.servers;
-        row.items_per_s =
-            static_cast<double>(stage.control->robots) * stage.servers / stage.control->period_s;
+        row.robots = static_cast<double>(stage.control->robots) * stage.servers;
+        row.items_per_s = row.robots / stage.control->period_s;
         row.busy_share = run.busy_share;
         row.miss_share = static_cast<double>(run.misses) /
                          static_cast<double>(std::max<std::int64_t>(1, run.requests));

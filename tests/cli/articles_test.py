@@ -55,6 +55,11 @@ class Articles(unittest.TestCase):
         rows = list(csv.DictReader(io.StringIO(phases)))
         self.assertEqual({row["kind"] for row in rows}, {"env_sim", "train_loop"})
 
+    def test_robots_are_told_by_how_many_a_gpu_bears(self):
+        said = self.nvl72sim("run", "how-many-robots-does-a-gpu-bear", "--quiet",
+                             "workload.phases.act.horizon=5 s")
+        self.assertTrue("pi0 at 50 Hz, one GB200: bears " in said)
+
     def test_same_seed_same_bytes(self):
         files = []
         for threads in ("1", "2"):
