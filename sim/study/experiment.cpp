@@ -293,10 +293,9 @@ void expect_something(Experiment const& experiment, Value const& root) {
         !experiment.clusters.empty() || !experiment.findings.values.entries.empty()) {
         return;
     }
-    std::string const wanted = "one or more, or collectives, clusters or values";
     Value const* systems = root.find("systems");
-    if (systems == nullptr) detail::fail_missing_key(root, "systems", wanted);
-    fail(systems->place, "no systems", wanted);
+    if (systems != nullptr) fail(systems->place, "no systems", "one or more");
+    detail::fail_missing_key(root, "systems", "one or more, or collectives, clusters or values");
 }
 
 }  // namespace
