@@ -35,7 +35,9 @@ struct Row {
     [[nodiscard]] std::string band() const {
         auto const part = part_of(query);
         auto const band = part.substr(part.find("across"));
-        return band.ends_with("large") ? std::string(bands.back()) : band;
+        // Two racks are two sites more, whatever their own interval is.
+        bool const large = band.ends_with("large") || band.ends_with("racks");
+        return large ? std::string(bands.back()) : band;
     }
 };
 

@@ -213,6 +213,7 @@ private:
             auto const number_of = [](auto& names, std::string const& name) {
                 return names.emplace(name, names.size() + 1).first->second;
             };
+            if (row.stopped) continue;
             auto const model = number_of(models, row.model);
             fit.outside.push_back({row.measured_s, fitted.model_out[i], model, model});
             if (row.apart) continue;

@@ -65,6 +65,7 @@ RunPredictor::RunPredictor(std::vector<MeasuredTraining> const& runs,
             row.precision = point.system.precision.value;
             row.experts = point.model.experts > 0;
             row.apart = named_in(facts.apart, run);
+            row.stopped = named_in(facts.with_stops, run);
             auto const [known, added] = jobs.emplace(job_of(row.built), jobs_.size());
             row.job = known->second;
             if (added) {

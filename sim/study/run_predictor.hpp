@@ -19,6 +19,7 @@ struct RunRow {
     double memory_gib = 0;  ///< of the fullest stage, predicted
     std::size_t job = 0;    ///< rows of equal jobs share one prediction
     bool apart = false;     ///< predicted, not fitted to
+    bool stopped = false;   ///< its figure is of a whole job with its stops
     bool experts = false;   ///< of a mixture of experts
     std::string model, gpu, layout, release, precision;  ///< the groups that may be left out
 };

@@ -35,12 +35,14 @@ std::vector<Field<GivenConstant>> const& fields_of(GivenConstant const*) {
 
 struct GivenFacts {
     std::vector<std::pair<std::string, GivenConstant>> constants;
-    std::vector<std::string> apart;
+    std::vector<std::string> apart, with_stops;
 };
 std::vector<Field<GivenFacts>> const& fields_of(GivenFacts const*) {
     static std::vector<Field<GivenFacts>> const fields{
         required("constants", &GivenFacts::constants, "what is fitted, by name"),
         optional("apart", &GivenFacts::apart, "", "models and software predicted, not fitted to"),
+        optional("with_stops", &GivenFacts::with_stops, "",
+                 "of them those whose figures are of whole jobs with their stops"),
     };
     return fields;
 }
@@ -78,6 +80,7 @@ TrainingFitFacts load_training_facts(Library const& library) {
     auto const given = read_spec<GivenFacts>(load_yaml(path), nullptr);
     TrainingFitFacts facts;
     facts.apart = given.apart;
+    facts.with_stops = given.with_stops;
     for (auto const& [name, one] : given.constants) {
         TrainingConstant constant;
         constant.place = one.place;

@@ -31,6 +31,8 @@ struct TrainingFitFacts {
     std::vector<TrainingConstant> constants;
     /// Models, and software, whose runs are predicted and not fitted to.
     std::vector<std::string> apart;
+    /// Of these the figures are of whole jobs with their stops, which tell no step's interval.
+    std::vector<std::string> with_stops;
 };
 
 /// Whether a run is of one of these models or this software, as its table says them.
