@@ -272,7 +272,7 @@ AxisOrder order_of(Layout const& layout) {
         axes.push_back(axis);
     }
     auto const at = [&](Axis axis) { return std::ranges::find(axes, axis) - axes.begin(); };
-    auto const [first, last] = std::minmax(at(Axis::cp), at(Axis::dp));
+    auto const [first, last] = std::minmax({at(Axis::cp), at(Axis::dp)});
     if (layout.tp > 1 && layout.cp > 1 && first < at(Axis::tp) && at(Axis::tp) < last) {
         refuse(fmt::format("'{}': tp between cp and dp, over which gradients are summed together",
                            *layout.order));
@@ -393,8 +393,9 @@ Layout with_chunks_of_schedule(Layout layout,
         bool const even = architecture.layers % layout.pp == 0;
         layout.uneven_layers = layout.uneven_layers || !even;
     }
-    bool const told =
-        std::ranges::any_of(layout.places, [](auto const& given) { return given.first == "vp"; });
+    bool const told = std::ranges::any_of(layout.places, [](auto const& given) {
+        return given.first == "vp" && !given.second.file.empty();
+    });
     if (asked->one_chunk || layout.vp > 1 || told) return layout;
     int const extra = layout.embedding_and_loss_as_layers ? 2 : 0;
     for (int vp = 2; vp * layout.pp <= architecture.layers + extra; ++vp) {

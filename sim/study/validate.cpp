@@ -17,6 +17,7 @@
 #include "sim/study/power_rows.hpp"
 #include "sim/study/profiles.hpp"
 #include "sim/study/seen_rows.hpp"
+#include "sim/study/serving_experiment.hpp"
 #include "sim/study/serving_validation.hpp"
 #include "sim/study/training_rows.hpp"
 #include "sim/study/two_times.hpp"
@@ -458,6 +459,12 @@ private:
     }
 
     void add_experiment(std::string const& path) {
+        if (experiment_kind(path) != ExperimentKind::training) {
+            if (!request_.measurements.empty()) {
+                result_.notes.push_back(path + ": trains nothing; `run` shows what it is held to");
+            }
+            return;
+        }
         for (auto const& point : load_experiment(path, {}).points) {
             auto const& published = point.system.published;
             if (!published.tokens_per_s_per_gpu && !published.step) continue;

@@ -36,7 +36,7 @@ TEST(Validate, PricesEveryRowInInputOrderWithItsPhysicalLine) {
     EXPECT_EQ(rows[0].line, 3);
     EXPECT_EQ(rows[1].line, 4);
     EXPECT_EQ(rows[0].gpu, "h100");
-    EXPECT_EQ(rows[0].part, "attention bf16");
+    EXPECT_EQ(rows[0].part, "attention bf16 short");
     EXPECT_EQ(rows[0].status, "ok");
     EXPECT_TRUE(rows[0].spread.known());
     ASSERT_TRUE(rows[0].error());

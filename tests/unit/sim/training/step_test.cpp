@@ -148,8 +148,8 @@ TEST(SimulateStep, HasTheLinksOfTheWorstGpuOfAReplica) {
     }
 }
 
-// Two layers over two stages and 64 x 2048 tokens: the last stage's FP32 logits alone are
-// 131072 x 128256 x 4 B = 67 GB; the first stage would fit.
+// Two layers over two stages and 64 x 4096 tokens: the last stage's BF16 logits alone are
+// 262144 x 128256 x 2 B = 67 GB; the first stage would fit.
 TEST(StepMemory, ChecksTheFullestStage) {
     LoadedPoint point =
         load_point(small_experiment({"systems.0.layout.tp=1", "systems.0.layout.vp=1",
@@ -158,7 +158,7 @@ TEST(StepMemory, ChecksTheFullestStage) {
                    shipped_library(), {});
     point.model.layers = 2;
     point.system.layout.micro_batch = 64;
-    point.parallel = check_layout(point.system.layout, 16, point.model, 512, 2048);
+    point.parallel = check_layout(point.system.layout, 16, point.model, 512, 4096);
     try {
         (void)simulate_point(point, 0);
         FAIL() << "it fits";
