@@ -191,7 +191,7 @@ TEST(RunExperiment, TracingChangesNoPrediction) {
     auto const traced = run_experiment(experiment_of(text()), shipped_library(), options);
     options.trace = TraceLevel::none;
     auto const plain = run_experiment(experiment_of(text()), shipped_library(), options);
-    ASSERT_EQ(plain.file.tables.size(), 1U);
+    ASSERT_EQ(plain.file.tables.size(), 2U);  // /sweep, and /swept of its keys
     EXPECT_NE(traced.file.find("ops"), nullptr);
     ASSERT_EQ(traced.rows.size(), plain.rows.size());
     for (std::size_t i = 0; i < plain.rows.size(); ++i) {

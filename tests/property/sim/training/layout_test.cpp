@@ -206,8 +206,13 @@ TEST(RandomJobs, TradeActivationsForAForwardByRecomputing) {
         StepResult const again = simulate_step(spec);
         for (std::size_t s = 0; s < kept.memory.size(); ++s) {
             EXPECT_LT(again.memory[s].activations, kept.memory[s].activations) << text_of(*point);
-            EXPECT_EQ(again.memory[s].total() - again.memory[s].activations,
-                      kept.memory[s].total() - kept.memory[s].activations);
+            // What a product needs at once is no longer kept anyway, and a layer is made again in
+            // the place of the loss: both are owners of their own, all others stay.
+            auto const others = [](Memory const& memory) {
+                return memory.total() - memory.activations - memory.temporary - memory.logits;
+            };
+            EXPECT_EQ(others(again.memory[s]), others(kept.memory[s])) << text_of(*point);
+            EXPECT_LT(again.memory[s].total(), kept.memory[s].total()) << text_of(*point);
         }
         // No stage computes less than its layers' forwards more.
         for (std::size_t c = 0; c < kept.by_class.size(); ++c) {
@@ -290,10 +295,12 @@ TEST(Placement, MegatronsOrderIsTheDefaultToThePicosecond) {
     }
 }
 
-// Tensor-parallel ranks talk in every layer: spread over the machine they are never quicker.
+// Tensor-parallel ranks talk in every layer: spread over the machine they are never quicker than
+// side by side, where no edge of a domain cuts their groups.
 TEST(Placement, TensorParallelRanksFarApartAreNeverQuicker) {
     for (auto const* domain : {"8", "16", "36", "72"}) {
         for (auto const* tp : {"2", "4", "8"}) {
+            if (std::stoi(domain) % std::stoi(tp) != 0) continue;
             for (auto const* pp : {"1", "2"}) {
                 auto const keys = job("144", tp, pp, domain);
                 auto const near = step_in_order(keys, "");
