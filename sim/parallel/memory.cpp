@@ -7,7 +7,6 @@
 #include <array>
 #include <cmath>
 #include <fmt/format.h>
-#include <numeric>
 
 namespace nvl72 {
 
@@ -78,55 +77,9 @@ double layer_input_bytes(Parallel const& parallel, Architecture const& a) {
     return parallel.sequence_parallel ? whole / parallel.tp : whole;
 }
 
-/// What layers and modules of further tokens keep of one micro-batch.
-class Kept {
-public:
-    Kept(Parallel const& parallel, Architecture const& a, MemoryPolicy const& policy)
-        : a_(a), saved_(layer_saved_bytes(parallel, a, policy)), layer_(saved_) {
-        if (policy.full_recompute) layer_.fill(layer_input_bytes(parallel, a));
-        if (a.mtp_layers == 0) return;
-        auto const modules = mtp_operators(divisible_architecture(a, parallel));
-        mtp_ = a.mtp_layers * operators_saved_bytes(parallel, modules, policy);
-    }
-
-    /// Of a chunk's layers: what offloading can take.
-    [[nodiscard]] double layers(Chunk const& chunk) const {
-        auto const counts = a_.count_layers(chunk.first_layer, chunk.layers);
-        return std::inner_product(counts.begin(), counts.end(), layer_.begin(), 0.0);
-    }
-    [[nodiscard]] double modules(Chunk const& chunk) const { return chunk.has_head ? mtp_ : 0; }
-    /// What recomputation makes again of a chunk's layers beside what they keep.
-    [[nodiscard]] double redone(Chunk const& chunk) const {
-        auto const counts = a_.count_layers(chunk.first_layer, chunk.layers);
-        double sum = 0;
-        for (std::size_t kind = 0; kind < counts.size(); ++kind) {
-            sum += counts.at(kind) * (saved_.at(kind) - layer_.at(kind));
-        }
-        return sum;
-    }
-    /// Of the chunk's largest layer, as kept or as made again.
-    [[nodiscard]] double largest(Chunk const& chunk, bool made_again) const {
-        auto const counts = a_.count_layers(chunk.first_layer, chunk.layers);
-        double most = 0;
-        for (std::size_t kind = 0; kind < counts.size(); ++kind) {
-            if (counts.at(kind) == 0) continue;
-            most = std::max(most, made_again ? saved_.at(kind) : layer_.at(kind));
-        }
-        return most;
-    }
-
-private:
-    Architecture const& a_;
-    std::array<double, layer_kinds.size()> saved_, layer_;
-    double mtp_ = 0;
-};
-
 /// The head's backward follows its forward at once, so one micro-batch is alive: what its operators
 /// keep, and the BF16 logits (later their gradient) beside the fp32 softmax.
-double logits_bytes(Parallel const& parallel, Architecture const& a, int stage) {
-    auto const chunks = parallel.chunks_of(stage);
-    if (std::ranges::none_of(chunks, &Chunk::has_head)) return 0;
-    Architecture const whole = divisible_architecture(a, parallel);
+double logits_bytes(Parallel const& parallel, Architecture const& whole) {
     double sum = bf16 * static_cast<double>(whole.vocab) / parallel.tp * tokens_of(parallel);
     for (auto const& op : head_operators(whole)) sum += saved_bytes(op, parallel);
     return sum;
@@ -150,23 +103,9 @@ StageParameters& StageParameters::operator+=(StageParameters const& more) {
 StageParameters chunk_parameters(Parallel const& parallel,
                                  Architecture const& whole,
                                  Chunk const& chunk) {
-    std::int64_t const vocab = whole.vocab / parallel.tp * whole.hidden;
-    std::int64_t const expert_ranks = std::int64_t{parallel.ep} * parallel.expert_tp;
-    StageParameters sum;
-    auto const add = [&](LayerParameters const& one, std::int64_t times) {
-        sum += {times * one.matrices / parallel.tp, times * one.experts / expert_ranks,
-                times * (one.norms + one.router)};
-    };
-    auto const counts = whole.count_layers(chunk.first_layer, chunk.layers);
-    for (auto const kind : layer_kinds) {
-        add(layer_parameters(whole, kind), counts.at(kind.index()));
-    }
-    if (chunk.has_embedding) sum.others += vocab;
-    if (chunk.has_head) {
-        sum.others += whole.norm_vectors * whole.hidden + vocab;
-        add(mtp_parameters(whole), whole.mtp_layers);
-    }
-    return sum;
+    return ChunkMemory::parameters(
+        parallel, whole,
+        {whole.count_layers(chunk.first_layer, chunk.layers), chunk.has_embedding, chunk.has_head});
 }
 
 StageParameters stage_parameters(Parallel const& parallel, Architecture const& a, int stage) {
@@ -228,29 +167,111 @@ double peak_in_flight(Parallel const& parallel,
     return peak;
 }
 
+ChunkMemory::ChunkMemory(Parallel const& parallel,
+                         Architecture const& a,
+                         MemoryPolicy const& policy)
+    : parallel_(parallel),
+      whole_(divisible_architecture(a, parallel)),
+      policy_(policy),
+      saved_(layer_saved_bytes(parallel, a, policy)),
+      layer_(saved_),
+      logits_(logits_bytes(parallel, whole_)) {
+    if (policy.full_recompute) layer_.fill(layer_input_bytes(parallel, a));
+    for (auto const& op : embedding_operators(a)) embedding_ += saved_bytes(op, parallel);
+    if (a.mtp_layers == 0) return;
+    mtp_ = a.mtp_layers * operators_saved_bytes(parallel, mtp_operators(whole_), policy);
+}
+
+StageParameters ChunkMemory::parameters(Parallel const& parallel,
+                                        Architecture const& whole,
+                                        Holding const& held) {
+    std::int64_t const vocab = whole.vocab / parallel.tp * whole.hidden;
+    std::int64_t const expert_ranks = std::int64_t{parallel.ep} * parallel.expert_tp;
+    StageParameters sum;
+    auto const add = [&](LayerParameters const& one, std::int64_t times) {
+        sum += {times * one.matrices / parallel.tp, times * one.experts / expert_ranks,
+                times * (one.norms + one.router)};
+    };
+    for (auto const kind : layer_kinds) {
+        int const count = held.layers.at(kind.index());
+        if (count > 0) add(layer_parameters(whole, kind), count);
+    }
+    if (held.embedding) sum.others += vocab;
+    if (held.head) {
+        sum.others += whole.norm_vectors * whole.hidden + vocab;
+        add(mtp_parameters(whole), whole.mtp_layers);
+    }
+    return sum;
+}
+
 /// Offloaded layers stream: of a micro-batch two are on the GPU whole, one at work and one on its
 /// way. With full recomputation one layer is made again beside them.
+ChunkMemory::Part ChunkMemory::of(Holding const& held) const {
+    Part part;
+    part.parameters = parameters(parallel_, whole_, held);
+    part.embedding = held.embedding;
+    part.head = held.head;
+    double layers = 0, redone = 0, largest = 0, largest_again = 0;
+    for (std::size_t kind = 0; kind < held.layers.size(); ++kind) {
+        int const count = held.layers.at(kind);
+        layers += count * layer_.at(kind);
+        redone += count * (saved_.at(kind) - layer_.at(kind));
+        if (count == 0) continue;
+        largest = std::max(largest, layer_.at(kind));
+        largest_again = std::max(largest_again, saved_.at(kind));
+    }
+    double const leaves = policy_.offload * layers;
+    part.kept = layers - leaves + (held.embedding ? embedding_ : 0) + (held.head ? mtp_ : 0);
+    part.offloaded = leaves;
+    part.again = leaves + (policy_.full_recompute ? redone : 0);
+    part.redone = policy_.full_recompute ? largest_again : 0;
+    part.streaming = 2 * policy_.offload * largest;
+    return part;
+}
+
+StageNeeds ChunkMemory::stage(std::vector<Part const*> const& chunks) const {
+    StageNeeds needs;
+    bool has_embedding = false, has_head = false;
+    double redone = 0, streaming = 0;
+    for (Part const* part : chunks) {
+        needs.held += part->parameters;
+        has_embedding = has_embedding || part->embedding;
+        has_head = has_head || part->head;
+        // A tied output layer away from the embedding's stage is a copy of it, at home it is it.
+        if (part->head && whole_.tied_embeddings && has_embedding)
+            needs.held.others -= whole_.vocab / parallel_.tp * whole_.hidden;
+        redone = std::max(redone, part->redone);
+        streaming = std::max(streaming, part->streaming);
+    }
+    needs.beside = redone + streaming;
+    needs.logits = has_head ? logits_ : 0;
+    return needs;
+}
+
+namespace {
+
+ChunkMemory::Holding holding(Architecture const& a, Chunk const& chunk) {
+    return {a.count_layers(chunk.first_layer, chunk.layers), chunk.has_embedding, chunk.has_head};
+}
+
+}  // namespace
+
 StageActivations stage_activations(Parallel const& parallel,
                                    Architecture const& a,
                                    MemoryPolicy const& policy,
                                    int stage) {
-    Kept const kept(parallel, a, policy);
-    double embedding = 0;
-    for (auto const& op : embedding_operators(a)) embedding += saved_bytes(op, parallel);
-
+    ChunkMemory const memory(parallel, a, policy);
     StageActivations sum;
-    double redone = 0, streaming = 0;
+    std::vector<ChunkMemory::Part> parts;
     for (auto const& chunk : parallel.chunks_of(stage)) {
-        double const layers = kept.layers(chunk);
-        double const others = (chunk.has_embedding ? embedding : 0) + kept.modules(chunk);
-        double const leaves = policy.offload * layers;
-        sum.kept.push_back(layers - leaves + others);
-        sum.offloaded.push_back(leaves);
-        sum.again.push_back(leaves + (policy.full_recompute ? kept.redone(chunk) : 0));
-        if (policy.full_recompute) redone = std::max(redone, kept.largest(chunk, true));
-        streaming = std::max(streaming, 2 * policy.offload * kept.largest(chunk, false));
+        parts.push_back(memory.of(holding(a, chunk)));
+        sum.kept.push_back(parts.back().kept);
+        sum.offloaded.push_back(parts.back().offloaded);
+        sum.again.push_back(parts.back().again);
     }
-    sum.beside = redone + streaming;
+    std::vector<ChunkMemory::Part const*> all;
+    for (auto const& part : parts) all.push_back(&part);
+    sum.beside = memory.stage(all).beside;
     return sum;
 }
 
@@ -259,14 +280,15 @@ double offloaded_bytes(Parallel const& parallel,
                        MemoryPolicy const& policy,
                        Chunk const& chunk) {
     if (policy.offload == 0) return 0;
-    return policy.offload * Kept(parallel, a, policy).layers(chunk);
+    return ChunkMemory(parallel, a, policy).of(holding(a, chunk)).offloaded;
 }
 
-Memory memory_of(Parallel const& parallel,
-                 Architecture const& a,
-                 MemoryPolicy const& policy,
-                 int stage) {
-    StageParameters const held = stage_parameters(parallel, a, stage);
+Memory memory_from(Parallel const& parallel,
+                   int layers,
+                   MemoryPolicy const& policy,
+                   int stage,
+                   StageNeeds const& needs) {
+    StageParameters const& held = needs.held;
     auto const fsdp = static_cast<double>(parallel.fsdp);
     // FSDP shards all three, and has two layers' weights whole: the one in use and the next one.
     auto const shards = [&](bool sharded, std::int64_t ranks) {
@@ -289,20 +311,40 @@ Memory memory_of(Parallel const& parallel,
         static_cast<double>(held.others) / shards(false, dense_ranks) * bf16;
     double const gathered =
         parallel.fsdp > 1
-            ? 2 * policy.weight_bytes * static_cast<double>(held.total()) / std::max(1, a.layers)
+            ? 2 * policy.weight_bytes * static_cast<double>(held.total()) / std::max(1, layers)
             : 0;
     memory.weights = rounded(weights + gathered);
     memory.gradients = spread_out(policy.gradient_bytes, policy.shard_gradients);
     memory.optimizer = spread_out(policy.optimizer_bytes, policy.shard_optimizer);
-    StageActivations const own = stage_activations(parallel, a, policy, stage);
-    memory.activations = rounded(peak_in_flight(parallel, stage, own.kept, own.again) + own.beside);
-    memory.offloaded = rounded(peak_in_flight(parallel, stage, own.offloaded));
-    memory.logits = rounded(logits_bytes(parallel, a, stage));
+    memory.activations = rounded(needs.in_flight + needs.beside);
+    memory.offloaded = rounded(needs.offloaded);
+    memory.logits = rounded(needs.logits);
     memory.communication = policy.communication_buffers;
     memory.fragmentation =
         rounded(policy.fragmentation * static_cast<double>(memory.total().count));
     memory.framework = policy.framework;
     return memory;
+}
+
+Memory memory_of(Parallel const& parallel,
+                 Architecture const& a,
+                 MemoryPolicy const& policy,
+                 int stage) {
+    ChunkMemory const memory(parallel, a, policy);
+    std::vector<ChunkMemory::Part> parts;
+    std::vector<double> kept, again, offloaded;
+    for (auto const& chunk : parallel.chunks_of(stage)) {
+        parts.push_back(memory.of(holding(a, chunk)));
+        kept.push_back(parts.back().kept);
+        again.push_back(parts.back().again);
+        offloaded.push_back(parts.back().offloaded);
+    }
+    std::vector<ChunkMemory::Part const*> all;
+    for (auto const& part : parts) all.push_back(&part);
+    StageNeeds needs = memory.stage(all);
+    needs.in_flight = peak_in_flight(parallel, stage, kept, again);
+    needs.offloaded = peak_in_flight(parallel, stage, offloaded);
+    return memory_from(parallel, a.layers, policy, stage, needs);
 }
 
 Memory worst_memory(Parallel const& parallel, Architecture const& a, MemoryPolicy const& policy) {

@@ -6,6 +6,7 @@
 #include "sim/model/operators.hpp"
 #include "sim/parallel/layout.hpp"
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -91,6 +92,56 @@ StageActivations stage_activations(Parallel const& parallel,
                                    Architecture const& architecture,
                                    MemoryPolicy const& policy,
                                    int stage);
+
+/// What one GPU of a stage has to hold.
+struct StageNeeds {
+    StageParameters held;
+    double in_flight = 0;  ///< bytes kept of all micro-batches in flight (peak_in_flight)
+    double offloaded = 0;  ///< the same, of what waits in the CPU's memory
+    double beside = 0, logits = 0;
+};
+
+/// Memory by what a chunk holds, for all layouts that cut a layer and a micro-batch alike: looked
+/// up once, then added up. `parallel` outlives it; of it tp, cp, ep, the micro-batch and the
+/// sequence count.
+class ChunkMemory {
+public:
+    struct Holding {
+        LayerCounts layers{};
+        bool embedding = false, head = false;
+    };
+    /// Of one micro-batch, where it is about activations.
+    struct Part {
+        StageParameters parameters;
+        double kept = 0, again = 0, offloaded = 0;  ///< bytes, as StageActivations has them
+        double redone = 0, streaming = 0;           ///< largest of them: beside what is in flight
+        bool embedding = false, head = false;
+    };
+
+    ChunkMemory(Parallel const& parallel, Architecture const& a, MemoryPolicy const& policy);
+
+    /// Of one chunk, without a tied output layer's copy.
+    static StageParameters parameters(Parallel const& parallel,
+                                      Architecture const& whole,
+                                      Holding const& held);
+    [[nodiscard]] Part of(Holding const& held) const;
+    /// Of the stage that holds these chunks, in order; what is in flight is left to the caller.
+    [[nodiscard]] StageNeeds stage(std::vector<Part const*> const& chunks) const;
+
+private:
+    Parallel const& parallel_;
+    Architecture whole_;
+    MemoryPolicy const& policy_;
+    std::array<double, layer_kinds.size()> saved_, layer_;
+    double embedding_ = 0, mtp_ = 0, logits_ = 0;
+};
+
+/// `layers`: of the whole model.
+Memory memory_from(Parallel const& parallel,
+                   int layers,
+                   MemoryPolicy const& policy,
+                   int stage,
+                   StageNeeds const& needs);
 
 Memory memory_of(Parallel const& parallel,
                  Architecture const& architecture,

@@ -241,11 +241,17 @@ void add_points(Experiment& experiment,
 }  // namespace
 
 Experiment load_experiment(std::string const& file, std::vector<std::string> const& overrides) {
-    Value root = load_yaml(file);
+    return read_experiment(load_yaml(file), file, file_text(file), overrides);
+}
+
+Experiment read_experiment(Value root,
+                           std::string const& file,
+                           std::string text,
+                           std::vector<std::string> const& overrides) {
     Value as_written = root;
     Experiment experiment;
     experiment.file = file;
-    experiment.config = file_text(file);
+    experiment.config = std::move(text);
     for (std::string const& assignment : overrides) {
         apply_override(root, assignment);
         check_taken(root, assignment);

@@ -81,5 +81,10 @@ struct Experiment {
 /// Reads `file`, applies `overrides` (KEY=VALUE) and works out the points: each system once, or
 /// once per value of `sweep` (the product of its lists), and each of its measured runs.
 Experiment load_experiment(std::string const& file, std::vector<std::string> const& overrides);
+/// The same of a tree that was read from `text`, or made up.
+Experiment read_experiment(Value root,
+                           std::string const& file,
+                           std::string text,
+                           std::vector<std::string> const& overrides);
 
 }  // namespace nvl72
