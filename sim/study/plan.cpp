@@ -109,7 +109,7 @@ private:
             return false;
         }
         if (options_.goal && options_.goal->tokens)
-            size->run = run_of(simulated(*size, size->best->layout), *options_.goal->tokens);
+            size->run = run_of(size->best->row, *options_.goal->tokens);
         found_.push_back(std::move(size));
         note(*found_.back());
         return true;
@@ -166,10 +166,10 @@ private:
         return value;
     }
     [[nodiscard]] double energy(Size const& size) const {
-        return simulated(size, size.best->layout).power.energy_per_token_j;
+        return size.best->row.power.energy_per_token_j;
     }
     [[nodiscard]] double money(Size const& size) const {
-        return simulated(size, size.best->layout).power.usd_per_mtoken;
+        return size.best->row.power.usd_per_mtoken;
     }
 
     Size& choose() {
@@ -206,25 +206,15 @@ private:
         throw DoesNotFit(too_large_text(job, *too_large_.least));
     }
 
-    [[nodiscard]] static SweepRow simulated(Size const& size, LayoutPoint const& layout) {
-        LoadedPoint point = size.job.point;
-        point.kind = PointKind::system;
-        point.recipe = size.job.recipes.at(layout.recipe).recipe;
-        point.parallel = parallel_of(size.job, layout);
-        return simulate_point(point, 0).row;
-    }
-
-    PlanRow row_of(Size const& size, PlanRowKind kind, TriedLayout const& tried) const {
-        PlanRow row{kind,
-                    size.job.gpus(),
-                    tried.layout,
-                    simulated(size, tried.layout),
-                    to_seconds(tried.bound),
-                    gib(tried.memory),
-                    "",
-                    ""};
-        row.row->point = 0;
-        return row;
+    static PlanRow row_of(Size const& size, PlanRowKind kind, TriedLayout const& tried) {
+        return {kind,
+                size.job.gpus(),
+                tried.layout,
+                tried.row,
+                to_seconds(tried.bound),
+                gib(tried.memory),
+                "",
+                ""};
     }
 
     void best_row(SystemPlan& plan, Size& size) const {
@@ -282,7 +272,7 @@ private:
         for (std::size_t i = 0; i < plan_axes; ++i) {
             auto const axis = static_cast<PlanAxis>(i);
             for (std::int64_t const value : neighbours(size, axis)) {
-                auto const with = size.search->best([&](BoundedLayout const& one) {
+                auto const with = size.search->nearly_best([&](BoundedLayout const& one) {
                     return axis_value(size.job, one.layout, axis) == value;
                 });
                 auto const changed = fmt::format("{} {}", axis_name(axis), axis_word(axis, value));

@@ -88,7 +88,7 @@ std::vector<PlanFile> plan_files(Value root,
         std::string const base = plans[i].job.point.system.recipe.value;
         recipes.push_back(
             {path.string(), recipe_text(base, recipe.switches, "nvl72sim plan's layout")});
-        replace(system, "recipe", leaf(path.string(), chosen));
+        replace(system, "recipe", leaf(path.filename().string(), chosen));  // beside it
     }
     std::vector<PlanFile> files{{output, yaml_text(root)}};
     files.insert(files.end(), recipes.begin(), recipes.end());
@@ -139,7 +139,7 @@ Value experiment_of(PlanJobWords const& words, LoadedConfigs& configs) {
         }
     }
     Value root;
-    root.place = {"nvl72sim plan", 0, ""};
+    root.place = {"plan", 0, ""};
     auto const title = fmt::format("{} on {} {}", words.model, words.gpus, words.cluster);
     put(root, "title", leaf(title));
     put(root, "question", leaf("Which layout is best?"));
@@ -160,7 +160,7 @@ Value experiment_of(PlanJobWords const& words, LoadedConfigs& configs) {
     put(choice, "name", at("--cluster", words.cluster));
     put(choice, "gpus", at("--gpus", std::to_string(words.gpus)));
     Value system;
-    system.place = {"nvl72sim plan", 0, ""};
+    system.place = {"plan", 0, ""};
     put(system, "cluster", std::move(choice));
     Value systems;
     systems.kind = Value::Kind::list;

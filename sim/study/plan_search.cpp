@@ -48,9 +48,10 @@ double seconds_since(std::chrono::steady_clock::time_point began) {
 
 auto order_of(BoundedLayout const& one) {
     LayoutPoint const& at = one.layout;
-    return std::tuple(one.bound, one.memory, at.pp, at.tp, at.cp, at.vp, at.ep, at.expert_tp,
-                      at.fsdp, at.micro_batch, at.recipe, at.schedule, at.ends, at.cp_comm_type,
-                      !at.sequence_parallel);
+    bool const usual = &pipeline_schedules.at(at.schedule) == &default_schedule(at.vp);
+    return std::tuple(one.bound, one.memory, !usual, at.pp, at.tp, at.cp, at.vp, at.ep,
+                      at.expert_tp, at.fsdp, at.micro_batch, at.recipe, at.schedule, at.ends,
+                      at.cp_comm_type, !at.sequence_parallel);
 }
 
 /// Evaluated side by side whatever the number of threads, so that the answer does not depend on it.
@@ -102,7 +103,8 @@ TriedLayout PlanSearch::simulate(BoundedLayout const& one) {
                              return simulate_step({point.model, parallel, point.fabric, profile,
                                                    recipe, point.precision, Grain::block});
                          });
-    return {one.layout, one.bound, limited.step.step, one.memory, average_parts(limited.step)};
+    return {one.layout, one.bound, limited.step.step, one.memory,
+            step_row(point, parallel, limited.step, limited.drawn)};
 }
 
 void PlanSearch::deepen(std::vector<std::uint32_t> const& indices) {
@@ -132,6 +134,16 @@ void PlanSearch::deepen(std::vector<std::uint32_t> const& indices) {
 
 std::optional<TriedLayout> PlanSearch::best(Filter const& filter,
                                             std::optional<Picoseconds> limit) {
+    return first(filter, limit, Known::simulated);
+}
+
+std::optional<TriedLayout> PlanSearch::nearly_best(Filter const& filter) {
+    return first(filter, std::nullopt, Known::walked);
+}
+
+std::optional<TriedLayout> PlanSearch::first(Filter const& filter,
+                                             std::optional<Picoseconds> limit,
+                                             Known::Depth enough) {
     using Entry = std::pair<Picoseconds, std::uint32_t>;
     std::priority_queue<Entry, std::vector<Entry>, std::greater<>> queue;
     std::uint32_t next = 0;
@@ -147,11 +159,16 @@ std::optional<TriedLayout> PlanSearch::best(Filter const& filter,
         }
         if (queue.empty()) return std::nullopt;
         if (limit && queue.top().first >= *limit) return std::nullopt;
-        if (known(queue.top().second).depth == Known::simulated)
-            return tried_.at(queue.top().second);
+        std::uint32_t const top = queue.top().second;
+        if (known(top).depth == Known::simulated) return tried_.at(top);
+        if (known(top).depth == enough) {
+            deepen({top});
+            if (tried_.contains(top)) return tried_.at(top);
+            queue.pop();
+            continue;
+        }
         std::vector<std::uint32_t> some;
-        while (!queue.empty() && some.size() < batch &&
-               known(queue.top().second).depth != Known::simulated) {
+        while (!queue.empty() && some.size() < batch && known(queue.top().second).depth < enough) {
             some.push_back(queue.top().second);
             queue.pop();
         }

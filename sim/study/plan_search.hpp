@@ -14,7 +14,7 @@ struct TriedLayout {
     LayoutPoint layout;
     Picoseconds bound, step;
     Bytes memory;
-    StepParts parts;
+    SweepRow row;
 };
 
 /// Layouts of one job from the best bound on: a layout is simulated only while no simulated one is
@@ -31,6 +31,9 @@ public:
     /// none, or none is faster than `limit`.
     std::optional<TriedLayout> best(Filter const& filter = {},
                                     std::optional<Picoseconds> limit = {});
+    /// The same by the tighter bound: one is simulated, which may be beaten by what sharing of
+    /// links costs it.
+    std::optional<TriedLayout> nearly_best(Filter const& filter);
     TriedLayout simulate(BoundedLayout const& one);
 
     [[nodiscard]] std::vector<BoundedLayout> const& layouts() const { return layouts_; }
@@ -46,6 +49,9 @@ private:
         Picoseconds time;
     };
     [[nodiscard]] Known known(std::uint32_t index) const;
+    std::optional<TriedLayout> first(Filter const& filter,
+                                     std::optional<Picoseconds> limit,
+                                     Known::Depth enough);
     void deepen(std::vector<std::uint32_t> const& indices);
 
     PlanJob const& job_;

@@ -295,6 +295,9 @@ private:
         for (auto const ep : divisors_of(std::max(1, a_.experts))) {
             for (auto const expert_tp : tensors) {
                 if (ranks_per_stage % (ep * expert_tp) != 0) continue;
+                std::int64_t const alike = ranks_per_stage / (ep * expert_tp);
+                bool const shards = alike % std::min<std::int64_t>(cut.fsdp, alike) == 0;
+                if (a_.experts > 0 && !shards) continue;
                 bool const free =
                     job_.allows(PlanAxis::ep, ep) && job_.allows(PlanAxis::expert_tp, expert_tp);
                 if (!free) continue;

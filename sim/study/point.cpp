@@ -235,22 +235,14 @@ double gib_of(std::vector<Memory> const& stages) {
 
 double memory_gib(LoadedPoint const& point) { return gib_of(step_memory(step_spec(point))); }
 
-SimulatedPoint simulate_point(LoadedPoint const& point,
-                              std::int64_t index,
-                              std::function<void(double)> const& progress) {
-    SimulatedPoint done;
-    auto limited = simulate_limited(
-        point.power, point.fabric, point.profile, point.system.power.place,
-        [&](Profile const& profile) { return simulate(point, profile, progress); });
-    done.step = std::move(limited.step);
-    StepResult& step = done.step;
-    Parallel const& parallel = point.parallel;
-    double const tokens_per_gpu = static_cast<double>(parallel.global_batch * parallel.sequence) /
-                                  static_cast<double>(parallel.gpus);
+SweepRow step_row(LoadedPoint const& point,
+                  Parallel const& parallel,
+                  StepResult const& step,
+                  std::optional<StepPower> const& drawn) {
+    double const tokens = static_cast<double>(parallel.global_batch * parallel.sequence);
+    double const tokens_per_gpu = tokens / static_cast<double>(parallel.gpus);
     NVL72_EXPECT(step.step.count > 0, "a step takes time");
-
-    SweepRow& row = done.row;
-    row.point = index;
+    SweepRow row;
     row.kind = name_of(point.kind);
     row.system = point.system.name;
     row.cluster = point.fabric.cluster().name;
@@ -277,15 +269,29 @@ SimulatedPoint simulate_point(LoadedPoint const& point,
     row.parts = average_parts(step);
     row.memory_gib = gib_of(step.memory);
     fill_published(row, point.system.published, tokens_per_gpu);
+    if (drawn) {
+        row.power = power_figures(*point.power, *drawn, row.step_s, tokens,
+                                  static_cast<double>(parallel.gpus));
+    }
+    return row;
+}
+
+SimulatedPoint simulate_point(LoadedPoint const& point,
+                              std::int64_t index,
+                              std::function<void(double)> const& progress) {
+    SimulatedPoint done;
+    auto limited = simulate_limited(
+        point.power, point.fabric, point.profile, point.system.power.place,
+        [&](Profile const& profile) { return simulate(point, profile, progress); });
+    done.step = std::move(limited.step);
+    StepResult& step = done.step;
+    done.row = step_row(point, point.parallel, step, limited.drawn);
+    SweepRow& row = done.row;
+    row.point = index;
     BasisVerdict const judged = verdict(step.shares);
     row.basis = describe(judged);
     row.basis_share = judged.share;
-    if (limited.drawn) {
-        row.power = power_figures(*point.power, *limited.drawn, row.step_s,
-                                  static_cast<double>(parallel.global_batch * parallel.sequence),
-                                  static_cast<double>(parallel.gpus));
-        done.power = limited.drawn->parts;
-    }
+    if (limited.drawn) done.power = limited.drawn->parts;
     double const clock = limited.drawn ? limited.drawn->clock : 1;
     auto const interval = step_interval(step_spec(point, limited.profile), step, judged,
                                         at_clock(point.draws, clock), point.known_software);

@@ -78,6 +78,12 @@ bool memory_fits(LoadedPoint const& point);
 /// What the fullest stage holds.
 double memory_gib(LoadedPoint const& point);
 
+/// The row of a simulated step, but for its basis and interval; `drawn`: where its power is known.
+SweepRow step_row(LoadedPoint const& point,
+                  Parallel const& parallel,
+                  StepResult const& step,
+                  std::optional<StepPower> const& drawn);
+
 /// A simulated point: its row of /sweep and the step behind it.
 struct SimulatedPoint {
     SweepRow row;

@@ -122,6 +122,18 @@ Picoseconds tail(StepTimes const& times, int stage, int held) {
     return times.of(stage, held).reduce + own.exposed_dp + own.optimizer;
 }
 
+/// All that a stage's data-parallel stream has to move where every turn's gradients are summed.
+Picoseconds reductions(StepTimes const& times, int stage) {
+    auto const& own = times.stages[static_cast<std::size_t>(stage)];
+    Picoseconds sum = own.exposed_dp + own.optimizer;
+    int const turns = times.shape.micro_batches / (times.schedule->bidirectional ? 2 : 1);
+    for (int c = 0; c < times.schedule->held_chunks(times.shape); ++c) {
+        ChunkTimes const& chunk = times.of(stage, c);
+        sum += chunk.gather + chunk.reduce * turns;
+    }
+    return sum;
+}
+
 }  // namespace
 
 std::vector<StageOrder> stage_orders(PipelineSchedule const& schedule, PipelineShape const& shape) {
@@ -160,6 +172,7 @@ Picoseconds step_bound(StepTimes const& times, std::vector<StageOrder> const& or
         Picoseconds const returns = all - rest + ways.back(order.last_chunk, order.last_reversed) +
                                     tail(times, home, ways.held_of(0, order.last_reversed));
         bound = std::max({bound, begins + all + tail(times, s, order.last_held), begins + returns});
+        if (times.reduces_every_turn) bound = std::max(bound, reductions(times, s));
     }
     return bound;
 }
