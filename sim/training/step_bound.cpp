@@ -232,7 +232,9 @@ private:
                           times_.shape.micro_batches / (times_.schedule->bidirectional ? 2 : 1));
     }
 
-    [[nodiscard]] std::int64_t& known(std::vector<std::int64_t>& all, int g, int micro_batch) {
+    [[nodiscard]] std::int64_t& known(std::vector<std::int64_t>& all,
+                                      int g,
+                                      int micro_batch) const {
         return all[static_cast<std::size_t>(g) *
                        static_cast<std::size_t>(times_.shape.micro_batches) +
                    static_cast<std::size_t>(micro_batch)];
