@@ -165,10 +165,10 @@ private:
                    "nvl72sim list power and list facilities");
         return value;
     }
-    [[nodiscard]] double energy(Size const& size) const {
+    [[nodiscard]] static double energy(Size const& size) {
         return size.best->row.power.energy_per_token_j;
     }
-    [[nodiscard]] double money(Size const& size) const {
+    [[nodiscard]] static double money(Size const& size) {
         return size.best->row.power.usd_per_mtoken;
     }
 
@@ -217,7 +217,7 @@ private:
                 ""};
     }
 
-    void best_row(SystemPlan& plan, Size& size) const {
+    static void best_row(SystemPlan& plan, Size& size) {
         plan.rows.push_back(row_of(size, PlanRowKind::best, *size.best));
     }
 
@@ -267,7 +267,7 @@ private:
     }
 
     /// The best with every axis changed to its next values; or why there is none.
-    void instead_rows(SystemPlan& plan, Size& size) const {
+    static void instead_rows(SystemPlan& plan, Size& size) {
         PlanRow const best = plan.rows.front();
         for (std::size_t i = 0; i < plan_axes; ++i) {
             auto const axis = static_cast<PlanAxis>(i);

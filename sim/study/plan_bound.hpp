@@ -76,8 +76,8 @@ private:
     struct Work;
 
     Deal const* deal(int pp, int vp, LayoutEnds ends);
-    Order const& order(std::uint8_t schedule, PipelineShape const& shape);
-    Kept const& kept(std::uint8_t schedule, PipelineShape shape);
+    Order const& order(std::uint8_t index, PipelineShape const& shape);
+    Kept const& kept(std::uint8_t index, PipelineShape shape);
     Seated& seated(LayoutCut const& cut, bool bidirectional);
     TurnTimes const& turn_times(Parallel const& parallel, StageLinks const& links, int like);
     ChunkMemory const& chunk_memory(Parallel const& parallel, int like);

@@ -75,7 +75,7 @@ public:
     }
 
 private:
-    [[noreturn]] void refuse(std::string const& found, std::string_view expected) const {
+    [[noreturn]] static void refuse(std::string const& found, std::string_view expected) {
         fail({"--goal", 0, ""}, fmt::format("'{}'", found), std::string(expected));
     }
     [[nodiscard]] std::string next() const { return at_ < words_.size() ? words_[at_] : "the end"; }

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <fmt/format.h>
 #include <optional>
 
@@ -80,7 +81,7 @@ public:
             if (there && other != recomputes.front()) recomputes.push_back(other);
         }
         bool const more = scope == PlanScope::software;
-        int const offload = static_cast<int>(100 * own_.activation_offload + 0.5);
+        int const offload = static_cast<int>(std::lround(100 * own_.activation_offload));
         std::vector<int> offloads{offload};
         std::vector<bool> overlaps{own_.overlap.tp};
         if (more) {
@@ -122,7 +123,7 @@ private:
                 one.recipe.overlap.tp = overlap;
                 tell(one, "overlap.tp", truth_text(overlap));
             }
-            if (offload != static_cast<int>(100 * own_.activation_offload + 0.5)) {
+            if (offload != static_cast<int>(std::lround(100 * own_.activation_offload))) {
                 one.recipe.activation_offload = offload / 100.0;
                 tell(one, "activation_offload", fmt::format("{}", offload / 100.0));
             }
