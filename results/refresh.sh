@@ -149,5 +149,6 @@ for page in map(pathlib.Path, sys.argv[2:]):
     page.write_text(re.sub(r"(<!-- output: (\S+) -->)\n.*?(<!-- end -->)", fresh,
                            page.read_text(), flags=re.S))
 PYTHON
+results/experiments.sh "$program"
 cat "$work/blocks/accuracy"
 echo "wrote README.md's blocks and results/figures"

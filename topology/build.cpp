@@ -76,7 +76,31 @@ void apply_overrides(ClusterSpec& cluster, ClusterChoice const& choice) {
     }
 }
 
+/// GPUs of a rack that whole segments take; they share its NVLink.
+std::int64_t segments_size(ClusterSpec const& cluster, ClusterChoice const& choice) {
+    std::int64_t const trays = cluster.gpus_per_unit / cluster.gpus_per_tray;
+    bool const possible = cluster.kind == "nvl72" && choice.segment > 0 && choice.segment <= trays;
+    if (!possible) {
+        fail(choice.segment_place, fmt::format("{} trays", choice.segment),
+             cluster.kind == "nvl72"
+                 ? fmt::format("1 to {}, the trays of a {}", trays, cluster.unit)
+                 : fmt::format("0: a {} of {} is a node", cluster.unit, cluster.name));
+    }
+    if (choice.nvlink_domain != 0) {
+        fail(choice.segment_place, fmt::format("{} trays", choice.segment),
+             "either a segment or an nvlink_domain");
+    }
+    std::int64_t const gpus = choice.segment * cluster.gpus_per_tray;
+    if (choice.gpus % gpus != 0) {
+        fail(choice.gpus_place,
+             fmt::format("{} GPUs in segments of {} trays", choice.gpus, choice.segment),
+             fmt::format("a multiple of {}, as Slurm asks for whole segments", gpus));
+    }
+    return trays / choice.segment * gpus;
+}
+
 std::int64_t domain_size(ClusterSpec const& cluster, ClusterChoice const& choice) {
+    if (choice.segment != 0) return segments_size(cluster, choice);
     std::int64_t const asked = choice.nvlink_domain;
     if (asked == 0) return cluster.gpus_per_unit;
     bool const possible = cluster.kind == "nvl72" && asked > 0 && asked <= cluster.gpus_per_unit &&

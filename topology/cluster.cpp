@@ -239,6 +239,9 @@ std::vector<Field<ClusterChoice>> const& fields_of(ClusterChoice const*) {
                "takes the first N; 0: all of a single rack or box"),
         placed("nvlink_domain", &ClusterChoice::nvlink_domain, &ClusterChoice::nvlink_domain_place,
                "0", "GPUs of one NVLink partition: 8, 16, 36, 72; 0: as built"),
+        placed("segment", &ClusterChoice::segment, &ClusterChoice::segment_place, "0",
+               "trays that Slurm keeps together in a rack (--segment), 16 of 18 say; 0: racks are "
+               "filled"),
         optional("fabric", &ClusterChoice::fabric, "", "NVLink fabric settings"),
         optional("faults", &ClusterChoice::faults, "", "what is broken"),
         optional("routing", &ClusterChoice::routing, "", "absent: adaptive"),

@@ -153,6 +153,9 @@ struct ClusterChoice {
     std::string name;
     std::int64_t gpus = 0;           ///< 0: all of a single rack or box
     std::int64_t nvlink_domain = 0;  ///< GPUs of one NVLink partition; 0: as built
+    /// Trays that Slurm keeps together in a rack (its --segment): of each rack as many as whole
+    /// segments fill, and the job is whole segments. 0: racks are filled.
+    std::int64_t segment = 0;
     FabricChoice fabric;
     FaultsSpec faults;
     std::optional<Routing> routing;                       ///< none: adaptive
@@ -160,7 +163,7 @@ struct ClusterChoice {
     std::optional<BytesPerSecond> nic_line_rate;          ///< replaces the cluster's
     std::optional<double> oversubscription;               ///< replaces the cluster's
 
-    Place name_place, gpus_place, nvlink_domain_place, nvlink_link_bandwidth_place,
+    Place name_place, gpus_place, nvlink_domain_place, segment_place, nvlink_link_bandwidth_place,
         nic_line_rate_place, oversubscription_place;
 };
 std::vector<Field<ClusterChoice>> const& fields_of(ClusterChoice const*);

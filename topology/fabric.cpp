@@ -38,7 +38,7 @@ struct Fabric::Fold {
     };
     std::int64_t ranks = 0;
     std::int64_t domains = 0;
-    std::int64_t share_max = 0;
+    std::int64_t share_max = 0, share_min = std::numeric_limits<std::int64_t>::max();
     Worst together;  ///< members with a peer in their domain
     Worst alone;     ///< members without
     double nic = std::numeric_limits<double>::infinity();
@@ -148,6 +148,7 @@ void Fabric::fold_domain(Fold& fold, std::span<std::int64_t const> members) cons
     if (members.empty()) return;
     auto const share = static_cast<std::int64_t>(members.size());
     fold.share_max = std::max(fold.share_max, share);
+    fold.share_min = std::min(fold.share_min, share);
     UnitFaults const* faults = faults_of(seat(members.front()).unit);
     auto& worst = share > 1 ? fold.together : fold.alone;
     worst.seen = true;
@@ -169,6 +170,8 @@ GroupShape Fabric::finish(Fold const& fold, std::int64_t first, std::int64_t las
     shape.ranks = fold.ranks;
     shape.domains = fold.domains;
     shape.ranks_per_domain = fold.share_max;
+    std::int64_t const rest = fold.ranks - (fold.domains - 1) * fold.share_max;
+    if (fold.share_min != rest) shape.ranks_smallest = fold.share_min;
     auto const& worst = fold.together.seen ? fold.together : fold.alone;
     shape.planes = wiring_.chips;
     shape.planes_up = worst.planes;

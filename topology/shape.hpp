@@ -13,6 +13,8 @@ struct GroupShape {
     std::int64_t ranks = 1;
     std::int64_t domains = 1;           ///< NVLink domains the group touches
     std::int64_t ranks_per_domain = 1;  ///< largest share of one domain
+    /// Of the domain with the fewest; 0: all but one hold ranks_per_domain, that one the rest.
+    std::int64_t ranks_smallest = 0;
     int planes = 0;                     ///< NVLink planes (switch chips) as built
     int planes_up = 0;                  ///< planes still working for the worst member
     BytesPerSecond in_domain;           ///< one GPU into NVLink, one direction, faults included

@@ -166,8 +166,10 @@ int run(Context const& context,
     if (!words.empty()) answer.notes.insert(answer.notes.begin(), "with " + join(words, " "));
     fmt::print("{}", context.format == TableFormat::text ? nccl_tests_text(answer)
                                                          : table_of(answer).print(context.format));
-    if (!context.quiet && context.format != TableFormat::text) {
-        for (auto const& note : answer.notes) fmt::print(stderr, "{}\n", note);
+    // Of a table of numbers, those that a person must know before reading it are told apart, too.
+    for (auto const& note : answer.notes) {
+        bool const told = context.format == TableFormat::text && !note.starts_with("fidelity");
+        if (!context.quiet && !told) fmt::print(stderr, "{}\n", note);
     }
     return static_cast<int>(ExitCode::ok);
 }

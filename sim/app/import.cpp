@@ -62,6 +62,16 @@ void tell(ImportedJob const& imported) {
         "{} settings taken; {} may touch a step and have no key here, {} touch none: comments in "
         "{}\n",
         facts.taken.size(), facts.open.size(), passed, imported.files.front().path);
+    if (!facts.open.empty()) {
+        constexpr std::size_t shown = 5;
+        std::vector<std::string> names;
+        for (auto const& open : facts.open) {
+            if (names.size() == shown) break;
+            names.push_back(open.setting.place.key);
+        }
+        std::cerr << fmt::format("without a key: {}{}\n", fmt::join(names, ", "),
+                                 facts.open.size() > shown ? ", ..." : "");
+    }
     std::vector<std::string> paths;
     for (auto const& file : imported.files) paths.push_back(file.path);
     std::cerr << fmt::format("wrote {}   next: nvl72sim run {}\n", fmt::join(paths, ", "),

@@ -69,7 +69,7 @@ std::string description_of(Library const& library,
                            std::string const& kind,
                            std::string const& name) {
     Value const file = load_yaml(library.path(kind, name, here));
-    for (char const* key : {"question", "summary", "title", "description", "_source"}) {
+    for (char const* key : {"summary", "title", "description", "_source"}) {
         Value const* found = file.find(key);
         if (found != nullptr && found->is_scalar()) return found->scalar;
     }
@@ -86,6 +86,19 @@ Table list_files(Library const& library) {
     Table table({{"name", "name"}, {"summary", "what it says of itself"}});
     for (auto const& name : library.names(kind))
         table.add({name, description_of(library, kind, name)});
+    return table;
+}
+
+Table list_experiments(Library const& library) {
+    Table table({{"name", "name"}, {"question", "question"}, {"article", "asked by"}});
+    for (auto const& name : library.names("experiments")) {
+        Value const file = load_yaml(library.path("experiments", name, here));
+        auto const text = [&](char const* key) {
+            Value const* found = file.find(key);
+            return found != nullptr && found->is_scalar() ? found->scalar : std::string();
+        };
+        table.add({name, text("question"), text("article")});
+    }
     return table;
 }
 
@@ -108,7 +121,6 @@ Table list_schedules(Library const&) {
 constexpr char models[] = "models";
 constexpr char recipes[] = "recipes";
 constexpr char engines[] = "engines";
-constexpr char experiments[] = "experiments";
 constexpr char fabrics[] = "fabrics";
 constexpr char power[] = "power";
 constexpr char facilities[] = "facilities";
@@ -125,7 +137,7 @@ constexpr std::array listings{
     Listing{"models", list_files<models>},
     Listing{"recipes", list_files<recipes>},
     Listing{"engines", list_files<engines>},
-    Listing{"experiments", list_files<experiments>},
+    Listing{"experiments", list_experiments},
     Listing{"calibrations", calibrations_table},
     Listing{"fabrics", list_files<fabrics>},
     Listing{"power", list_files<power>},

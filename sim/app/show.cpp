@@ -1,7 +1,12 @@
 #include "sim/app/command.hpp"
 #include "sim/base/error.hpp"
+#include "sim/study/equal.hpp"
 #include "sim/study/point.hpp"
+#include "sim/study/serving_point.hpp"
+#include "sim/study/workload_experiment.hpp"
 
+#include <algorithm>
+#include <functional>
 #include <iostream>
 
 namespace nvl72 {
@@ -11,6 +16,22 @@ namespace po = boost::program_options;
 
 void describe(po::options_description& /*options*/) {}
 
+/// Requests served: the systems as read, and of each what it names.
+void show_serving(Context const& context,
+                  ServingExperiment const& experiment,
+                  std::function<void(Trail const&)> const& add) {
+    add(experiment.trail);
+    std::vector<std::string> shown;
+    for (ServingPoint const& point : experiment.points) {
+        std::string const of = point.system.cluster.name + point.system.serving.engine.value;
+        if (std::ranges::find(shown, of) != shown.end()) continue;
+        shown.push_back(of);
+        Trail trail;
+        load_serving(point, context.library, context.calibrations, &trail);
+        add(trail);
+    }
+}
+
 int run(Context const& context,
         po::variables_map const& /*options*/,
         std::vector<std::string> const& words) {
@@ -18,14 +39,26 @@ int run(Context const& context,
         throw ConfigError("show: no config (expected nvl72sim show CONFIG [KEY=VALUE]...)");
     std::string const file =
         context.library.path("experiments", words[0], {"command line", 0, "CONFIG"});
-    auto const experiment = load_experiment(file, {words.begin() + 1, words.end()});
-
+    std::vector<std::string> const overrides(words.begin() + 1, words.end());
     Table table({{"key", "key"}, {"value", "value"}, {"source", "source"}, {"from", "from"}});
     auto const add = [&table](Trail const& trail) {
         for (ResolvedValue const& value : trail) {
             table.add({value.key, value.value, value.source, value.from});
         }
     };
+    auto const kind = experiment_kind(file);
+    if (kind == ExperimentKind::workload) {
+        add(load_workload_experiment(file, overrides).trail);
+        std::cout << table.print(context.format);
+        return 0;
+    }
+    if (kind == ExperimentKind::serving) {
+        show_serving(context, load_serving_experiment(file, overrides), add);
+        std::cout << table.print(context.format);
+        return 0;
+    }
+    auto experiment = load_experiment(file, overrides);
+    make_equal(experiment.points, context.library);
     add(experiment.trail);
     // Specs that several points share are shown once.
     std::vector<std::string> shown, gpus;

@@ -7,6 +7,7 @@
 #include "sim/study/fit_report.hpp"
 #include "sim/study/lookup_baseline.hpp"
 #include "sim/study/refit.hpp"
+#include "sim/study/system_ratios.hpp"
 #include "sim/study/training_constants.hpp"
 #include "sim/trace/atomic_file.hpp"
 
@@ -14,6 +15,7 @@
 #include <cstdio>
 #include <fmt/format.h>
 #include <map>
+#include <utility>
 
 namespace nvl72 {
 namespace {
@@ -25,8 +27,8 @@ void describe(po::options_description& options) {
         ("table", po::value<std::string>()->default_value("all"),
          "kernels | collectives | training | serving | power | all")(
             "measurements", po::value<std::vector<std::string>>()->composing()->multitoken(),
-            "tables (CSV), nccl-tests logs, folders of them, experiments; default: the shipped "
-            "ones, and what the fits say of rows left out")(
+            "tables (CSV; their columns: configs/README.md), nccl-tests logs, folders of them, "
+            "experiments; default: the shipped ones, and what the fits say of rows left out")(
             "summary", po::value<std::string>(), "also write the summary as JSON to this file");
     describe_given_facts(options);
 }
@@ -61,6 +63,7 @@ Summary summary_of(std::vector<ValidationRow> const& rows,
         {"by_part", summary_table(parts)},
         {"by_size", summary_table(summarise(rows, GroupBy::size_class))},
         {"by_trait", summary_table(summarise(rows, GroupBy::trait))},
+        {"ratios", system_ratios_table(system_ratios(rows))},
         {"lookup", lookup_table(rows, constants)},
         {"not_scored", skipped_table(rows)},
         {"fitted", census_table(census)},
@@ -82,11 +85,19 @@ void expect_scored(std::vector<ValidationRow> const& rows) {
         return row.scored() || (row.predicted && !row.measured);
     };
     if (std::ranges::any_of(rows, answered)) return;
-    std::map<std::string, std::size_t> reasons;
-    for (auto const& row : rows) ++reasons[row.status + ": " + row.reason];
+    // Rows that fail alike are one reason, in the words of the first.
+    std::map<std::string, std::pair<std::size_t, std::string>> reasons;
+    for (auto const& row : rows) {
+        auto const place = fmt::format("{}:{}: ", row.source, row.line);
+        bool const placed = row.reason.starts_with(place);
+        auto const key =
+            row.status + ": " + (placed ? row.reason.substr(place.size()) : row.reason);
+        auto const found = reasons.try_emplace(key, 0, row.status + ": " + row.reason).first;
+        ++found->second.first;
+    }
     std::vector<std::string> parts;
-    for (auto const& [reason, count] : reasons)
-        parts.push_back(fmt::format("{} {}", count, reason));
+    for (auto const& entry : reasons)
+        parts.push_back(fmt::format("{} {}", entry.second.first, entry.second.second));
     throw ConfigError(fmt::format("--measurements: none of {} rows could be scored ({})",
                                   rows.size(), join(parts, "; ")));
 }

@@ -410,6 +410,11 @@ SweepAnswer run_sweep(CollectiveSweep const& sweep, Profile const& profile, Fabr
                                            left_out.count,
                                            counts_parts(sweep.op) ? 16 : sweep.type.bytes));
     }
+    if (sweep.steps && sweep.algorithm.empty()) {
+        answer.notes.emplace_back(
+            "fidelity steps: every size as a ring of single sends, the one algorithm that is "
+            "unfolded, whatever the tuner would take (--fidelity activity shows its choice)");
+    }
     note_rows(answer);
     note_slow_choices(answer, profile);
     note_steps(answer);

@@ -37,6 +37,9 @@ constexpr std::array units{
     Unit{Dimension::seconds, "s", 1},
     Unit{Dimension::seconds, "min", 60},
     Unit{Dimension::seconds, "h", 3600},
+    Unit{Dimension::seconds, "d", 86400},
+    Unit{Dimension::seconds, "day", 86400},
+    Unit{Dimension::seconds, "days", 86400},
     Unit{Dimension::bytes_per_second, "B/s", 1},
     Unit{Dimension::bytes_per_second, "kB/s", 1e3},
     Unit{Dimension::bytes_per_second, "MB/s", 1e6},
@@ -59,9 +62,9 @@ constexpr std::array units{
     Unit{Dimension::hertz, "GHz", 1e9},
 };
 
-/// Units that format_quantity writes: decimal bytes, never bits or binary.
+/// Units that format_quantity writes: decimal bytes, never bits or binary; hours, never days.
 bool written(Unit const& unit) {
-    return unit.name.find('b') == std::string_view::npos &&
+    return !unit.name.starts_with('d') && unit.name.find('b') == std::string_view::npos &&
            unit.name.find('i') == std::string_view::npos;
 }
 
@@ -102,7 +105,7 @@ std::optional<double> parse_quantity(std::string_view text, Dimension dimension)
 std::string expected_quantity(Dimension dimension) {
     switch (dimension) {
         case Dimension::bytes: return "a size with its unit, such as 80 GB or 512 MiB";
-        case Dimension::seconds: return "a time with its unit, such as 1.1 us";
+        case Dimension::seconds: return "a time with its unit, such as 1.1 us, 2 h or 54 days";
         case Dimension::bytes_per_second:
             return "a rate with its unit, such as 400 Gb/s or 50 GB/s";
         case Dimension::flops_per_second: return "a rate with its unit, such as 989 TFLOP/s";

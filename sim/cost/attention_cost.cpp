@@ -73,10 +73,7 @@ AttentionRow row_of(AttentionSection const& section, Attention const& attention)
     for (auto const& entry : section.precisions) known.push_back(entry.first);
     for (auto const& entry : section.mixed) {
         if (entry.first == name) {
-            AttentionRow row = *find(entry.second.like);
-            row.launch = entry.second.launch;
-            row.query_io = entry.second.query_io;
-            return row;
+            return on_kernel(*find(kernel_of(entry.second, attention)), entry.second);
         }
         known.push_back(entry.first);
     }
@@ -84,6 +81,25 @@ AttentionRow row_of(AttentionSection const& section, Attention const& attention)
 }
 
 }  // namespace
+
+std::string const& kernel_of(MixedAttention const& mixed, Attention const& attention) {
+    bool const multi_query = attention.kv_heads == 1 && mixed.multi_query.has_value();
+    return multi_query ? *mixed.multi_query : mixed.like;
+}
+
+AttentionRow on_kernel(AttentionRow row, MixedAttention const& mixed) {
+    row.launch = mixed.launch;
+    row.query_io = mixed.query_io;
+    return row;
+}
+
+double attention_flops(Attention const& attention) {
+    auto const queries = static_cast<double>(attention.query_tokens);
+    auto const keys = static_cast<double>(attention.kv_tokens);
+    double const masked = attention.causal ? queries * (queries - 1) / 2 : 0;
+    return 4.0 * static_cast<double>(attention.batch) * attention.heads * attention.head_dim *
+           (queries * keys - masked);
+}
 
 std::string attention_name(Attention const& attention) {
     auto name = name_of(attention.precision);
@@ -103,6 +119,9 @@ section::Time attention_time(AttentionRow const& row,
     double const mean = heads * (blocks.all * one + rows * row.cta.count) / sms;
     double const longest = blocks.longest * one + row.cta.count;
 
+    double const compute = std::max(longest, mean + row.tail * longest);
+    // Queries, keys and values of a kernel alone stream in under its products.
+    if (attention.alone) return {row.launch.count, compute};
     auto const batch = static_cast<double>(attention.batch);
     auto const queries = static_cast<double>(attention.query_tokens);
     double const appended = std::min(queries, static_cast<double>(attention.kv_tokens));
@@ -111,8 +130,8 @@ section::Time attention_time(AttentionRow const& row,
     double const query_bytes = batch * queries * attention.heads * 2 * width * bf16_bytes;
     double const kv_bytes =
         batch * kv_width * (appended * (bf16_bytes + row.kv_bytes) + cached * row.kv_bytes);
-    return {row.launch.count, std::max(longest, mean + row.tail * longest) +
-                                  query_bytes / row.query_io.count + kv_bytes / row.kv_io.count};
+    return {row.launch.count,
+            compute + query_bytes / row.query_io.count + kv_bytes / row.kv_io.count};
 }
 
 Cost attention_cost(AttentionSection const& section,
@@ -141,6 +160,8 @@ std::vector<Field<AttentionRow>> const& fields_of(AttentionRow const*) {
 std::vector<Field<MixedAttention>> const& fields_of(MixedAttention const*) {
     static std::vector<Field<MixedAttention>> const fields{
         required("like", &MixedAttention::like, "precision whose kernel it runs"),
+        optional("multi_query", &MixedAttention::multi_query, "",
+                 "the same of a single key and value head (default: like)"),
         required("launch", &MixedAttention::launch, "time of the shortest attention"),
         required("query_io", &MixedAttention::query_io, "rate of queries in and outputs out"),
     };
@@ -182,10 +203,14 @@ void check(AttentionSection const& section) {
     for (auto const& entry : section.mixed) {
         MixedAttention const& mixed = entry.second;
         section::check_positive(mixed.place, "query_io", mixed.query_io.count);
-        auto const known = [&](auto const& row) { return row.first == mixed.like; };
-        if (std::ranges::none_of(section.precisions, known)) {
-            fail(mixed.place, fmt::format("like {}", mixed.like), "a key of precisions");
-        }
+        auto const check_kernel = [&](char const* key, std::string const& kernel) {
+            auto const known = [&](auto const& row) { return row.first == kernel; };
+            if (std::ranges::none_of(section.precisions, known)) {
+                fail(mixed.place, fmt::format("{} {}", key, kernel), "a key of precisions");
+            }
+        };
+        check_kernel("like", mixed.like);
+        if (mixed.multi_query) check_kernel("multi_query", *mixed.multi_query);
     }
 }
 

@@ -3,6 +3,7 @@
 #include "sim/config/fields.hpp"
 #include "sim/cost/section.hpp"
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -26,9 +27,17 @@ struct AttentionRow {
 struct MixedAttention {
     Place place;
     std::string like;
+    std::optional<std::string>
+        multi_query;  ///< whose kernel one key and value head runs, if not like's
     Seconds launch;
     BytesPerSecond query_io;
 };
+
+/// The precision whose kernel `attention` runs over the cache of `mixed`.
+std::string const& kernel_of(MixedAttention const& mixed, Attention const& attention);
+
+/// Its own launch and queries, on the kernel of `row`.
+AttentionRow on_kernel(AttentionRow row, MixedAttention const& mixed);
 
 /// "bf16", or "bf16_over_fp8" where the cache has another precision.
 std::string attention_name(Attention const& attention);
@@ -48,6 +57,12 @@ std::vector<Field<AttentionRow>> const& fields_of(AttentionRow const*);
 std::vector<Field<MixedAttention>> const& fields_of(MixedAttention const*);
 std::vector<Field<AttentionSection>> const& fields_of(AttentionSection const*);
 void check(AttentionSection const& section);
+
+/// Below these FLOPs launch and the ends of blocks decide how sure a time is (context attention).
+inline constexpr double attention_short_below = 3e10;
+
+/// Of the forward pass over the scores that causal attention needs.
+double attention_flops(Attention const& attention);
 
 /// Forward time on `sms` multiprocessors: 128 x 128 blocks of scores, those above the causal
 /// diagonal skipped, spread over the SMs, no earlier than the longest row of blocks; then its IO.

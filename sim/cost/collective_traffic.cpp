@@ -50,6 +50,7 @@ LinkLoad alltoall_load(Bytes size, GroupShape const& shape) {
 }  // namespace
 
 std::int64_t smallest_share(GroupShape const& shape) {
+    if (shape.ranks_smallest > 0) return shape.ranks_smallest;
     return std::max<std::int64_t>(1, shape.ranks - (shape.domains - 1) * shape.ranks_per_domain);
 }
 

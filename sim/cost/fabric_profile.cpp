@@ -132,6 +132,16 @@ Profile with_fabric(Profile profile, FabricProfile const& fabric) {
     return profile;
 }
 
+Profile with_channels(Profile profile, int channels_min) {
+    if (!profile.collectives) return profile;
+    auto& channels = profile.collectives->tuner.network_channels;
+    if (channels_min <= channels) return profile;
+    auto& ring = profile.collectives->network.ring_bandwidth_max;
+    ring = ring * (static_cast<double>(channels_min) / channels);
+    channels = channels_min;
+    return profile;
+}
+
 Profile with_network(Profile profile, Fabric const& network, Library const& library) {
     if (network.domains() < 2) return profile;
     auto const kind = network.cluster().network.kind;

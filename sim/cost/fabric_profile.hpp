@@ -40,6 +40,10 @@ FabricProfile load_fabric_profile(Library const& library,
 /// `profile` with its network as the fabric says; a profile without collectives stays as it is.
 Profile with_fabric(Profile profile, FabricProfile const& fabric);
 
+/// `profile` of a run that asked NCCL for so many channels (NCCL_MIN_NCHANNELS): rings over domains
+/// then carry more, in proportion. 0, or fewer than NCCL's own: as it is.
+Profile with_channels(Profile profile, int channels_min);
+
 /// The same as a cluster's network says, where `network` is one of several NVLink domains.
 Profile with_network(Profile profile, Fabric const& network, Library const& library);
 

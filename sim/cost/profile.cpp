@@ -136,10 +136,15 @@ namespace {
 
 /// Mixed attention reads at the new rate, where its kernel's precision was kept.
 void scale_mixed(AttentionSection& attention, double hbm) {
-    std::erase_if(attention.mixed, [&](auto const& mixed) {
-        return std::ranges::none_of(
-            attention.precisions, [&](auto const& row) { return row.first == mixed.second.like; });
-    });
+    auto const kept = [&](std::string const& kernel) {
+        return std::ranges::any_of(attention.precisions,
+                                   [&](auto const& row) { return row.first == kernel; });
+    };
+    std::erase_if(attention.mixed, [&](auto const& mixed) { return !kept(mixed.second.like); });
+    for (auto& entry : attention.mixed) {
+        auto& multi_query = entry.second.multi_query;
+        if (multi_query && !kept(*multi_query)) multi_query.reset();
+    }
     for (auto& entry : attention.mixed) entry.second.query_io = entry.second.query_io * hbm;
 }
 

@@ -85,6 +85,9 @@ struct Attention {
     int heads = 1, kv_heads = 1, head_dim = 128;
     bool causal = true;
     bool backward = false;
+    /// The kernel by itself: rotation and the cache's new keys are kernels of their own, as in
+    /// training, and not its time.
+    bool alone = false;
     std::optional<Precision> kv_precision = std::nullopt;
     [[nodiscard]] Precision cache() const { return kv_precision.value_or(precision); }
     friend auto operator<=>(Attention const&, Attention const&) = default;

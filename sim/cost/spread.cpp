@@ -34,11 +34,14 @@ SpreadRow const* find_row(SpreadTable const& table, std::string_view part) {
 }
 
 constexpr std::string_view alltoall_large = "collectives alltoall large";
+constexpr std::string_view of_short = " short";
 
 /// The row of a part, else the widest of its section (its first word).
 SpreadRow const* row_for(SpreadTable const& table, std::string_view part) {
     if (auto const* row = find_row(table, part)) return row;
-    if (part == alltoall_large) return row_for(table, part.substr(0, part.rfind(' ')));
+    if (part == alltoall_large || part.ends_with(of_short)) {
+        return row_for(table, part.substr(0, part.rfind(' ')));
+    }
     if (part == "memory") return row_for(table, "gemm bf16");  // whose constants it borrows
     auto const section = part.substr(0, part.find(' ') + 1);
     auto const width = [](SpreadRow const& row) { return row.inside.at(1) / row.inside.at(0); };
@@ -113,12 +116,15 @@ bool nvls_decides(Collective const& collective) {
     return shape.per_gpu_nic.count * ranks >= shape.in_domain.count * (1 - 1 / ranks);
 }
 
-/// Between domains the size decides what is uncertain: latency, software, or line rate; beyond two
+/// Between domains the size decides what is uncertain: latency, software, or line rate; between
 /// racks how many of their NICs the channels use.
 char const* across_name(Collective const& collective) {
     constexpr std::int64_t ranks_of_a_box = 8;
     auto const& shape = collective.shape;
-    if (shape.domains > 2 && shape.ranks_per_domain > ranks_of_a_box) return " across, racks";
+    bool const large = collective.size >= line_rate_decides_from;
+    if (shape.ranks_per_domain > ranks_of_a_box && (shape.domains > 2 || large)) {
+        return " across, racks";
+    }
     if (collective.size < latency_decides_below) return " across, small";
     if (collective.size < line_rate_decides_from) return " across, middle";
     return nvls_decides(collective) ? " across two, large" : " across, large";
@@ -130,8 +136,10 @@ std::string part_of(Query const& query) {
     struct Naming {
         std::string operator()(Gemm const& gemm) const { return "gemm " + name_of(gemm.precision); }
         std::string operator()(Attention const& attention) const {
-            return (is_generation(attention) ? "generation " : "attention ") +
-                   attention_name(attention);
+            if (is_generation(attention)) return "generation " + attention_name(attention);
+            bool const is_short = attention_flops(attention) < attention_short_below;
+            return fmt::format("attention {}{}", attention_name(attention),
+                               is_short ? of_short : "");
         }
         std::string operator()(MemoryTraffic const&) const { return "memory"; }
         std::string operator()(Collective const& collective) const {

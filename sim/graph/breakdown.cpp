@@ -16,6 +16,7 @@ public:
         : graph_(graph), execution_(execution), before_(graph.tasks().size(), no_task) {
         std::vector<TaskId> last(graph.streams().size(), no_task);
         for (std::uint32_t i = 0; i < graph.tasks().size(); ++i) {
+            pipelined_ = pipelined_ || graph.tasks()[i].dimension == ParallelDimension::pp;
             TaskId& previous = last[graph.tasks()[i].stream.value];
             before_[i] = previous;
             previous = TaskId{i};
@@ -75,15 +76,27 @@ private:
             } else if (mine) {
                 part.idle += ran;  // its own compute stream was free all the while
             } else {
-                part.bubble += ran;
+                wait_for_peer(part, task, ran);
             }
             if (!mine) {
-                part.bubble += from - begin;  // before that, the peer was not ready to send
+                wait_for_peer(part, task, from - begin);  // before that, it was not ready to send
                 return;
             }
             end = from;
             task = cause;
         }
+    }
+
+    /// A peer is a stage of the pipeline; where there is none, a slower replica, late at the
+    /// collective that joins them.
+    void wait_for_peer(Breakdown& part, TaskId task, Picoseconds waited) const {
+        if (pipelined_) {
+            part.bubble += waited;
+            return;
+        }
+        auto const dimension = graph_.tasks()[task.value].dimension;
+        bool const told = dimension != ParallelDimension::none;
+        part.exposed[static_cast<std::size_t>(told ? dimension : ParallelDimension::dp)] += waited;
     }
 
     /// From a class's last kernel to the end of the step.
@@ -96,13 +109,16 @@ private:
             part.exposed[static_cast<std::size_t>(dimension)] += end - from;
             attribute(part, who, clock, from, last);
         }
-        // The step ends together: a class that is done waits for its pipeline peers.
-        part.bubble += execution_.makespan - end;
+        // The step ends together: a class that is done waits for its peers.
+        auto& waited = pipelined_ ? part.bubble
+                                  : part.exposed[static_cast<std::size_t>(ParallelDimension::dp)];
+        waited += execution_.makespan - end;
     }
 
     TaskGraph const& graph_;
     Execution const& execution_;
     std::vector<TaskId> before_;
+    bool pipelined_ = false;  ///< something is sent between stages
 };
 
 }  // namespace

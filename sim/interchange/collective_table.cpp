@@ -1,7 +1,11 @@
 #include "sim/interchange/collective_table.hpp"
 
+#include "sim/base/error.hpp"
 #include "sim/base/text.hpp"
+#include "sim/interchange/kernel_table.hpp"
 
+#include <algorithm>
+#include <array>
 #include <fmt/format.h>
 
 namespace nvl72 {
@@ -33,7 +37,8 @@ CollectiveOp op_at(CsvTable const& table, std::size_t row) {
 GroupShape shape_at(CsvTable const& table, std::size_t row) {
     GroupShape shape;
     shape.ranks = table.whole(row, "gpus", 2, ranks_max);
-    shape.domains = table.has("domains") ? table.whole(row, "domains", 1) : 1;
+    bool const told = table.has("domains") && !table.blank(row, "domains");
+    shape.domains = told ? table.whole(row, "domains", 1) : 1;
     if (shape.ranks % shape.domains != 0) {
         fail(table.place(row, "domains"), fmt::format("{} of {} GPUs", shape.domains, shape.ranks),
              "equal shares");
@@ -47,7 +52,7 @@ GroupShape shape_at(CsvTable const& table, std::size_t row) {
 }
 
 std::optional<double> seconds_at(CsvTable const& table, std::size_t row, char const* column) {
-    if (!table.has(column) || trimmed(table.text(row, column)).empty()) return std::nullopt;
+    if (!table.has(column) || table.blank(row, column)) return std::nullopt;
     return table.positive(row, column) * 1e-6;
 }
 
@@ -66,36 +71,62 @@ void read_circumstances(MeasuredCollective& measured, CsvTable const& table, std
     measured.query.launch = launch_of(
         measured.launch, told ? static_cast<int>(table.whole(row, "gpus_per_thread", 1)) : 1);
     if (table.has("quality")) take_quality(measured, word("quality"), table.file());
+    if (auto const aside = word("aside"); !aside.empty()) {
+        measured.status = RowStatus::set_aside;
+        measured.reason = aside;
+    }
+}
+
+void read_row(MeasuredCollective& measured,
+              CsvTable const& table,
+              std::size_t row,
+              std::string const& gpu) {
+    measured.gpu = gpu_of_row(table, row, gpu);
+    measured.op = trimmed(table.text(row, "collective"));
+    measured.query.op = op_at(table, row);
+    measured.query.size = Bytes{table.whole(row, bytes_column(table), 1)};
+    if (table.has(type_column(table)) && !table.blank(row, type_column(table))) {
+        measured.type = trimmed(table.text(row, type_column(table)));
+        measured.query.bytes_per_element = element_bytes(table, row);
+    } else {  // as nccl-tests runs where it is not told
+        measured.type = "float";
+        measured.query.bytes_per_element = element_type(measured.type)->bytes;
+        measured.status = RowStatus::defaulted;
+        measured.reason = "type float";
+    }
+    measured.query.shape = shape_at(table, row);
+    read_circumstances(measured, table, row);
+    auto const time = seconds_at(table, row, "time_us");
+    take_times(measured, time ? time : seconds_at(table, row, "out_of_place_us"),
+               seconds_at(table, row, "in_place_us"));
 }
 
 }  // namespace
 
 bool is_collective_table(CsvTable const& table) {
-    return table.has("collective") && table.has("gpus") && table.has(type_column(table)) &&
-           table.has(bytes_column(table)) && (table.has("time_us") || table.has("out_of_place_us"));
+    // A table that lacks a column is still known by the others: its rows then say which.
+    std::array const columns{
+        std::string_view("collective"), std::string_view("gpus"), type_column(table),
+        bytes_column(table),
+        std::string_view(table.has("time_us") ? "time_us" : "out_of_place_us")};
+    auto const here =
+        std::ranges::count_if(columns, [&](auto const column) { return table.has(column); });
+    return here + 1 >= std::ssize(columns);
 }
 
 std::vector<MeasuredCollective> read_collective_table(CsvTable const& table,
                                                       std::string const& gpu) {
-    if (gpu.empty() && !table.has("gpu")) {
-        fail({table.file(), 1, ""}, "no column 'gpu'", "the column, or --gpu NAME");
-    }
     std::vector<MeasuredCollective> rows;
     for (std::size_t row = 0; row < table.rows(); ++row) {
         MeasuredCollective measured;
         measured.source = table.file();
-        measured.gpu = table.has("gpu") ? gpu_name(table.text(row, "gpu")) : gpu;
-        measured.op = trimmed(table.text(row, "collective"));
-        measured.query.op = op_at(table, row);
-        measured.query.size = Bytes{table.whole(row, bytes_column(table), 1)};
-        measured.query.bytes_per_element = element_bytes(table, row);
-        measured.type = trimmed(table.text(row, type_column(table)));
-        measured.query.shape = shape_at(table, row);
         measured.line = table.place(row, "collective").line;
-        read_circumstances(measured, table, row);
-        auto const time = seconds_at(table, row, "time_us");
-        take_times(measured, time ? time : seconds_at(table, row, "out_of_place_us"),
-                   seconds_at(table, row, "in_place_us"));
+        try {
+            read_row(measured, table, row, gpu);
+        } catch (ConfigError const& error) {
+            measured.status = RowStatus::skipped;
+            measured.reason = error.what();
+        }
         rows.push_back(std::move(measured));
     }
     return rows;

@@ -4,6 +4,8 @@
 #include "sim/base/text.hpp"
 
 #include <algorithm>
+#include <array>
+#include <cctype>
 #include <charconv>
 #include <filesystem>
 #include <fmt/format.h>
@@ -17,36 +19,56 @@ namespace {
 /// Reads records off a text, counting physical lines.
 class Records {
 public:
-    Records(std::string_view text, std::string const& file) : text_(text), file_(file) {
+    explicit Records(std::string_view text) : text_(text) {
         if (text_.starts_with("\xEF\xBB\xBF")) text_.remove_prefix(3);
     }
 
+    struct Record {
+        std::vector<std::string> cells;
+        int line = 0;
+        bool open = false;   ///< the text ended within quotes
+        bool stray = false;  ///< something stands behind a closing quote
+    };
+
     /// The next record that is neither blank nor a comment; false at the end.
-    bool next(std::vector<std::string>& cells, int& line) {
+    bool next(Record& record) {
         while (at_ < text_.size()) {
-            line = line_;
             bool const comment = text_[at_] == '#';
             if (comment || text_[at_] == '\n' || text_[at_] == '\r') {
                 skip_line();
                 continue;
             }
-            read(cells);
-            return true;
+            begin_ = at_;
+            read(record);
+            if (!std::ranges::all_of(record.cells, is_space)) return true;
         }
         return false;
     }
 
+    /// Goes on after the first physical line of the record last read.
+    void only_first_line(int line) {
+        at_ = begin_;
+        line_ = line;
+        skip_line();
+    }
+
+    [[nodiscard]] int line() const { return line_; }
+
 private:
+    static bool is_space(std::string const& cell) { return trimmed(cell).empty(); }
+
     void skip_line() {
         while (at_ < text_.size() && text_[at_] != '\n') ++at_;
         ++at_;
         ++line_;
     }
 
-    void read(std::vector<std::string>& cells) {
+    void read(Record& record) {
+        auto& cells = record.cells;
         cells.assign(1, "");
-        bool quoted = false;
-        int const first_line = line_;
+        record.line = line_;
+        record.open = record.stray = false;
+        bool quoted = false, closed = false;
         for (; at_ < text_.size(); ++at_) {
             char const c = text_[at_];
             if (quoted) {
@@ -58,26 +80,53 @@ private:
                     ++at_;
                 } else {
                     quoted = false;
+                    closed = true;
                 }
-            } else if (c == '"' && cells.back().empty()) {
+            } else if (c == '"' && is_space(cells.back())) {
+                cells.back().clear();
                 quoted = true;
             } else if (c == ',') {
                 cells.emplace_back();
+                closed = false;
             } else if (c == '\n') {
                 skip_line();
                 return;
             } else if (c != '\r') {
+                record.stray = record.stray || (closed && c != ' ' && c != '\t');
                 cells.back() += c;
             }
         }
-        if (quoted) fail({file_, first_line, ""}, "a quote that never closes", "\"...\"");
+        record.open = quoted;
     }
 
     std::string_view text_;
-    std::string const& file_;
     std::size_t at_ = 0;
+    std::size_t begin_ = 0;
     int line_ = 1;
 };
+
+/// "4.0" without its ".0", as programs write a whole number of a column with gaps.
+std::string_view whole_part(std::string_view cell) {
+    auto const point = cell.find('.');
+    if (point == std::string_view::npos || point == 0) return cell;
+    bool const zeros = cell.find_first_not_of('0', point + 1) == std::string_view::npos;
+    return zeros ? cell.substr(0, point) : cell;
+}
+
+std::string lower(std::string_view text) {
+    std::string name(text);
+    for (char& c : name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    return name;
+}
+
+/// `file:line: key: found (expected ...)`, to be thrown when the row is read.
+std::string message(Place const& place, std::string const& found, std::string const& expected) {
+    try {
+        fail(place, found, expected);
+    } catch (ConfigError const& error) {
+        return error.what();
+    }
+}
 
 }  // namespace
 
@@ -95,44 +144,74 @@ CsvTable CsvTable::load(std::string const& path) {
 }
 
 CsvTable CsvTable::parse(std::string_view text, std::string file) {
+    std::string unified;
+    if (text.find('\n') == std::string_view::npos) {  // lines that end in a return alone
+        unified = text;
+        std::ranges::replace(unified, '\r', '\n');
+        text = unified;
+    }
     CsvTable table;
     table.file_ = std::move(file);
-    Records records(text, table.file_);
-    int line = 0;
-    if (!records.next(table.header_, line)) {
+    Records records(text);
+    Records::Record record;
+    if (!records.next(record)) {
         throw ConfigError(fmt::format("{}:1: no header line (expected column names)", table.file_));
     }
-    for (auto& name : table.header_) {
-        name = std::string(trimmed(name));
-        if (std::ranges::count(table.header_, name) > 1) {
-            fail({table.file_, line, name}, "a column given twice", "once");
+    if (record.open) fail({table.file_, record.line, ""}, "a quote that never closes", "\"...\"");
+    for (auto const& name : record.cells) table.header_.emplace_back(trimmed(name));
+    while (table.header_.back().empty() && table.header_.size() > 1) table.header_.pop_back();
+    while (records.next(record)) {
+        std::string damage;
+        auto const columns = table.header_.size();
+        while (record.cells.size() > columns && trimmed(record.cells.back()).empty())
+            record.cells.pop_back();
+        bool const lines = records.line() > record.line + 1;
+        if (record.open || (record.stray && lines)) {
+            damage =
+                message({table.file_, record.line, ""}, "a quote that never closes", "\"...\"");
+        } else if (record.cells.size() != columns) {
+            damage = message({table.file_, record.line, ""},
+                             fmt::format("{} fields", record.cells.size()),
+                             fmt::format("{}, as in the header", columns));
         }
-    }
-    Row row;
-    while (records.next(row.cells, row.line)) {
-        if (row.cells.size() != table.header_.size()) {
-            fail({table.file_, row.line, ""}, fmt::format("{} fields", row.cells.size()),
-                 fmt::format("{}, as in the header", table.header_.size()));
-        }
-        table.rows_.push_back(row);
+        // A stray quote swallows lines: they are read again, each as a row of its own.
+        if (record.open || (lines && !damage.empty())) records.only_first_line(record.line);
+        table.rows_.push_back({record.line, std::move(record.cells), std::move(damage)});
     }
     return table;
 }
 
-bool CsvTable::has(std::string_view column) const {
-    return std::ranges::find(header_, column) != header_.end();
+std::size_t CsvTable::find(std::string_view column) const {
+    auto const exact = std::ranges::find(header_, column);
+    auto const found =
+        exact != header_.end() ? exact : std::ranges::find(header_, lower(column), lower);
+    return static_cast<std::size_t>(found - header_.begin());
 }
 
+bool CsvTable::has(std::string_view column) const { return find(column) < header_.size(); }
+
 std::string const& CsvTable::text(std::size_t row, std::string_view column) const {
-    auto const found = std::ranges::find(header_, column);
-    if (found == header_.end()) {
+    auto const found = find(column);
+    if (found == header_.size()) {
         fail({file_, 1, ""}, fmt::format("no column '{}'", column), join(header_));
     }
-    return rows_.at(row).cells[static_cast<std::size_t>(found - header_.begin())];
+    auto const& own = rows_.at(row);
+    if (!own.damage.empty()) throw ConfigError(own.damage);
+    for (std::size_t other = found + 1; other < header_.size(); ++other) {
+        if (header_[other] == header_[found] && own.cells[other] != own.cells[found]) {
+            fail(place(row, column), "a column given twice, with different cells", "once");
+        }
+    }
+    return own.cells[found];
+}
+
+bool CsvTable::blank(std::size_t row, std::string_view column) const {
+    constexpr std::array<std::string_view, 7> words{"", "-", "nan", "null", "none", "n/a", "na"};
+    return std::ranges::find(words, lower(trimmed(text(row, column)))) != words.end();
 }
 
 double CsvTable::positive_or_blank(std::size_t row, std::string_view column) const {
-    return trimmed(text(row, column)).empty() ? 0 : positive(row, column);
+    return blank(row, column) ? 0 : positive(row, column);
 }
 
 double CsvTable::positive(std::size_t row, std::string_view column) const {
@@ -154,7 +233,7 @@ std::int64_t CsvTable::whole(std::size_t row,
                              std::string_view column,
                              std::int64_t least,
                              std::int64_t most) const {
-    auto const cell = trimmed(text(row, column));
+    auto const cell = whole_part(trimmed(text(row, column)));
     std::int64_t number = 0;
     auto const [end, error] = std::from_chars(cell.data(), cell.data() + cell.size(), number);
     if (error != std::errc{} || end != cell.data() + cell.size() || number < least) {
@@ -169,6 +248,14 @@ std::int64_t CsvTable::whole(std::size_t row,
 
 Place CsvTable::place(std::size_t row, std::string_view column) const {
     return {file_, rows_.at(row).line, std::string(column)};
+}
+
+std::string aside_of(CsvTable const& table, std::size_t row) {
+    if (table.has("aside") && !table.blank(row, "aside"))
+        return std::string(trimmed(table.text(row, "aside")));
+    if (!table.has("quality") || table.blank(row, "quality")) return "";
+    auto const quality = trimmed(table.text(row, "quality"));
+    return lower(quality) == "ok" ? "" : fmt::format("quality '{}'", quality);
 }
 
 }  // namespace nvl72

@@ -124,6 +124,12 @@ void read_layout(SettingReader& reader) {
     layout.expert_tp = degree(reader, {"expert_tensor_parallel_size"}, "expert_tp", layout.tp);
     if (auto const given = reader.flag({"sequence_parallel"}, "layout.sequence_parallel"))
         layout.sequence_parallel = *given;
+    if (reader.flag({"use_tp_pp_dp_mapping"}, "") == true) {
+        layout.order = "tp-cp-ep-pp-dp";
+        if (auto const* mapping = reader.last()) {
+            reader.take(*mapping, "layout.order", *layout.order);
+        }
+    }
     bool const embedding = reader.flag({"account_for_embedding_in_pipeline_split"}, "") == true;
     auto const* setting = reader.last();
     bool const loss = reader.flag({"account_for_loss_in_pipeline_split"}, "") == true;

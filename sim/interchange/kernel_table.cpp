@@ -1,6 +1,9 @@
 #include "sim/interchange/kernel_table.hpp"
 
+#include "sim/base/error.hpp"
+#include "sim/base/names.hpp"
 #include "sim/base/text.hpp"
+#include "sim/interchange/measured_collective.hpp"
 
 #include <fmt/format.h>
 #include <limits>
@@ -13,10 +16,11 @@ constexpr int published_head_dim = 128;  // of every published attention table
 
 Precision precision_at(CsvTable const& table, std::size_t row, std::string_view column) {
     auto const word = std::string(trimmed(table.text(row, column)));
-    if (word == "bfloat16") return Precision::bf16;
+    auto const plain = letters_and_digits(word);
+    if (plain == "bfloat16") return Precision::bf16;
     auto const words = ValueType<Precision>::words();
     for (std::size_t i = 0; i < words.size(); ++i) {
-        if (words[i] == word) return static_cast<Precision>(i);
+        if (letters_and_digits(words[i]) == plain) return static_cast<Precision>(i);
     }
     fail(table.place(row, column), fmt::format("'{}'", word), join(words, " | "));
 }
@@ -52,8 +56,13 @@ Attention attention_at(CsvTable const& table, std::size_t row) {
     return attention;
 }
 
-bool is_published_gemm(CsvTable const& table) { return table.has("dtype") && table.has("k"); }
-bool is_published_attention(CsvTable const& table) { return table.has("attn_dtype"); }
+// A table that lacks a column is still known by the others: its rows then say which.
+bool is_published_gemm(CsvTable const& table) {
+    return table.has("k") && (table.has("dtype") || (table.has("m") && table.has("n")));
+}
+bool is_published_attention(CsvTable const& table) {
+    return table.has("attn_dtype") || (table.has("isl") && table.has("kv_heads"));
+}
 bool is_ours(CsvTable const& table) { return table.has("kind") && table.has("precision"); }
 
 /// The query of a published attention row: `isl` new tokens after `step` cached ones.
@@ -73,8 +82,13 @@ Attention published_attention(CsvTable const& table, std::size_t row) {
 }  // namespace
 
 bool is_kernel_table(CsvTable const& table) {
-    return table.has("time_us") &&
-           (is_ours(table) || is_published_gemm(table) || is_published_attention(table));
+    return is_ours(table) || is_published_gemm(table) || is_published_attention(table);
+}
+
+std::string gpu_of_row(CsvTable const& table, std::size_t row, std::string const& told) {
+    if (table.has("gpu") && !table.blank(row, "gpu")) return gpu_name(table.text(row, "gpu"));
+    if (!told.empty()) return told;
+    fail({table.file(), 1, ""}, "no column 'gpu'", "the column, or --gpu NAME");
 }
 
 KernelTable read_kernel_table(CsvTable const& table, std::string const& gpu) {
@@ -83,17 +97,12 @@ KernelTable read_kernel_table(CsvTable const& table, std::string const& gpu) {
              "gpu,kind,precision,...,time_us; dtype,m,n,k,time_us; or "
              "attn_dtype,kv_dtype,...,time_us");
     }
-    if (gpu.empty() && !table.has("gpu")) {
-        fail({table.file(), 1, ""}, "no column 'gpu'", "the column, or --gpu NAME");
-    }
-    KernelTable result;
-    for (std::size_t row = 0; row < table.rows(); ++row) {
+    return read_rows(table, [&](std::size_t row) {
         KernelSample sample;
-        sample.gpu = table.has("gpu") ? table.text(row, "gpu") : gpu;
-        sample.seconds = table.positive_or_blank(row, "time_us") * 1e-6;
-        sample.line = table.place(row, "time_us").line;
+        sample.gpu = gpu_of_row(table, row, gpu);
+        if (table.has("time_us")) sample.seconds = table.positive_or_blank(row, "time_us") * 1e-6;
         if (is_ours(table)) {
-            auto const& kind = table.text(row, "kind");
+            auto const kind = trimmed(table.text(row, "kind"));
             if (kind == "gemm") {
                 sample.query = gemm_at(table, row, "precision");
             } else if (kind == "attention") {
@@ -106,7 +115,22 @@ KernelTable read_kernel_table(CsvTable const& table, std::string const& gpu) {
         } else {
             sample.query = published_attention(table, row);
         }
-        result.samples.push_back(std::move(sample));
+        return sample;
+    });
+}
+
+KernelTable read_rows(CsvTable const& table,
+                      std::function<KernelSample(std::size_t row)> const& read) {
+    KernelTable result;
+    for (std::size_t row = 0; row < table.rows(); ++row) {
+        int const line = table.place(row, "").line;
+        try {
+            result.samples.push_back(read(row));
+            result.samples.back().line = line;
+            result.samples.back().aside = aside_of(table, row);
+        } catch (ConfigError const& error) {
+            result.unread.push_back({line, error.what()});
+        }
     }
     return result;
 }

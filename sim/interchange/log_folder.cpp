@@ -68,6 +68,7 @@ LogFacts facts_at(IndexRow const& row) {
     facts.launch = launch_mode(row.word("launch"), row.place("launch"));
     facts.gpus_per_thread = option_g(row.word("env"));
     facts.algorithm = forced_algorithm(row.word("env"));
+    facts.channels_min = channels_asked(row.word("env"));
     if (!row.word("quality").empty()) facts.quality = row.word("quality");
     facts.notes = row.word("notes");
     auto const place = row.place("");
@@ -370,6 +371,7 @@ std::vector<MeasuredCollective> measured_rows(IndexedLog const& indexed, KnownGp
         row.query.shape = found.shape;
         row.launch = facts.launch;
         row.algorithm = facts.algorithm;
+        row.channels_min = facts.channels_min;
         // Over domains NCCL_ALGO=NVLS is NVLS below a tree.
         if (row.algorithm == "nvls" && found.shape.domains > 1) row.algorithm = "hierarchical";
         int const per_thread =

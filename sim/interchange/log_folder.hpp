@@ -22,6 +22,7 @@ struct LogFacts {
     LaunchMode launch = LaunchMode::unknown;
     int gpus_per_thread = 0;  ///< that one host thread launches for
     std::string algorithm{};  ///< that the run forced
+    int channels_min = 0;     ///< that the run asked for; 0: as NCCL chooses
     std::string quality = "ok", notes;
     std::string told_by;  ///< the place of the row of INDEX.csv; the log itself without one
 };
@@ -60,8 +61,8 @@ bool is_log_index(CsvTable const& table);
 
 /// Reads the logs that `folder`/INDEX.csv names, a row each: file, gpu, ngpus, nvlink_domain; where
 /// they are told also collective, nnodes, nics_per_node, nic_gbps, fabric, launch, quality, rows,
-/// notes, and env, of which -g N, NCCL_ALGO= and NCCL_PROTO= are read. A file that is not there is
-/// an error. `given` fills what the rows lack.
+/// notes, and env, of which -g N, NCCL_ALGO=, NCCL_PROTO= and NCCL_MIN_NCHANNELS= are read. A file
+/// that is not there is an error. `given` fills what the rows lack.
 LogFolder read_log_folder(std::string const& folder,
                           GivenFacts const& given = {},
                           KnownGpus const& gpus = {});

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <charconv>
 #include <fmt/format.h>
 
 namespace nvl72 {
@@ -36,7 +37,8 @@ constexpr std::array known_gpus{
     GpuWords{"h200", "h200", ""},          GpuWords{"h800", "h800", ""},
     GpuWords{"b200", "b200", ""},          GpuWords{"b300", "b300", ""},
     GpuWords{"gb200", "gb200", ""},        GpuWords{"gb300", "gb300", ""},
-    GpuWords{"gh200", "gh200", ""},
+    GpuWords{"gh200", "gh200", ""},        GpuWords{"rubin", "rubin", ""},
+    GpuWords{"rubin", "vr200", ""},
 };
 /// Families of collective_algorithms by NCCL_ALGO.
 struct AlgorithmWord {
@@ -77,7 +79,7 @@ constexpr std::array<std::string_view, 3> other_boards{"pcie", "nvl", "cnx"};
 std::span<ElementType const> element_types() { return known_types; }
 
 ElementType const* element_type(std::string_view name) {
-    auto const found = std::ranges::find(known_types, name, &ElementType::name);
+    auto const found = std::ranges::find(known_types, lower(trimmed(name)), &ElementType::name);
     return found == known_types.end() ? nullptr : &*found;
 }
 
@@ -90,17 +92,28 @@ std::optional<CollectiveOp> collective_op(std::string_view word) {
 }
 
 std::string gpu_name(std::string_view text) {
-    std::string name;
-    for (char const c : trimmed(text)) {
-        name += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-    }
+    auto const name = lower(trimmed(text));
     std::string spaced = name;
-    std::ranges::replace(spaced, '-', ' ');
-    auto const words = split(spaced, ' ');
+    std::ranges::replace_if(
+        spaced, [](char c) { return std::isalnum(static_cast<unsigned char>(c)) == 0; }, ' ');
+    std::vector<std::string> words;
+    for (auto const& word : split(spaced, ' ')) {
+        if (!word.empty()) words.push_back(word);
+    }
     auto const has = [&](std::string_view word) { return std::ranges::count(words, word) > 0; };
-    bool const other = std::ranges::any_of(other_boards, has);
+    // "GB200NVL72": the name, and letters that follow it.
+    auto const begins = [&](std::string_view asked) {
+        return std::ranges::any_of(words, [&](std::string const& word) {
+            return word.starts_with(asked) &&
+                   (word.size() == asked.size() ||
+                    std::isdigit(static_cast<unsigned char>(word[asked.size()])) == 0);
+        });
+    };
+    bool const other = std::ranges::any_of(other_boards, [&](std::string_view board) {
+        return std::ranges::any_of(words, [&](auto const& word) { return word.ends_with(board); });
+    });
     for (auto const& gpu : known_gpus) {
-        bool const same = has(gpu.word) && (gpu.also.empty() || has(gpu.also));
+        bool const same = begins(gpu.word) && (gpu.also.empty() || has(gpu.also));
         if (same && !other) return std::string(gpu.name);
     }
     if (words.size() == 2 && words[0] == "nvidia") return words[1];  // "a100": of which memory?
@@ -121,7 +134,7 @@ void take_times(MeasuredCollective& row,
 
 void take_quality(MeasuredCollective& row, std::string const& quality, std::string const& file) {
     row.quality = quality;
-    if (quality == "ok" || row.status == RowStatus::skipped) return;
+    if (quality.empty() || quality == "ok" || row.status == RowStatus::skipped) return;
     row.status = RowStatus::set_aside;
     row.reason = fmt::format("quality '{}' in {}", quality, file);
 }
@@ -135,6 +148,13 @@ std::string forced_algorithm(std::string_view text) {
     bool const chosen = (family == "ring" || family == "tree") &&
                         (protocol == "ll" || protocol == "ll128" || protocol == "simple");
     return chosen ? family + "-" + protocol : family;
+}
+
+int channels_asked(std::string_view text) {
+    auto const word = variable(text, "NCCL_MIN_NCHANNELS");
+    int channels = 0;
+    auto const read = std::from_chars(word.data(), word.data() + word.size(), channels);
+    return read.ec == std::errc{} && channels > 0 ? channels : 0;
 }
 
 Launch launch_of(LaunchMode mode, int gpus_per_thread) {

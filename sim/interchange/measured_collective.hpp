@@ -35,6 +35,7 @@ struct MeasuredCollective {
     std::optional<double> out_of_place, in_place;  ///< seconds
     LaunchMode launch = LaunchMode::unknown;       ///< as stated; query.launch is what to price
     std::string algorithm{};  ///< that the run forced, as collective_algorithms names it
+    int channels_min = 0;     ///< that the run asked for; 0: as NCCL chooses
     std::string fabric;       ///< "none", "infiniband", ... as the source says; may be empty
     std::string site{};       ///< the cluster, where a table names it
     std::string quality = "ok";
@@ -67,6 +68,9 @@ void take_quality(MeasuredCollective& row, std::string const& quality, std::stri
 /// The algorithm that NCCL_ALGO and NCCL_PROTO in a text force, as collective_algorithms names it
 /// ("NCCL_ALGO=Ring NCCL_PROTO=LL128" -> "ring-ll128"); "" where it forces none.
 std::string forced_algorithm(std::string_view text);
+
+/// NCCL_MIN_NCHANNELS of a text, by which a run asks for more channels; 0 where it does not.
+int channels_asked(std::string_view text);
 
 /// The launch to price: what is not told is a thread a GPU.
 Launch launch_of(LaunchMode mode, int gpus_per_thread);

@@ -1,7 +1,6 @@
 #include "sim/interchange/moe_table.hpp"
 
 #include "sim/base/text.hpp"
-#include "sim/interchange/measured_collective.hpp"
 
 #include <array>
 #include <fmt/format.h>
@@ -14,7 +13,8 @@ namespace {
 
 bool is_ours(CsvTable const& table) { return table.has("transport") && table.has("step"); }
 bool is_published(CsvTable const& table) {
-    return table.has("kernel") && table.has("op") && table.has("topk");
+    // A table that lacks one of them is still known by the others.
+    return int{table.has("topk")} + int{table.has("kernel")} + int{table.has("op")} >= 2;
 }
 
 /// A published operation: its step, and whether it travels in BF16 whatever the dtype.
@@ -96,28 +96,23 @@ MoeExchange kind_at(CsvTable const& table, std::size_t row) {
 
 }  // namespace
 
-bool is_moe_table(CsvTable const& table) {
-    return table.has("time_us") && table.has("ep") && (is_ours(table) || is_published(table));
-}
+bool is_moe_table(CsvTable const& table) { return is_ours(table) || is_published(table); }
 
 KernelTable read_moe_table(CsvTable const& table, std::string const& gpu) {
-    if (gpu.empty() && !table.has("gpu")) {
-        fail({table.file(), 1, ""}, "no column 'gpu'", "the column, or --gpu NAME");
-    }
     bool const ours = is_ours(table);
-    KernelTable result;
-    for (std::size_t row = 0; row < table.rows(); ++row) {
+    return read_rows(table, [&](std::size_t row) {
+        KernelSample sample;
+        sample.gpu = gpu_of_row(table, row, gpu);
         auto exchange = kind_at(table, row);
         exchange.tokens = table.whole(row, ours ? "tokens" : "tokens_per_gpu", 1);
         exchange.hidden = table.whole(row, "hidden", 1);
         exchange.top_k = count_at(table, row, ours ? "top_k" : "topk", 1);
         exchange.experts = count_at(table, row, "experts", 1);
         exchange.shape.ranks = exchange.shape.ranks_per_domain = count_at(table, row, "ep", 2);
-        result.samples.push_back({table.has("gpu") ? gpu_name(table.text(row, "gpu")) : gpu,
-                                  exchange, table.positive_or_blank(row, "time_us") * 1e-6,
-                                  table.place(row, "time_us").line});
-    }
-    return result;
+        sample.query = exchange;
+        if (table.has("time_us")) sample.seconds = table.positive_or_blank(row, "time_us") * 1e-6;
+        return sample;
+    });
 }
 
 }  // namespace nvl72

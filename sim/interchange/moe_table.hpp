@@ -17,7 +17,7 @@ bool is_moe_table(CsvTable const& table);
 ///              time_us      as aiconfigurator publishes them: alltoall_combine travels in BF16
 ///              whatever the dtype, alltoall_combine_low_precision in the dtype
 /// The shape holds the ranks only: no table states the rate of its NVLink. `gpu` names the GPU of a
-/// table without the column; "" is then an error.
+/// table without the column; its rows are unread where that is "" too.
 KernelTable read_moe_table(CsvTable const& table, std::string const& gpu);
 
 }  // namespace nvl72

@@ -178,7 +178,6 @@ constexpr std::array passed_settings{
     Pattern{"standalone", launching},
     Pattern{"local_rank", launching},
     Pattern{"use_mcore_models", launching},
-    Pattern{"use_tp_pp_dp_mapping", launching},
     Pattern{"*gloo*", launching},
     Pattern{"flight_recorder*", launching},
     Pattern{"*communicator*", launching},

@@ -11,15 +11,14 @@ namespace nvl72 {
 
 namespace {
 
-constexpr std::array<std::string_view, 5> columns_needed{"system", "gpus", "model", "metric",
-                                                         "node_W_mean"};
+constexpr std::array<std::string_view, 2> columns_needed{"system", "node_W_mean"};
 
 std::string text(CsvTable const& table, std::size_t row, std::string_view column) {
-    return std::string(trimmed(table.text(row, column)));
+    return table.has(column) ? std::string(trimmed(table.text(row, column))) : std::string();
 }
 
 std::optional<double> watts(CsvTable const& table, std::size_t row, std::string_view column) {
-    if (!table.has(column) || text(table, row, column).empty()) return std::nullopt;
+    if (!table.has(column) || table.blank(row, column)) return std::nullopt;
     return table.positive(row, column);
 }
 
@@ -27,10 +26,11 @@ MeasuredPower read_row(CsvTable const& table, std::size_t row) {
     MeasuredPower run;
     run.source = table.file();
     run.line = table.place(row, "system").line;
+    run.aside = aside_of(table, row);
     run.system = text(table, row, "system");
     run.model = text(table, row, "model");
     run.metric = text(table, row, "metric");
-    if (!text(table, row, "gpus").empty()) run.gpus = table.whole(row, "gpus", 1);
+    if (table.has("gpus") && !table.blank(row, "gpus")) run.gpus = table.whole(row, "gpus", 1);
     run.node_w = watts(table, row, "node_W_mean");
     run.node_peak_w = watts(table, row, "node_W_peak");
     return run;

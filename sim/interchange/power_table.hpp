@@ -16,6 +16,7 @@ struct MeasuredPower {
     std::string unreadable;  ///< what is wrong with a cell; then the row has no more than its place
     std::string system;      ///< words: site, GPU, board, cooling
     std::string model;       ///< "gpt3-175b", "llama2-70b-lora"
+    std::string aside;       ///< why it is not scored; or empty
     std::string metric;      ///< "AC" or "DC": where it was read
     std::optional<std::int64_t> gpus;
     std::optional<double> node_w, node_peak_w;

@@ -17,19 +17,23 @@ namespace {
 constexpr std::array concurrency_columns{"silicon_data_source", "system", "isl", "osl",
                                          "silicon_ttft_ms"};
 constexpr std::array own_columns{"software", "clients", "input", "output", "ttft_ms", "tpot_ms"};
-constexpr std::array mlperf_columns{"scenario", "tokens_s", "gpus", "model", "gpu"};
+constexpr std::array mlperf_columns{"scenario", "tokens_s", "ttft_p50", "tpot_p50"};
 
+/// All of a form's columns but two: a table that lacks some is still known by the others.
 template <class Columns>
-bool has_all(CsvTable const& table, Columns const& columns) {
-    return std::ranges::all_of(columns, [&](auto const* column) { return table.has(column); });
+bool known_by(CsvTable const& table, Columns const& columns) {
+    auto const here =
+        std::ranges::count_if(columns, [&](auto const* column) { return table.has(column); });
+    return here + 2 >= std::ssize(columns);
 }
 
 std::string cell(CsvTable const& table, std::size_t row, std::string_view column) {
-    return table.has(column) ? std::string(trimmed(table.text(row, column))) : std::string();
+    bool const told = table.has(column) && !table.blank(row, column);
+    return told ? std::string(trimmed(table.text(row, column))) : std::string();
 }
 
 std::optional<double> number(CsvTable const& table, std::size_t row, std::string_view column) {
-    if (cell(table, row, column).empty()) return std::nullopt;
+    if (!table.has(column) || table.blank(row, column)) return std::nullopt;
     return table.positive(row, column);
 }
 
@@ -63,9 +67,6 @@ MeasuredServing concurrency_row(CsvTable const& table, std::size_t row, Measured
     if (run.disaggregated) run.prefill = cut_of(table, row, "prefill_");
     run.ttft_ms = number(table, row, "silicon_ttft_ms");
     run.tpot_ms = number(table, row, "silicon_tpot_ms");
-    if (auto const quality = cell(table, row, "quality"); !quality.empty() && quality != "ok") {
-        run.aside = quality;
-    }
     constexpr std::string_view concurrency = "concurrency=";
     auto const source = cell(table, row, "silicon_data_source");
     if (source.starts_with(concurrency)) {
@@ -96,7 +97,6 @@ MeasuredServing own_row(CsvTable const& table, std::size_t row, MeasuredServing 
     run.disaggregated = run.prefill.workers > 0;
     run.ttft_ms = number(table, row, "ttft_ms");
     run.tpot_ms = number(table, row, "tpot_ms");
-    run.aside = cell(table, row, "aside");
     return run;
 }
 
@@ -116,23 +116,29 @@ MeasuredServing mlperf_row(CsvTable const& table, std::size_t row, MeasuredServi
     return run;
 }
 
-}  // namespace
+using Reader = MeasuredServing (*)(CsvTable const&, std::size_t, MeasuredServing);
 
-bool is_serving_table(CsvTable const& table) {
-    return has_all(table, concurrency_columns) || has_all(table, mlperf_columns) ||
-           has_all(table, own_columns);
+/// Of the form that the table has; null where of none.
+Reader reader_of(CsvTable const& table) {
+    if (known_by(table, concurrency_columns)) return concurrency_row;
+    if (known_by(table, mlperf_columns)) return mlperf_row;
+    if (table.has("clients") && known_by(table, own_columns)) return own_row;
+    return nullptr;
 }
 
+}  // namespace
+
+bool is_serving_table(CsvTable const& table) { return reader_of(table) != nullptr; }
+
 std::vector<MeasuredServing> read_serving_table(CsvTable const& table) {
-    auto const read = has_all(table, mlperf_columns)        ? mlperf_row
-                      : has_all(table, concurrency_columns) ? concurrency_row
-                                                            : own_row;
+    auto const read = reader_of(table);
     std::vector<MeasuredServing> runs;
-    for (std::size_t row = 0; row < table.rows(); ++row) {
+    for (std::size_t row = 0; read != nullptr && row < table.rows(); ++row) {
         MeasuredServing run;
         run.source = table.file();
-        run.line = table.place(row, table.header().front()).line;
+        run.line = table.place(row, "").line;
         try {
+            run.aside = aside_of(table, row);
             runs.push_back(read(table, row, run));
         } catch (ConfigError const& error) {
             run.unreadable = error.what();

@@ -15,22 +15,49 @@ namespace {
 struct TableKind {
     std::string_view software;
     std::array<std::string_view, 4> columns;  ///< that it has
+    std::array<std::string_view, 4> marks;    ///< by which it is known where it lacks some of them
     bool step_asked;
 };
 constexpr std::array table_kinds{
-    TableKind{"", {"software", "release", "gpu", "model"}, false},
-    TableKind{"megatron-bridge", {"release", "system", "model", "tokens_per_s_per_gpu"}, false},
-    TableKind{"nemo-mlperf", {"round", "gpu", "model", "step_s"}, true},
-    TableKind{"torchtitan", {"gpu", "local_batch", "seq", "tokens_s_gpu"}, false},
+    TableKind{"",
+              {"software", "release", "gpu", "model"},
+              {"software", "sequence", "global_batch", "micro_batch"},
+              false},
+    TableKind{"megatron-bridge",
+              {"release", "system", "model", "tokens_per_s_per_gpu"},
+              {"task", "note", "ga", "model_tflops_per_gpu"},
+              false},
+    TableKind{"nemo-mlperf",
+              {"round", "gpu", "model", "step_s"},
+              {"submitter", "microbatches", "step_from", "step_s_p10"},
+              true},
+    TableKind{"torchtitan",
+              {"gpu", "local_batch", "seq", "tokens_s_gpu"},
+              {"memory_GiB", "async_tp", "compile", "recompute"},
+              false},
 };
 
+/// The kind whose columns the table has; else the one of whose columns and marks it has the most,
+/// and no fewer than four.
 TableKind const* kind_of(CsvTable const& table) {
+    auto const here = [&](std::string_view column) { return table.has(column); };
+    TableKind const* nearest = nullptr;
+    std::ptrdiff_t most = 3;
     for (auto const& kind : table_kinds) {
-        bool const all = std::ranges::all_of(
-            kind.columns, [&](std::string_view column) { return table.has(column); });
-        if (all) return &kind;
+        if (std::ranges::all_of(kind.columns, here)) return &kind;
+        auto const known =
+            std::ranges::count_if(kind.columns, here) + std::ranges::count_if(kind.marks, here);
+        if (known <= most) continue;
+        most = known;
+        nearest = &kind;
     }
-    return nullptr;
+    return nearest;
+}
+
+bool tells_release(TableKind const& kind) {
+    return std::ranges::any_of(kind.columns, [](std::string_view column) {
+        return column == "release" || column == "round";
+    });
 }
 
 /// Cells of one row, by the first of several names that the table has.
@@ -42,23 +69,37 @@ public:
 
     [[nodiscard]] std::string text(Names names) const {
         auto const column = find(names);
-        return column.empty() ? std::string() : std::string(trimmed(table_.text(row_, column)));
+        if (column.empty()) return "";
+        auto const cell = trimmed(table_.text(row_, column));
+        bool const missing = cell == "nan" || cell == "NaN" || cell == "null" || cell == "NULL";
+        return missing ? std::string() : std::string(cell);
     }
     [[nodiscard]] std::optional<std::int64_t> count(Names names, std::int64_t least = 1) const {
-        if (text(names).empty()) return std::nullopt;
+        if (blank(names)) return std::nullopt;
         return table_.whole(row_, find(names), least);
     }
     [[nodiscard]] std::optional<double> number(Names names) const {
-        if (text(names).empty()) return std::nullopt;
+        if (blank(names)) return std::nullopt;
         return table_.positive(row_, find(names));
     }
-    /// A switch written 0 or 1.
+    /// A switch written 0 or 1, or in a word.
     [[nodiscard]] bool flag(Names names, bool fallback) const {
+        auto const word = text(names);
+        for (std::string_view const yes : {"true", "True", "yes"}) {
+            if (word == yes) return true;
+        }
+        for (std::string_view const no : {"false", "False", "no"}) {
+            if (word == no) return false;
+        }
         auto const given = count(names, 0);
         return given ? *given != 0 : fallback;
     }
 
 private:
+    [[nodiscard]] bool blank(Names names) const {
+        auto const column = find(names);
+        return column.empty() || table_.blank(row_, column);
+    }
     [[nodiscard]] std::string_view find(Names names) const {
         for (auto const name : names) {
             if (table_.has(name)) return name;
@@ -70,14 +111,15 @@ private:
     std::size_t row_;
 };
 
-MeasuredTraining read_row(CsvTable const& table, std::size_t row, TableKind const& kind) {
+void read_row(MeasuredTraining& run,
+              CsvTable const& table,
+              std::size_t row,
+              TableKind const& kind) {
     Cells const cells(table, row);
-    MeasuredTraining run;
-    run.source = table.file();
-    run.line = table.place(row, kind.columns.back()).line;
     run.software = kind.software.empty() ? cells.text({"software"}) : std::string(kind.software);
-    run.aside = cells.text({"aside"});
+    run.aside = aside_of(table, row);
     run.release = cells.text({"release", "round"});
+    run.release_missing = run.release.empty() && tells_release(kind);
     // "system" is the GPU of one table and a site's name in another.
     run.gpu = cells.text({"gpu", "system"});
     run.model = cells.text({"model"});
@@ -103,8 +145,7 @@ MeasuredTraining read_row(CsvTable const& table, std::size_t row, TableKind cons
     run.tokens_per_s_per_gpu = cells.number({"tokens_per_s_per_gpu", "tokens_s_gpu"});
     run.step_s = cells.number({"step_s"});
     run.step_asked = kind.step_asked || (run.step_s && !run.tokens_per_s_per_gpu);
-    run.memory_gib = cells.number({"memory_gib", "memory_GiB"});
-    return run;
+    run.memory_gib = cells.number({"memory_gib"});
 }
 
 }  // namespace
@@ -115,15 +156,16 @@ std::vector<MeasuredTraining> read_training_table(CsvTable const& table) {
     std::vector<MeasuredTraining> runs;
     auto const* kind = kind_of(table);
     for (std::size_t row = 0; kind != nullptr && row < table.rows(); ++row) {
+        MeasuredTraining run;
+        run.source = table.file();
+        run.line = table.place(row, "").line;
+        run.step_asked = kind->step_asked;
         try {
-            runs.push_back(read_row(table, row, *kind));
+            read_row(run, table, row, *kind);
         } catch (ConfigError const& error) {
-            MeasuredTraining broken;
-            broken.source = table.file();
-            broken.line = table.place(row, table.header().front()).line;
-            broken.unreadable = error.what();
-            runs.push_back(std::move(broken));
+            run.unreadable = error.what();
         }
+        runs.push_back(std::move(run));
     }
     return runs;
 }

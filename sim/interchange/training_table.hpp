@@ -14,9 +14,10 @@ namespace nvl72 {
 struct MeasuredTraining {
     std::string source;  ///< file
     int line = 0;
-    std::string unreadable;  ///< what is wrong with a cell; then the row has no more than its place
+    std::string unreadable;  ///< what is wrong with a cell; then those after it are missing too
     std::string software;    ///< that the table's kind implies
     std::string release;     ///< "26.06", or the round of a benchmark
+    bool release_missing = false;  ///< tables of its kind tell it, and this row does not
     std::string gpu, model, precision, note, task;  ///< in the table's words
     std::string aside;                              ///< why it is not to be scored; "": it is
     std::string schedule;   ///< "", or as its software calls it: "1F1B", "DualPipe"

@@ -208,7 +208,8 @@ std::vector<Operator> head_operators(Architecture const& a) {
                            .written_bytes_per_token = bytes(a.vocab, 8),
                            .saved_bytes_per_token = bytes(a.vocab, fp32),
                            .kernels = 3,
-                           .backward_traffic_factor = 14.0 / 18.0};
+                           .backward_traffic_factor = 14.0 / 18.0,
+                           .loss = true};
     return {norm("final_norm", a.hidden), gemm("output", Split::column, a.vocab, a.hidden, false),
             cross_entropy};
 }

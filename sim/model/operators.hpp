@@ -45,6 +45,7 @@ struct Operator {
     double saved_bytes_per_token = 0;    ///< kept for the backward pass
     int kernels = 1;                     ///< launches, forward
     double backward_traffic_factor = 2;  ///< bytes of the backward over those of the forward
+    bool loss = false;                   ///< the cross-entropy: a recipe says what it moves
     bool weights_fp8_allowed = false;    ///< linear layers of blocks; head and embedding stay BF16
 };
 

@@ -61,6 +61,9 @@ std::vector<Field<Layout>> const& fields_of(Layout const*) {
              "keys and values around a ring, or all_gather before attention"),
         kept("uneven_layers", &Layout::uneven_layers, "false",
              "where pp x vp does not divide the layers, the last chunks get a layer less"),
+        kept("order", &Layout::order, "tp-cp-ep-dp-pp",
+             "how ranks are numbered, nearest GPUs first (Megatron's order; its "
+             "--use-tp-pp-dp-mapping is tp-cp-ep-pp-dp)"),
     };
     return fields;
 }
@@ -243,6 +246,49 @@ PipelineSchedule const& schedule_of(Layout const& layout, PipelineShape const& s
     return *asked;
 }
 
+int degree_of(Layout const& layout, Axis axis) {
+    switch (axis) {
+        case Axis::tp: return std::max(layout.tp, layout.expert_tp.value_or(1));
+        case Axis::cp: return layout.cp;
+        case Axis::ep: return layout.ep;
+        case Axis::dp: return 2;  // is always told
+        case Axis::pp: return layout.pp;
+    }
+    return 1;
+}
+
+/// The order as written; axes of one GPU may be left out.
+AxisOrder order_of(Layout const& layout) {
+    if (!layout.order) return megatron_order;
+    auto const refuse = [&](std::string const& found) {
+        fail(layout.place_of("order"), found,
+             "tp, cp, ep, dp and pp, each once, such as tp-cp-ep-dp-pp");
+    };
+    std::vector<Axis> axes;
+    for (auto const& word : split(*layout.order, '-')) {
+        auto const words = ValueType<Axis>::words();
+        auto const known = std::ranges::find(words, word);
+        if (known == words.end()) refuse("'" + word + "'");
+        auto const axis = static_cast<Axis>(known - words.begin());
+        if (std::ranges::find(axes, axis) != axes.end()) refuse(word + " twice");
+        axes.push_back(axis);
+    }
+    for (Axis const axis : megatron_order) {
+        if (std::ranges::find(axes, axis) != axes.end()) continue;
+        if (degree_of(layout, axis) > 1) refuse("no " + name_of(axis));
+        axes.push_back(axis);
+    }
+    auto const at = [&](Axis axis) { return std::ranges::find(axes, axis) - axes.begin(); };
+    auto const [first, last] = std::minmax(at(Axis::cp), at(Axis::dp));
+    if (layout.tp > 1 && layout.cp > 1 && first < at(Axis::tp) && at(Axis::tp) < last) {
+        refuse(fmt::format("'{}': tp between cp and dp, over which gradients are summed together",
+                           *layout.order));
+    }
+    AxisOrder order{};
+    std::ranges::copy(axes, order.begin());
+    return order;
+}
+
 std::string divisors_text(std::int64_t number) {
     std::vector<std::string> divisors;
     for (std::int64_t d = 1; d <= number; ++d) {
@@ -339,14 +385,47 @@ std::vector<Chunk> deal_layers(Layout const& layout, Architecture const& a) {
 
 }  // namespace
 
-Parallel check_layout(Layout const& layout,
+namespace {
+
+/// The chunks a stage that the schedule needs, where the layout has others, and says so.
+Layout with_chunks_of_schedule(Layout layout,
+                               Architecture const& architecture,
+                               std::vector<std::string>& notes) {
+    PipelineSchedule const* asked = layout.schedule ? find_schedule(*layout.schedule) : nullptr;
+    if (asked == nullptr || layout.pp < 2) return layout;
+    if (asked->one_chunk && layout.vp > 1) {
+        notes.push_back(fmt::format("vp 1 in place of {}: schedule {} has one chunk a stage",
+                                    layout.vp, *layout.schedule));
+        layout.vp = 1;
+        bool const even = architecture.layers % layout.pp == 0;
+        layout.uneven_layers = layout.uneven_layers || !even;
+    }
+    bool const told =
+        std::ranges::any_of(layout.places, [](auto const& given) { return given.first == "vp"; });
+    if (asked->one_chunk || layout.vp > 1 || told) return layout;
+    int const extra = layout.embedding_and_loss_as_layers ? 2 : 0;
+    for (int vp = 2; vp * layout.pp <= architecture.layers + extra; ++vp) {
+        if ((architecture.layers + extra) % (layout.pp * vp) != 0) continue;
+        notes.push_back(
+            fmt::format("vp {}: schedule {} needs several chunks a stage", vp, *layout.schedule));
+        layout.vp = vp;
+        break;
+    }
+    return layout;
+}
+
+}  // namespace
+
+Parallel check_layout(Layout const& written,
                       std::int64_t gpus,
                       Architecture const& architecture,
                       std::int64_t global_batch,
                       std::int64_t sequence) {
     NVL72_EXPECT(gpus > 0 && global_batch > 0 && sequence > 0,
                  "a job has GPUs, a batch and tokens");
-    check_ranges(layout);
+    check_ranges(written);
+    Parallel parallel;
+    Layout const layout = with_chunks_of_schedule(written, architecture, parallel.notes);
     std::int64_t const dp = data_parallel(layout, gpus);
     check_tensor(layout, architecture);
     check_experts(layout, architecture, gpus / layout.pp);
@@ -354,7 +433,6 @@ Parallel check_layout(Layout const& layout,
     check_fsdp(layout, dp * layout.cp, architecture.experts > 0 ? expert_dp : layout.fsdp);
     check_sequence(layout, architecture, sequence);
 
-    Parallel parallel;
     parallel.gpus = gpus;
     parallel.tp = layout.tp;
     parallel.pp = layout.pp;
@@ -374,6 +452,7 @@ Parallel check_layout(Layout const& layout,
     parallel.schedule = &schedule_of(layout, parallel.pipeline());
     parallel.cp_comm_type = layout.cp_comm_type;
     parallel.chunks = deal_layers(layout, architecture);
+    parallel.order = order_of(layout);
     return parallel;
 }
 

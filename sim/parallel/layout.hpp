@@ -29,6 +29,15 @@ struct EnumNames<CpExchange> {
     static constexpr std::array words{"p2p", "all_gather"};
 };
 
+/// The dimensions of a job by how near their members lie, the nearest first.
+enum class Axis : std::uint8_t { tp, cp, ep, dp, pp };
+template <>
+struct EnumNames<Axis> {
+    static constexpr std::array words{"tp", "cp", "ep", "dp", "pp"};
+};
+using AxisOrder = std::array<Axis, 5>;
+inline constexpr AxisOrder megatron_order{Axis::tp, Axis::cp, Axis::ep, Axis::dp, Axis::pp};
+
 /// How a training job is cut over its GPUs, as a user writes it (Megatron's words).
 struct Layout {
     Place place;
@@ -49,6 +58,7 @@ struct Layout {
     EndStage loss_stage = EndStage::with_layers;
     CpExchange cp_comm_type = CpExchange::p2p;
     bool uneven_layers = false;  ///< where chunks cannot be equal, the last ones get a layer less
+    std::optional<std::string> order;  ///< "tp-cp-ep-dp-pp": how ranks are numbered, fastest first
     std::vector<std::pair<std::string, Place>> places;  ///< where each key was given
 
     /// Where `key` stands; the layout itself when the key was left to its default.
@@ -84,6 +94,8 @@ struct Parallel {
     CpExchange cp_comm_type = CpExchange::p2p;
     PipelineSchedule const* schedule = &default_schedule(1);
     std::vector<Chunk> chunks;  ///< in model order
+    AxisOrder order = megatron_order;
+    std::vector<std::string> notes;  ///< what the layout left to its schedule: "vp 1, ..."
 
     /// Tokens of one micro-batch on one rank, before tp cuts them.
     [[nodiscard]] std::int64_t tokens_per_micro_batch() const {

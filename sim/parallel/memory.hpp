@@ -6,9 +6,9 @@
 #include "sim/model/operators.hpp"
 #include "sim/parallel/layout.hpp"
 
-#include <array>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace nvl72 {
@@ -16,15 +16,24 @@ namespace nvl72 {
 /// What the training software keeps per parameter and per activation. A recipe fills it in; bytes
 /// are per parameter unless said otherwise.
 struct MemoryPolicy {
-    double weight_bytes = 2;      ///< blocks' matrices, FP8 copies included; other weights: 2, BF16
-    double gradient_bytes = 4;    ///< the accumulation buffer
-    double optimizer_bytes = 12;  ///< fp32 master weight and Adam's two moments
-    bool shard_optimizer = true;  ///< over dp x cp (Megatron's distributed optimizer, ZeRO-1)
-    bool shard_gradients = false;        ///< over dp x cp (ZeRO-2)
-    bool full_recompute = false;         ///< keep each layer's input only, and redo one layer
+    double weight_bytes = 2;        ///< blocks' matrices, FP8 copies included
+    double other_weight_bytes = 2;  ///< norms, routers, embedding, head
+    double gathered_bytes = 2;      ///< of blocks' matrices while FSDP has them whole
+    bool root_gathered = false;     ///< FSDP keeps embedding and head whole through the step
+    double gradient_bytes = 4;      ///< the accumulation buffer
+    double optimizer_bytes = 12;    ///< fp32 master weight and Adam's two moments
+    bool shard_optimizer = true;    ///< over dp x cp (Megatron's distributed optimizer, ZeRO-1)
+    bool shard_gradients = false;   ///< over dp x cp (ZeRO-2)
+    bool full_recompute = false;    ///< keep each layer's input only, and redo one layer
     std::vector<std::string> recompute;  ///< operators whose kept bytes are made again
-    double offload = 0;              ///< share of what layers keep that waits in the CPU's memory
-    double kept_input_bytes = 2;     ///< per element of a block matrix's kept input; FP8: 1
+    double offload = 0;           ///< share of what layers keep that waits in the CPU's memory
+    double kept_input_bytes = 2;  ///< per element of a block matrix's kept input; FP8: 1
+    /// Of what the named operators' backward needs, the share that is kept; others: all.
+    std::vector<std::pair<std::string, double>> kept_shares;
+    /// Of a logit at the loss, gradient and temporaries included; the second where tp splits them.
+    double logit_bytes = 6, split_logit_bytes = 6;
+    bool keeps_gathered = false;     ///< the head's input as gathered over tp, not cut by tokens
+    bool tp_in_pieces = false;       ///< what tp gathers and sums is never whole at once
     Bytes communication_buffers{0};  ///< per GPU: NCCL channels, gathered buckets
     Bytes framework{0};              ///< per GPU: CUDA context, kernels, allocator's own
     double fragmentation = 0;        ///< of all but `framework`, 0 .. 1
@@ -33,11 +42,13 @@ struct MemoryPolicy {
 /// Peak bytes of one GPU of a stage, by owner.
 struct Memory {
     int stage = 0;
-    Bytes weights, gradients, optimizer, activations, logits, communication, framework,
-        fragmentation;
+    Bytes weights, gathered, gradients, optimizer, activations, temporary, logits, communication,
+        framework, fragmentation;
     Bytes offloaded;  ///< of its activations, in the CPU's memory: no part of the total
 
     [[nodiscard]] Bytes total() const;
+    /// What the framework's allocator holds: all but communication buffers and the framework's own.
+    [[nodiscard]] Bytes allocated() const { return total() - communication - framework; }
 };
 
 /// Parameters that one GPU of a stage holds, tp and ep applied.
@@ -87,61 +98,13 @@ struct StageActivations {
     std::vector<double> kept, again;  ///< bytes, by chunk
     std::vector<double> offloaded;
     double beside = 0;
+    double temporary = 0;  ///< of one layer's forward, at once
+    double loss = 0;       ///< where the head is, more than what recomputation has in its place
 };
 StageActivations stage_activations(Parallel const& parallel,
                                    Architecture const& architecture,
                                    MemoryPolicy const& policy,
                                    int stage);
-
-/// What one GPU of a stage has to hold.
-struct StageNeeds {
-    StageParameters held;
-    double in_flight = 0;  ///< bytes kept of all micro-batches in flight (peak_in_flight)
-    double offloaded = 0;  ///< the same, of what waits in the CPU's memory
-    double beside = 0, logits = 0;
-};
-
-/// Memory by what a chunk holds, for all layouts that cut a layer and a micro-batch alike: looked
-/// up once, then added up. `parallel` outlives it; of it tp, cp, ep, the micro-batch and the
-/// sequence count.
-class ChunkMemory {
-public:
-    struct Holding {
-        LayerCounts layers{};
-        bool embedding = false, head = false;
-    };
-    /// Of one micro-batch, where it is about activations.
-    struct Part {
-        StageParameters parameters;
-        double kept = 0, again = 0, offloaded = 0;  ///< bytes, as StageActivations has them
-        double redone = 0, streaming = 0;           ///< largest of them: beside what is in flight
-        bool embedding = false, head = false;
-    };
-
-    ChunkMemory(Parallel const& parallel, Architecture const& a, MemoryPolicy const& policy);
-
-    /// Of one chunk, without a tied output layer's copy.
-    static StageParameters parameters(Parallel const& parallel,
-                                      Architecture const& whole,
-                                      Holding const& held);
-    [[nodiscard]] Part of(Holding const& held) const;
-    /// Of the stage that holds these chunks, in order; what is in flight is left to the caller.
-    [[nodiscard]] StageNeeds stage(std::vector<Part const*> const& chunks) const;
-
-private:
-    Parallel const& parallel_;
-    Architecture whole_;
-    MemoryPolicy const& policy_;
-    std::array<double, layer_kinds.size()> saved_, layer_;
-    double embedding_ = 0, mtp_ = 0, logits_ = 0;
-};
-
-/// `layers`: of the whole model.
-Memory memory_from(Parallel const& parallel,
-                   int layers,
-                   MemoryPolicy const& policy,
-                   int stage,
-                   StageNeeds const& needs);
 
 Memory memory_of(Parallel const& parallel,
                  Architecture const& architecture,

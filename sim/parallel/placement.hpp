@@ -27,9 +27,10 @@ struct GroupPattern {
     friend bool operator==(GroupPattern const&, GroupPattern const&) = default;
 };
 
-/// The process groups of a job. Ranks are numbered tp fastest, then cp, dp, pp (Megatron's default
-/// order tp-cp-ep-dp-pp), so that tensor parallel ranks are neighbours. Experts are laid out over
-/// the same ranks anew: expert_tp fastest, then ep, then what is left of the stage.
+/// The process groups of a job, over ranks numbered stage by stage. Within one, tp, cp and dp
+/// follow each other as the layout's order has them (Megatron's default tp-cp-ep-dp-pp: tensor
+/// parallel ranks are neighbours). Experts are laid out over the same ranks anew: expert_tp in tp's
+/// place of the order, ep in its own, and what is left of the stage in dp's.
 struct ProcessGroups {
     GroupPattern tp, cp, dp, pp;
     GroupPattern dp_cp;  ///< gradients are summed, and ZeRO shards, over both
@@ -46,5 +47,13 @@ RankId rank_of(Parallel const& parallel, RankCoordinates const& at);
 
 /// The ranks of stage `stage` are one contiguous run; this is its first.
 RankId first_rank_of_stage(Parallel const& parallel, int stage);
+
+/// Neighbours on one stage that are neighbours on the machine, too: all of the stage where pp comes
+/// last in the order.
+std::int64_t ranks_in_a_row(Parallel const& parallel);
+
+/// The GPU of the job that a rank runs on, which is Megatron's number of it: the rank itself where
+/// pp comes last in the order.
+std::int64_t gpu_of(Parallel const& parallel, std::int64_t rank);
 
 }  // namespace nvl72

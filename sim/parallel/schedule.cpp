@@ -266,20 +266,20 @@ std::array<PipelineSchedule, 5> const pipeline_schedules{
                      "all forwards, then all backwards; bubble (pp-1)/micro-batches, every "
                      "micro-batch in flight",
                      gpipe, [](PipelineShape const& shape) { return one_chunk(shape, "gpipe"); },
-                     true},
+                     true, true},
     PipelineSchedule{"1f1b", "one forward, one backward; bubble (pp-1)/micro-batches", plain_1f1b,
                      [](PipelineShape const& shape) { return one_chunk(shape, "1f1b"); }},
     PipelineSchedule{"interleaved",
                      "1F1B with several model chunks per stage; bubble (pp-1)/(micro-batches*vp)",
-                     interleaved_1f1b, refuse_interleaved},
+                     interleaved_1f1b, refuse_interleaved, false},
     PipelineSchedule{"zero-bubble",
                      "1F1B with weight gradients put off (ZB-H1); bubble "
                      "(pp-1)(F+B-W)/((F+B+W)*micro-batches), B of inputs, W of weights",
-                     zero_bubble, refuse_zero_bubble, false, true},
+                     zero_bubble, refuse_zero_bubble, true, false, true},
     PipelineSchedule{"dualpipe",
                      "from both ends at once, forward beside backward, two copies of the weights; "
                      "bubble (pp/2-1)(F&B+B-3W), B of both",
-                     dual_pipe, refuse_dual_pipe, false, true, true},
+                     dual_pipe, refuse_dual_pipe, true, false, true, true},
 };
 
 PipelineSchedule const* find_schedule(std::string_view name) {

@@ -60,6 +60,7 @@ struct PipelineSchedule {
     std::string_view summary;
     std::vector<Turn> (*turns)(PipelineShape const& shape, int stage);
     std::optional<ScheduleRefusal> (*refusal)(PipelineShape const& shape);
+    bool one_chunk = true;         ///< a stage's layers are in one piece; else in several
     bool keeps_all = false;        ///< every micro-batch is in flight at once
     bool splits_backward = false;  ///< has turns of both gradients
     /// Half of the micro-batches walk the stages from the last to the first, through a second copy

@@ -1,6 +1,7 @@
 #include "sim/serving/engine.hpp"
 
 #include "sim/base/error.hpp"
+#include "sim/base/names.hpp"
 #include "sim/base/text.hpp"
 #include "sim/config/based.hpp"
 
@@ -186,10 +187,11 @@ ServingPrecision const& precision_of(EngineProfile const& engine,
                                      std::string const& word,
                                      Place const& asked) {
     std::vector<std::string> words;
+    auto const same = [asked_for = letters_and_digits(word)](std::string const& known) {
+        return letters_and_digits(known) == asked_for;
+    };
     for (auto const& [name, precision] : engine.precisions) {
-        if (name == word || std::ranges::find(precision.also, word) != precision.also.end()) {
-            return precision;
-        }
+        if (same(name) || std::ranges::any_of(precision.also, same)) return precision;
         words.push_back(name);
     }
     auto const near = nearest_name(word, words);

@@ -10,7 +10,16 @@ namespace nvl72 {
 
 namespace {
 
-enum Kind : std::uint32_t { server_wakes, cache_arrives, request_arrives };
+enum Kind : std::uint32_t {
+    server_wakes,
+    cache_arrives,  ///< from a server for prompts
+    request_arrives,
+    prefix_arrives,  ///< from a slower tier of a prefix cache
+    tool_returns,
+};
+
+/// Differences in load below this are none.
+constexpr std::int64_t few_requests = 4;
 
 class Run {
 public:
@@ -18,12 +27,25 @@ public:
         : deployment_(deployment), requests_(requests) {
         requests.first.assign(requests.size(), Picoseconds{0});
         requests.last.assign(requests.size(), Picoseconds{0});
+        // What a caller knows to be there stays.
+        if (requests.cached.empty()) requests.cached.assign(requests.size(), 0);
+        home_.assign(requests.size(), 0);
+        if (!requests.tools.empty()) {
+            stage_.assign(requests.size(), 0);
+            context_.assign(requests.size(), 0);
+        }
         add_servers(deployment.pool);
         decoding_ = servers_.size();
         if (deployment.apart) {
             add_servers(deployment.apart->prefill);
             places_.assign(decoding_, 0);
-            home_.assign(requests.size(), 0);
+            NVL72_EXPECT(requests.tools.empty(), "tools where prompts and decoding are joined");
+        }
+        if (deployment.prefix && !requests.parts.empty()) {
+            caches_.assign(servers_.size(), PrefixCache(deployment.prefix->tiers));
+            asked_.assign(requests.parts.names.size(), 0);
+            found_ = parts_asked_ = parts_found_ = asked_;
+            near_.assign(requests.size(), 0);
         }
         load_.assign(servers_.size(), 0);
     }
@@ -43,7 +65,7 @@ public:
             std::vector<Event> const batch(instant.begin(), instant.end());
             for (Event const& event : batch) handle(event);
         }
-        ServingRun result{end_, {}};
+        ServingRun result{end_, {}, asked_, found_, parts_asked_, parts_found_};
         for (auto const& server : servers_) result.use.push_back(server.use());
         return result;
     }
@@ -59,8 +81,9 @@ private:
         if (open_.empty()) return;
         auto const request = open_.front();
         open_.pop_front();
-        requests_.arrival[request] = now;
-        events_.push({now + host_time(), request_arrives, request});
+        Picoseconds const at = requests_.think.empty() ? now : now + requests_.think[request];
+        requests_.arrival[request] = at;
+        events_.push({at + host_time(), request_arrives, request});
     }
 
     [[nodiscard]] Picoseconds host_time() const {
@@ -71,6 +94,8 @@ private:
         switch (event.kind) {
             case server_wakes: return wake(event.subject, event.at);
             case cache_arrives: return start_decoding(event.subject, event.at);
+            case prefix_arrives: return start_prompt(event.subject, event.at);
+            case tool_returns: return go_on(event.subject, event.at);
             default: return arrive(event.subject, event.at);
         }
     }
@@ -110,9 +135,119 @@ private:
             queue_.push_back(request);
             return take_places(now);
         }
-        auto const index = least_loaded(0, decoding_);
+        send_prompt(request, 0, decoding_, now);
+    }
+
+    /// The shared parts of a request's prompt, without what is its own.
+    void read_parts(std::uint32_t request, bool own) {
+        parts_.clear();
+        auto const [first, last] = requests_.parts.of(request);
+        for (auto i = first; i < last; ++i) {
+            if (requests_.parts.own[i] != 0 && !own) break;
+            parts_.push_back({requests_.parts.key[i], requests_.parts.tokens[i]});
+        }
+    }
+
+    /// To one of servers first .. last - 1, with what its prefix cache holds of the prompt.
+    void send_prompt(std::uint32_t request, std::size_t first, std::size_t last, Picoseconds now) {
+        auto index = least_loaded(first, last);
+        PrefixCache::Found found;
+        if (!caches_.empty()) {
+            read_parts(request, false);
+            if (deployment_.prefix->routing == RequestRouting::prefix) {
+                index = keeps_most(first, last, index);
+            }
+            found = caches_[index].find(parts_);
+            tally(request, found.parts);
+            caches_[index].keep(parts_);
+            // The last token is computed anyway, for the next one to follow from.
+            auto const most = requests_.input[request] - 1;
+            requests_.cached[request] =
+                static_cast<std::int32_t>(std::min<std::int64_t>(found.tokens, most));
+            near_[request] = static_cast<std::int32_t>(std::min<std::int64_t>(found.near, most));
+        }
         ++load_[index];
-        submit(index, {request, requests_.input[request], 0, requests_.output[request]}, now);
+        prompt_home(request) = index;
+        if (found.seconds > 0) {
+            events_.push({now + from_seconds(found.seconds), prefix_arrives, request});
+        } else {
+            start_prompt(request, now);
+        }
+    }
+
+    /// Of the servers the one that keeps most of the present parts, of equal ones that with the
+    /// fewest requests; but for one with more than twice the fewest and a few: what all prompts
+    /// begin with would lead all of them to one server.
+    [[nodiscard]] std::uint32_t keeps_most(std::size_t first,
+                                           std::size_t last,
+                                           std::uint32_t fewest) const {
+        auto best = fewest;
+        auto most = caches_[fewest].find(parts_).tokens;
+        for (std::size_t i = first; i < last; ++i) {
+            if (load_[i] > 2 * load_[fewest] + few_requests) continue;
+            auto const kept = caches_[i].find(parts_).tokens;
+            if (kept > most || (kept == most && load_[i] < load_[best])) {
+                best = static_cast<std::uint32_t>(i);
+                most = kept;
+            }
+        }
+        return best;
+    }
+
+    void tally(std::uint32_t request, std::size_t parts_found) {
+        auto const first = requests_.parts.begin[request];
+        for (std::size_t i = 0; i < parts_.size(); ++i) {
+            auto const layer = requests_.parts.layer[first + i];
+            asked_[layer] += parts_[i].tokens;
+            parts_asked_[layer] += 1;
+            if (i >= parts_found) continue;
+            found_[layer] += parts_[i].tokens;
+            parts_found_[layer] += 1;
+        }
+    }
+
+    /// The server that computes a request's prompt: of servers apart not the one that decodes.
+    std::uint32_t& prompt_home(std::uint32_t request) {
+        if (!deployment_.apart) return home_[request];
+        if (prompt_home_.empty()) prompt_home_.assign(requests_.size(), 0);
+        return prompt_home_[request];
+    }
+
+    void start_prompt(std::uint32_t request, Picoseconds now) {
+        std::int32_t const cached = requests_.cached[request];
+        std::int32_t const near = near_.empty() ? 0 : near_[request];
+        std::int32_t output = deployment_.apart ? 1 : requests_.output[request];
+        if (requests_.tools.count(request) > 0) output = requests_.tools.call_tokens;
+        submit(prompt_home(request),
+               {request, requests_.input[request] - cached, cached, output, near}, now);
+    }
+
+    /// An answer asks for something, and waits.
+    bool calls(std::uint32_t request, Picoseconds now) {
+        if (requests_.tools.count(request) == 0) return false;
+        if (stage_[request] >= requests_.tools.count(request)) return false;
+        auto const seconds =
+            requests_.tools.seconds[requests_.tools.begin[request] + stage_[request]];
+        events_.push({now + from_seconds(seconds), tool_returns, request});
+        return true;
+    }
+
+    /// With what a call gave, behind all that was said before.
+    void go_on(std::uint32_t request, Picoseconds now) {
+        ToolCalls const& tools = requests_.tools;
+        if (stage_[request]++ == 0) context_[request] = requests_.input[request];
+        context_[request] += tools.call_tokens;
+        bool const last = stage_[request] == tools.count(request);
+        Job job{request, tools.result_tokens, context_[request],
+                last ? requests_.output[request] : tools.call_tokens,
+                near_.empty() ? 0 : near_[request]};
+        if (!tools.keeps_cache) {
+            job.prompt += job.cached - job.shared;
+            job.cached = job.shared;
+        }
+        context_[request] += tools.result_tokens;
+        ++load_[home_[request]];
+        submit(home_[request], job, now);
     }
 
     /// Requests that find a place on a decoding server have their prompts computed.
@@ -126,9 +261,7 @@ private:
             queue_.pop_front();
             ++places_[home];
             home_[request] = home;
-            auto const index = least_loaded(decoding_, servers_.size());
-            ++load_[index];
-            submit(index, {request, requests_.input[request], 0, 1}, now);
+            send_prompt(request, decoding_, servers_.size(), now);
         }
     }
 
@@ -142,6 +275,7 @@ private:
         --load_[index];
         auto const request = served.request;
         bool const prompt_only = index >= decoding_;
+        if (calls(request, std::max(now, served.last))) return;
         if (prompt_only || !deployment_.apart) requests_.first[request] = served.first;
         if (prompt_only && requests_.output[request] > 1) {
             double const bytes = cache_bytes(servers_replica().model, servers_replica().precision,
@@ -155,6 +289,10 @@ private:
         }
         if (deployment_.apart) --places_[home_[request]];
         requests_.last[request] = served.last;
+        if (!caches_.empty() && !deployment_.apart) {
+            read_parts(request, true);
+            caches_[index].keep(parts_);
+        }
         end_ = std::max(end_, served.last);
         // What the host still has to send reaches the client later.
         client_free(std::max(now, served.last));
@@ -171,11 +309,19 @@ private:
     Requests& requests_;
     std::vector<Server> servers_;
     std::size_t decoding_ = 0;
-    std::vector<std::int64_t> load_;    ///< jobs of each server
-    std::vector<std::int64_t> places_;  ///< taken on each decoding server
-    std::vector<std::uint32_t> home_;   ///< the decoding server of each request
-    std::deque<std::uint32_t> open_;    ///< requests that clients have yet to send
-    std::deque<std::uint32_t> queue_;   ///< that wait for a place
+    std::vector<std::int64_t> load_;          ///< jobs of each server
+    std::vector<std::int64_t> places_;        ///< taken on each decoding server
+    std::vector<std::uint32_t> home_;         ///< the decoding server of each request
+    std::vector<std::uint32_t> prompt_home_;  ///< and of servers apart the one for its prompt
+    std::vector<PrefixCache> caches_;         ///< of each server; empty: none
+    std::vector<PrefixCache::Part> parts_;    ///< of the request at hand
+    std::vector<double> asked_, found_;       ///< tokens, by layer
+    std::vector<double> parts_asked_, parts_found_;
+    std::vector<std::int32_t> near_;     ///< tokens of a prompt in the first tier
+    std::vector<std::uint32_t> stage_;   ///< calls that have returned
+    std::vector<std::int32_t> context_;  ///< tokens read and written before
+    std::deque<std::uint32_t> open_;     ///< requests that clients have yet to send
+    std::deque<std::uint32_t> queue_;    ///< that wait for a place
     std::vector<Served> done_;
     EventQueue events_;
     Picoseconds end_;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "sim/serving/prefix_cache.hpp"
 #include "sim/serving/requests.hpp"
 #include "sim/serving/server.hpp"
 
@@ -26,18 +27,27 @@ struct Disaggregation {
     double transfer_start_s = 0;
 };
 
+/// What each server that computes prompts keeps of them.
+struct PrefixCaches {
+    std::vector<CacheTier> tiers;
+    RequestRouting routing = RequestRouting::fewest;
+};
+
 /// Servers behind one entrance: a request goes to the server with the fewest.
 struct Deployment {
     Pool pool;
     std::optional<Disaggregation> apart;
+    std::optional<PrefixCaches> prefix = {};  ///< none: every prompt is computed whole
 
     [[nodiscard]] std::int64_t gpus() const;
 };
 
 /// What a run gives besides the requests' own times.
 struct ServingRun {
-    Picoseconds end;             ///< the last token
-    std::vector<ServerUse> use;  ///< of the (decoding) servers, then of those for prompts
+    Picoseconds end;                   ///< the last token
+    std::vector<ServerUse> use;        ///< of the (decoding) servers, then of those for prompts
+    std::vector<double> asked, found;  ///< tokens of prompts' shared parts, by layer
+    std::vector<double> parts_asked, parts_found;  ///< and how many of them
 };
 
 /// Runs all requests; `clients` in a closed loop where their arrivals are open (below 0).

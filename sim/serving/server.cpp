@@ -27,14 +27,15 @@ Server::Server(StepCost& cost, CacheRoom room, std::int64_t slots) : cost_(cost)
 
 double Server::needed(Job const& job) const {
     bool const reserve = cost_.replica().engine.batch.admission == Admission::reserve;
-    return room_.bytes(job.prompt + job.cached + (reserve ? job.output : 0));
+    return room_.bytes(job.prompt + job.cached - job.shared + (reserve ? job.output : 0));
 }
 
 bool Server::fits(Job const& job) const { return held_ + needed(job) <= room_.room; }
 
 void Server::submit(Job const& job, Picoseconds now) {
     NVL72_EXPECT(job.output >= 1 && job.prompt >= 0 && job.cached >= 0, "a job makes tokens");
-    double const whole = room_.bytes(job.prompt + job.cached + job.output);
+    NVL72_EXPECT(job.shared >= 0 && job.shared <= job.cached, "what is shared is cached");
+    double const whole = room_.bytes(job.prompt + job.cached - job.shared + job.output);
     if (whole > room_.room / groups_) {
         throw DoesNotFit(fmt::format(
             "a request of {} + {} tokens needs {:.2f} GB of cache a GPU, and it has {:.2f} GB "
@@ -180,7 +181,7 @@ void Server::evict_youngest() {
     auto const made = static_cast<std::int32_t>(std::min<double>(gained, slot.job.output - 1));
     Job again = slot.job;
     again.prompt = slot.job.prompt + slot.job.cached + made;
-    again.cached = 0;
+    again.cached = again.shared = 0;
     again.output -= made;
     NVL72_EXPECT(again.output >= 1, "an evicted sequence has tokens to make");
     if (slot.first.count >= 0) evicted_first_[again.request] = slot.first;
@@ -258,6 +259,7 @@ void Server::account(double seconds, bool prompt) {
     if (!prompt) use_.decode_s += seconds;
     use_.sequence_seconds += real(occupied_) * seconds;
     use_.cache_seconds += held_ / room_.room * seconds;
+    use_.cache_most = std::max(use_.cache_most, held_ / room_.room);
 }
 
 void Server::step(std::vector<Served>& done) {

@@ -20,6 +20,7 @@ struct Job {
     std::int32_t prompt = 0;
     std::int32_t cached = 0;
     std::int32_t output = 1;
+    std::int32_t shared = 0;  ///< of the cached, what lies in a prefix cache and takes no room here
 };
 
 /// A job done: when its first tokens reached the client, and when its last did.
@@ -34,6 +35,7 @@ struct ServerUse {
     double decode_s = 0;          ///< of that, steps without a prompt
     double sequence_seconds = 0;  ///< running sequences x time
     double cache_seconds = 0;     ///< share of the cache in use x time
+    double cache_most = 0;        ///< largest share of it
     std::int64_t steps = 0, evictions = 0;
 };
 
@@ -58,6 +60,7 @@ public:
 
     [[nodiscard]] std::int64_t active() const { return running_; }
     [[nodiscard]] std::size_t waiting() const { return waiting_.size(); }
+    [[nodiscard]] StepCost const& cost() const { return cost_; }
     [[nodiscard]] ServerUse const& use() const { return use_; }
 
 private:

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <fmt/format.h>
+#include <string_view>
 #include <type_traits>
 #include <variant>
 
@@ -47,7 +48,7 @@ double cost_of(SweepRow const& row, double seconds) {
 
 }  // namespace
 
-Table prediction_table(std::vector<SweepRow> const& rows) {
+Table prediction_table(std::vector<SweepRow> const& rows, std::vector<UnfitPoint> const& unfit) {
     Table table({{"system", "system"},
                  {"kind", "kind"},
                  {"gpus", "GPUs"},
@@ -65,6 +66,24 @@ Table prediction_table(std::vector<SweepRow> const& rows) {
                    row.tokens_per_s_per_gpu, interval_of(row),
                    known(row.published_tokens_per_s_per_gpu), percent(row.error), percent(row.mfu),
                    row.memory_gib, row.basis});
+    }
+    for (UnfitPoint const& point : unfit) {
+        auto reason = point.reason.substr(0, point.reason.find('\n'));
+        constexpr std::string_view before = " GPUs: ";  // where it stands, and on how many
+        if (auto const at = reason.find(before); at != std::string::npos)
+            reason.erase(0, at + before.size());
+        table.add({point.system,
+                   point.kind,
+                   point.gpus,
+                   point.global_batch,
+                   {},
+                   {},
+                   {},
+                   {},
+                   {},
+                   {},
+                   {},
+                   "does not fit: " + reason});
     }
     return table;
 }
@@ -92,6 +111,26 @@ Table memory_summary(std::vector<SweepRow> const& rows, std::vector<Table> const
     Table table(columns);
     for (auto& line : lines) table.add(std::move(line));
     return table;
+}
+
+Table collectives_summary(ResultFile const& file) {
+    ResultTable const* table = file.find("collectives");
+    NVL72_EXPECT(table != nullptr, "asked for where there are collectives");
+    std::vector<Column> columns;
+    for (ResultColumn const& column : table->columns) {
+        bool const time = column.unit == "us";
+        columns.push_back({column.name, column.name, time ? 2 : -1, column.unit});
+    }
+    Table shown(columns);
+    for (std::size_t r = 0; r < table->columns.front().rows(); ++r) {
+        std::vector<Cell> cells;
+        for (ResultColumn const& column : table->columns) {
+            cells.push_back(
+                std::visit([r](auto const& values) -> Cell { return values[r]; }, column.values));
+        }
+        shown.add(std::move(cells));
+    }
+    return shown;
 }
 
 Table full_table(std::vector<SweepRow> const& rows) {

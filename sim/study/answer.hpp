@@ -2,6 +2,7 @@
 
 #include "sim/base/table.hpp"
 #include "sim/study/sweep_row.hpp"
+#include "sim/study/unfit_point.hpp"
 
 #include <string>
 #include <vector>
@@ -9,7 +10,9 @@
 namespace nvl72 {
 
 /// The answer first: predicted, published, error, MFU, basis of every row; one line each.
-Table prediction_table(std::vector<SweepRow> const& rows);
+/// `unfit`: points without a step, each with the line that says why.
+Table prediction_table(std::vector<SweepRow> const& rows,
+                       std::vector<UnfitPoint> const& unfit = {});
 
 /// Every column of /sweep, for csv and json: the same names as in the result file.
 Table full_table(std::vector<SweepRow> const& rows);
@@ -20,6 +23,9 @@ Table breakdown_table(std::vector<SweepRow> const& rows);
 /// Who owns the memory of the fullest GPU: a line per compared system. `memory` holds a
 /// memory_table per row, by its point.
 Table memory_summary(std::vector<SweepRow> const& rows, std::vector<Table> const& memory);
+
+/// The collectives of a run: time, bus bandwidth and its interval by size.
+Table collectives_summary(ResultFile const& file);
 
 /// One factor of a ratio: how much faster `to` is than `from` by this part of the step alone.
 struct RatioFactor {

@@ -225,6 +225,12 @@ std::string campaign_note(LoadedPoint const& point, CampaignResult const& result
     if (published.goodput)
         text += fmt::format("\n  published goodput {:.1f} %: predicted {}",
                             100 * *published.goodput, gap(figures.goodput.p50, *published.goodput));
+    if (published.goodput_above) {
+        double const bound = *published.goodput_above;
+        text += fmt::format("\n  published goodput above {:.1f} %: predicted {:.1f} %, {}",
+                            100 * bound, 100 * figures.goodput.p50,
+                            figures.goodput.p50 > bound ? "which holds" : "which is below it");
+    }
     if (published.interruptions)
         text += fmt::format("\n  published interruptions {:.0f}: predicted {}",
                             *published.interruptions,

@@ -1,12 +1,12 @@
 #include "sim/study/experiment.hpp"
 
 #include "sim/base/error.hpp"
+#include "sim/base/text.hpp"
+#include "sim/study/systems.hpp"
 
 #include <algorithm>
 #include <array>
 #include <fmt/format.h>
-#include <fstream>
-#include <sstream>
 
 namespace nvl72 {
 
@@ -28,6 +28,15 @@ std::vector<Field<MeasuredRun>> const& fields_of(MeasuredRun const*) {
     return fields;
 }
 
+std::vector<Field<EqualChoice>> const& fields_of(EqualChoice const*) {
+    static std::vector<Field<EqualChoice>> const fields{
+        required("in", &EqualChoice::in, "what is made equal"),
+        optional("to", &EqualChoice::to, "", "name of the other system"),
+        optional("amount", &EqualChoice::amount, "", "so much power, in place of another system"),
+    };
+    return fields;
+}
+
 std::vector<Field<SystemSpec>> const& fields_of(SystemSpec const*) {
     static std::vector<Field<SystemSpec>> const fields{
         optional("name", &SystemSpec::label, "", "label; the cluster's name when not given"),
@@ -45,6 +54,8 @@ std::vector<Field<SystemSpec>> const& fields_of(SystemSpec const*) {
                  "one task for each turn of a stage, or one for each operator in it"),
         optional("power", &SystemSpec::power, "", "limits, cooling, feed, site and prices"),
         optional("campaign", &SystemSpec::campaign, "", "many steps, with failures"),
+        optional("equal", &SystemSpec::equal, "",
+                 "as many GPUs as make it equal to another system: {in, to}"),
         optional("published", &SystemSpec::published, "", "what was published for this very run"),
     };
     return fields;
@@ -61,41 +72,38 @@ constexpr std::array inherited{"model",  "recipe",          "precision",    "fab
 struct ExperimentFile {
     std::string title;
     std::string question;
+    std::optional<std::string> article;
     std::int64_t seed = 1;
     std::vector<Value> systems;
     Value sweep;
+    std::vector<Value> collectives;
+    std::vector<ClusterAsked> clusters;
+    Value given;
+    Value values;
+    std::optional<Placed<std::string>> answer;
+    std::vector<ClaimSpec> claims;
+    std::optional<FigureSpec> figure;
+    std::vector<std::string> quick;
 };
 
 std::vector<Field<ExperimentFile>> const& fields_of(ExperimentFile const*) {
     static std::vector<Field<ExperimentFile>> const fields{
         required("title", &ExperimentFile::title, "what is compared, in a line"),
         required("question", &ExperimentFile::question, "the question the experiment answers"),
+        optional("article", &ExperimentFile::article, "", "who asked it: a number, an article"),
         optional("seed", &ExperimentFile::seed, "1", "seed of every random stream"),
-        required("systems", &ExperimentFile::systems, "the jobs to simulate"),
+        optional("systems", &ExperimentFile::systems, "", "the jobs to simulate"),
         optional("sweep", &ExperimentFile::sweep, "", "dotted key of a system: list of values"),
+        optional("collectives", &ExperimentFile::collectives, "", "collectives to time, by size"),
+        optional("clusters", &ExperimentFile::clusters, "", "clusters whose facts are derived"),
+        optional("given", &ExperimentFile::given, "", "name: number, with its source"),
+        optional("values", &ExperimentFile::values, "", "name: expression over the results"),
+        optional("answer", &ExperimentFile::answer, "", "a sentence with {name} of the values"),
+        optional("claims", &ExperimentFile::claims, "", "stated numbers beside those of the run"),
+        optional("quick", &ExperimentFile::quick, "", "KEY=VALUE words that --quick applies"),
+        optional("figure", &ExperimentFile::figure, "", "what is drawn: axes and series"),
     };
     return fields;
-}
-
-/// Every combination of the sweep's lists, first key slowest.
-std::vector<std::vector<NamedValue>> combinations(Value const& sweep) {
-    std::vector<std::vector<NamedValue>> all{{}};
-    if (sweep.kind == Value::Kind::null) return all;
-    if (!sweep.is_map()) fail(sweep.place, "no map", "KEY: [VALUE, ...]");
-    for (auto const& [key, values] : sweep.entries) {
-        if (!values.is_list() || values.items.empty()) {
-            fail(values.place, "no values", "a list such as [256, 512]");
-        }
-        std::vector<std::vector<NamedValue>> next;
-        for (auto const& chosen : all) {
-            for (Value const& value : values.items) {
-                next.push_back(chosen);
-                next.back().push_back({key, value});
-            }
-        }
-        all = std::move(next);
-    }
-    return all;
 }
 
 // Past this a count is a slip of the hand, and products could leave 64 bits.
@@ -141,23 +149,6 @@ SystemSpec read_system(Value const& value, Trail* trail) {
     return system;
 }
 
-std::string file_text(std::string const& file) {
-    std::ifstream in(file, std::ios::binary);
-    std::ostringstream text;
-    text << in.rdbuf();
-    return text.str();
-}
-
-/// Takes `key` out of a map; nothing when it is not there.
-std::optional<Value> take(Value& map, std::string const& key) {
-    auto const found = std::ranges::find_if(
-        map.entries, [&](NamedValue const& entry) { return entry.name == key; });
-    if (found == map.entries.end()) return std::nullopt;
-    Value taken = std::move(found->value);
-    map.entries.erase(found);
-    return taken;
-}
-
 /// The systems of a file, each with the keys it inherits.
 std::vector<Value> complete_systems(Value& root) {
     Value defaults;
@@ -177,25 +168,18 @@ std::vector<Value> complete_systems(Value& root) {
     return systems;
 }
 
-/// `system` with the dotted keys of `values` replaced.
-Value with(Value system, std::vector<NamedValue> const& values) {
-    for (auto const& [key, value] : values) set_value(system, key, value);
-    return system;
-}
-
-/// " layout.tp=8": what tells points of a sweep apart, unless a column of its own does.
-std::string swept_label(std::vector<NamedValue> const& values) {
-    std::string label;
+PointTag tag_of(std::string name, std::vector<NamedValue> const& values) {
+    PointTag tag{std::move(name), {}};
     for (auto const& [key, value] : values) {
-        bool const has_column = key == "cluster.gpus" || key == "global_batch";
-        if (!has_column && value.is_scalar()) label += fmt::format(" {}={}", key, value.scalar);
+        if (value.is_scalar()) tag.swept.emplace_back(key, value.scalar);
     }
-    return label;
+    return tag;
 }
 
 /// A system's job, and the figures that stand beside it.
 struct Job {
     Value keys;
+    Value sweep;
     std::optional<Value> published;
     std::optional<Value> measured;
 };
@@ -203,7 +187,9 @@ struct Job {
 Job job_of(Value system) {
     auto published = take(system, "published");
     auto measured = take(system, "measured");
-    return {std::move(system), std::move(published), std::move(measured)};
+    auto sweep = take(system, "sweep");
+    return {std::move(system), sweep ? std::move(*sweep) : Value{}, std::move(published),
+            std::move(measured)};
 }
 
 /// `as_written` is the system before overrides: a figure stands only beside the very run it is of,
@@ -214,14 +200,15 @@ void add_points(Experiment& experiment,
                 Value const& sweep) {
     Job const job = job_of(system);
     Value const original = job_of(as_written).keys;
-    for (auto const& values : combinations(sweep)) {
+    for (auto const& values : combinations(job.sweep, combinations(sweep))) {
         Value point = with(job.keys, values);
         bool const as_published = values.empty() && same_content(point, original);
         if (job.published && as_published) point.entries.push_back({"published", *job.published});
         PointKind const kind = values.empty() ? PointKind::system : PointKind::sweep;
         SystemSpec read = read_system(point, &experiment.trail);
-        read.name += swept_label(values);
-        experiment.points.push_back({kind, std::move(read)});
+        PointTag tag = tag_of(read.name, values);
+        read.name += swept_label(values, {"cluster.gpus", "global_batch"});
+        experiment.points.push_back({kind, std::move(read), std::move(tag)});
     }
     if (!job.measured) return;
     if (!job.measured->is_list())
@@ -234,20 +221,96 @@ void add_points(Experiment& experiment,
         if (!same_content(point, with(original, run.set.entries))) continue;
         SystemSpec measured_system = read_system(point, nullptr);
         measured_system.published = run.published;
-        experiment.points.push_back({PointKind::measured, std::move(measured_system)});
+        PointTag tag = tag_of(measured_system.name, run.set.entries);
+        experiment.points.push_back(
+            {PointKind::measured, std::move(measured_system), std::move(tag)});
     }
+}
+
+constexpr std::int64_t quick_runs = 10;
+
+/// Keeps the ends of each longer list of a sweep, and says what it left out.
+void shorten_sweep(Value* sweep, std::vector<std::string>& said) {
+    if (sweep == nullptr) return;
+    for (auto& [key, values] : sweep->entries) {
+        if (values.items.size() <= 3) continue;
+        said.push_back(fmt::format("{} of {} values of {}", values.items.size() - 2,
+                                   values.items.size(), key));
+        values.items = {values.items.front(), values.items.back()};
+    }
+}
+
+Value* find_value(Value& map, std::string_view key) {
+    for (auto& [name, value] : map.entries) {
+        if (name == key) return &value;
+    }
+    return nullptr;
+}
+
+/// What --quick runs of a config.
+std::vector<std::string> shorten(Value& root) {
+    std::vector<std::string> said;
+    if (Value const* quick = root.find("quick"); quick != nullptr) {
+        auto const assignments = quick->items;  // a copy: they may change root
+        for (Value const& assignment : assignments) {
+            apply_override(root, assignment.scalar);
+            said.push_back("what " + assignment.scalar + " replaces");
+        }
+    }
+    shorten_sweep(find_value(root, "sweep"), said);
+    auto const shorten_campaign = [&](Value& holder) {
+        Value* campaign = find_value(holder, "campaign");
+        if (campaign == nullptr || !campaign->is_map()) return;
+        apply_override(*campaign, fmt::format("runs={}", quick_runs));
+        said.push_back(fmt::format("all but {} runs of a campaign", quick_runs));
+    };
+    shorten_campaign(root);
+    for (char const* list : {"systems", "collectives"}) {
+        Value* items = find_value(root, list);
+        if (items == nullptr) continue;
+        for (Value& item : items->items) {
+            shorten_sweep(find_value(item, "sweep"), said);
+            shorten_campaign(item);
+        }
+    }
+    return said;
+}
+
+/// Each collective once, or for each value of its own sweep.
+void add_collectives(Experiment& experiment, std::vector<Value> const& written) {
+    for (Value collective : written) {
+        auto const sweep = take(collective, "sweep");
+        for (auto const& values : combinations(sweep ? *sweep : Value{})) {
+            experiment.collectives.push_back(
+                read_spec<CollectiveAsked>(with(collective, values), &experiment.trail));
+            check(experiment.collectives.back());
+        }
+    }
+}
+
+void expect_something(Experiment const& experiment, Value const& root) {
+    if (!experiment.points.empty() || !experiment.collectives.empty() ||
+        !experiment.clusters.empty() || !experiment.findings.values.entries.empty()) {
+        return;
+    }
+    Value const* systems = root.find("systems");
+    if (systems != nullptr) fail(systems->place, "no systems", "one or more");
+    detail::fail_missing_key(root, "systems", "one or more, or collectives, clusters or values");
 }
 
 }  // namespace
 
-Experiment load_experiment(std::string const& file, std::vector<std::string> const& overrides) {
-    return read_experiment(load_yaml(file), file, file_text(file), overrides);
+Experiment load_experiment(std::string const& file,
+                           std::vector<std::string> const& overrides,
+                           bool quick) {
+    return read_experiment(load_yaml(file), file, file_text(file), overrides, quick);
 }
 
 Experiment read_experiment(Value root,
                            std::string const& file,
                            std::string text,
-                           std::vector<std::string> const& overrides) {
+                           std::vector<std::string> const& overrides,
+                           bool quick) {
     Value as_written = root;
     Experiment experiment;
     experiment.file = file;
@@ -257,18 +320,24 @@ Experiment read_experiment(Value root,
         check_taken(root, assignment);
         experiment.config += fmt::format("\n# override: {}", assignment);
     }
+    if (quick) experiment.shortened = shorten(root);
     auto const systems = complete_systems(root);
     auto const systems_as_written = complete_systems(as_written);
     auto const written = read_spec<ExperimentFile>(root, &experiment.trail);
-    if (written.systems.empty()) fail(root.find("systems")->place, "no systems", "one or more");
     if (written.seed < 0) fail(root.find("seed")->place, std::to_string(written.seed), "0 or more");
     experiment.title = written.title;
     experiment.question = written.question;
+    experiment.article = written.article.value_or("");
+    experiment.clusters = written.clusters;
+    experiment.findings = {written.question, written.given,  written.values,
+                           written.answer,   written.claims, written.figure};
     experiment.seed = static_cast<std::uint64_t>(written.seed);
     for (std::size_t i = 0; i < systems.size(); ++i) {
         bool const added = i >= systems_as_written.size();
         add_points(experiment, systems[i], added ? Value{} : systems_as_written[i], written.sweep);
     }
+    add_collectives(experiment, written.collectives);
+    expect_something(experiment, root);
     return experiment;
 }
 

@@ -4,6 +4,8 @@
 #include "sim/config/library.hpp"
 #include "sim/parallel/layout.hpp"
 #include "sim/power/choice.hpp"
+#include "sim/study/clusters_asked.hpp"
+#include "sim/study/findings.hpp"
 #include "sim/training/turn_cost.hpp"
 #include "sim/workload/choice.hpp"
 #include "topology/cluster.hpp"
@@ -33,6 +35,23 @@ struct MeasuredRun {
 };
 std::vector<Field<MeasuredRun>> const& fields_of(MeasuredRun const*);
 
+/// What a system's number of GPUs is made equal in.
+enum class EqualIn : std::uint8_t { gpus, power, cost, peak };
+template <>
+struct EnumNames<EqualIn> {
+    static constexpr std::array words{"gpus", "power", "cost", "peak"};
+};
+
+/// "As many GPUs as that other system has", or as draw its power, cost its rent, have its dense
+/// BF16 peak; or as a stated power feeds.
+struct EqualChoice {
+    Place place;
+    EqualIn in{};
+    std::optional<std::string> to;  ///< name of the other system
+    std::optional<Watts> amount;    ///< or so much power
+};
+std::vector<Field<EqualChoice>> const& fields_of(EqualChoice const*);
+
 /// One system of an experiment: a job on a cluster. Keys a system leaves out come from the
 /// experiment's own.
 struct SystemSpec {
@@ -50,6 +69,7 @@ struct SystemSpec {
     Grain grain = Grain::block;
     PowerChoice power;
     std::optional<CampaignChoice> campaign;
+    std::optional<EqualChoice> equal;  ///< how many GPUs; the batch becomes what divides
     Published published;
 };
 std::vector<Field<SystemSpec>> const& fields_of(SystemSpec const*);
@@ -65,6 +85,7 @@ struct EnumNames<PointKind> {
 struct Point {
     PointKind kind = PointKind::system;
     SystemSpec system;
+    PointTag tag{};  ///< the system's own name and the swept keys, for expressions
 };
 
 /// An experiment config, resolved: every point complete.
@@ -72,19 +93,29 @@ struct Experiment {
     std::string file;
     std::string title;
     std::string question;
-    std::string config;  ///< its text, with overrides applied at the end
+    std::string article;  ///< who asked it; "": nobody
+    std::string config;   ///< its text, with overrides applied at the end
     std::uint64_t seed = 1;
     std::vector<Point> points;
-    Trail trail;  ///< every value of every system, with its source
+    std::vector<CollectiveAsked> collectives;
+    std::vector<ClusterAsked> clusters;  ///< whose facts are asked for
+    FindingsSpec findings;
+    std::vector<std::string> shortened;  ///< what `quick` left out, in words
+    Trail trail;                         ///< every value of every system, with its source
 };
 
 /// Reads `file`, applies `overrides` (KEY=VALUE) and works out the points: each system once, or
-/// once per value of `sweep` (the product of its lists), and each of its measured runs.
-Experiment load_experiment(std::string const& file, std::vector<std::string> const& overrides);
+/// once per value of `sweep` (the product of its lists, and of the system's own `sweep`), and each
+/// of its measured runs. `quick` keeps the first and last of each list of more than three, and few
+/// runs of a campaign.
+Experiment load_experiment(std::string const& file,
+                           std::vector<std::string> const& overrides,
+                           bool quick = false);
 /// The same of a tree that was read from `text`, or made up.
 Experiment read_experiment(Value root,
                            std::string const& file,
                            std::string text,
-                           std::vector<std::string> const& overrides);
+                           std::vector<std::string> const& overrides,
+                           bool quick = false);
 
 }  // namespace nvl72

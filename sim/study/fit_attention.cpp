@@ -3,7 +3,9 @@
 #include "sim/cost/generation_cost.hpp"
 #include "sim/cost/profile.hpp"
 
+#include <functional>
 #include <map>
+#include <optional>
 
 namespace nvl72 {
 
@@ -42,42 +44,77 @@ std::string place_of(Attention const& attention) {
                        attention.query_tokens, attention.heads, attention.kv_heads);
 }
 
-/// Fits `row` by its knobs, and says how well.
-SectionFit fit_row(std::string const& name,
-                   AttentionRow& row,
-                   std::vector<Knob<AttentionRow>> const& knobs,
-                   std::vector<AttentionSample> const& rows,
-                   FitSetting const& setting,
-                   Value& draws) {
-    section_fit::expect_enough(name + " attention", setting.origin, rows.size(), knobs.size());
-    int const sms = setting.gpu.sms;
-    section_fit::SecondsOf<AttentionRow, Attention> const seconds_of = [sms](AttentionRow const& r,
-                                                                             Attention const& a) {
-        auto const time = attention_time(r, sms, a);
-        return time.latency + time.rest;
-    };
-    SectionFit fit{"attention", name, rows.size(), knobs.size(), {},
-                   "",          {},   {},          {},           setting.origin};
-    auto const measured = section_fit::measured(rows);
-    auto const unseen = section_fit::predict_unseen(row, knobs, rows, seconds_of);
+using SecondsOf = section_fit::SecondsOf<AttentionRow, Attention>;
+
+/// How the rows that `keep` of a fit with `knobs` constants compare, seen and left out.
+SectionFit judged(std::string const& name,
+                  std::vector<AttentionSample> const& rows,
+                  section_fit::Unseen const& unseen,
+                  std::vector<double> const& seen,
+                  FitSetting const& setting,
+                  std::function<bool(Attention const&)> const& keep) {
+    SectionFit fit{"attention", name, 0, 0, {}, "", {}, {}, {}, setting.origin};
+    std::vector<double> measured, predicted;
+    std::vector<std::size_t> kept;
     for (std::size_t i = 0; i < rows.size(); ++i) {
+        if (!keep(rows[i].kernel)) continue;
         section_fit::add_unseen(fit, rows[i], unseen.inside[i], unseen.outside[i]);
+        measured.push_back(rows[i].seconds);
+        predicted.push_back(seen[i]);
+        kept.push_back(i);
     }
+    fit.rows = kept.size();
+    if (kept.empty()) return fit;
+    fit.in_sample = errors_of(measured, predicted);
     fit.left_out = section_fit::errors_inside(fit);
-    row = section_fit::fit_section(row, knobs, rows, seconds_of);
-    section_fit::put_draws(draws, "attention " + name, knobs, row, unseen);
-    fit.in_sample = errors_of(measured, section_fit::predict(row, rows, seconds_of));
-    fit.worst_at = place_of(rows[fit.in_sample.worst_row].kernel);
+    fit.worst_at = place_of(rows[kept[fit.in_sample.worst_row]].kernel);
     return fit;
 }
 
+/// A row of constants as fitted: to all its rows, and its parts, which differ in how sure they are.
+struct RowFit {
+    SectionFit whole;
+    std::vector<SectionFit> parts;
+};
+
+/// Fits `row` by its knobs, and says how well.
+RowFit fit_row(std::string const& name,
+               AttentionRow& row,
+               std::vector<Knob<AttentionRow>> const& knobs,
+               std::vector<AttentionSample> const& rows,
+               SecondsOf const& seconds_of,
+               FitSetting const& setting,
+               Value& draws) {
+    section_fit::expect_enough(name + " attention", setting.origin, rows.size(), knobs.size());
+    auto const unseen = section_fit::predict_unseen(row, knobs, rows, seconds_of);
+    row = section_fit::fit_section(row, knobs, rows, seconds_of);
+    section_fit::put_draws(draws, "attention " + name, knobs, row, unseen);
+    auto const seen = section_fit::predict(row, rows, seconds_of);
+    auto const is_short = [](Attention const& a) {
+        return attention_flops(a) < attention_short_below;
+    };
+    RowFit fit{judged(name, rows, unseen, seen, setting, [](auto const&) { return true; }), {}};
+    fit.whole.parameters = knobs.size();
+    fit.parts.push_back(judged(name, rows, unseen, seen, setting, std::not_fn(is_short)));
+    fit.parts.push_back(judged(name + " short", rows, unseen, seen, setting, is_short));
+    std::erase_if(fit.parts, [](auto const& part) { return part.rows == 0; });
+    fit.parts.front().parameters = knobs.size();  // counted once
+    return fit;
+}
+
+/// Launch and work of `attention` on a kernel.
+double seconds_on(AttentionRow const& row, int sms, Attention const& attention) {
+    auto const time = attention_time(row, sms, attention);
+    return time.latency + time.rest;
+}
+
 /// Fits one precision and writes its row.
-SectionFit fit_precision(Precision precision,
-                         std::vector<AttentionSample> const& rows,
-                         FitSetting const& setting,
-                         AttentionRow& row,
-                         FittedSection& result,
-                         Value& table) {
+std::vector<SectionFit> fit_precision(Precision precision,
+                                      std::vector<AttentionSample> const& rows,
+                                      FitSetting const& setting,
+                                      AttentionRow& row,
+                                      FittedSection& result,
+                                      Value& table) {
     auto const name = name_of(precision);
     auto const peak = datasheet_peak(setting.gpu, precision);
     if (!peak)
@@ -88,15 +125,37 @@ SectionFit fit_precision(Precision precision,
     row.kv_bytes = ValueType<double>::read(*kv_bytes);
     auto const knobs = section_fit::knobs_in(fmt::format("attention.precisions.{}.", name),
                                              knobs_of(setting.gpu, peak->count));
-    auto fit = fit_row(name, row, knobs, rows, setting, result.draws);
+    auto fit = fit_row(
+        name, row, knobs, rows,
+        [&](auto const& r, auto const& a) { return seconds_on(r, setting.gpu.sms, a); }, setting,
+        result.draws);
     Value written;
-    section_fit::put_knobs(written, row, knobs, section_fit::source_text(fit));
+    section_fit::put_knobs(written, row, knobs, section_fit::source_text(fit.whole));
     put(written, "kv_bytes", *kv_bytes);
     put(table, name, std::move(written));
-    return fit;
+    return fit.parts;
 }
 
 using FittedRows = std::map<Precision, AttentionRow>;
+
+/// The precision whose kernel attention of one key and value head over a cache of another runs:
+/// that of the queries where it is nearer to the rows than that of the cache; none where no row
+/// tells.
+std::optional<Precision> multi_query_kernel(std::vector<AttentionSample> const& rows,
+                                            FittedRows const& fitted,
+                                            int sms) {
+    std::vector<double> measured, queries, cache;
+    for (auto const& row : rows) {
+        auto const own = fitted.find(row.kernel.precision);
+        if (row.kernel.kv_heads != 1 || own == fitted.end()) continue;
+        measured.push_back(row.seconds);
+        queries.push_back(seconds_on(own->second, sms, row.kernel));
+        cache.push_back(seconds_on(fitted.at(row.kernel.cache()), sms, row.kernel));
+    }
+    if (measured.empty()) return {};
+    bool const nearer = errors_of(measured, queries).median < errors_of(measured, cache).median;
+    return nearer ? rows.front().kernel.precision : rows.front().kernel.cache();
+}
 
 /// Fits caches of another precision: they run the kernel of the cache's, whose row is `fitted`.
 std::vector<SectionFit> fit_mixed(std::vector<AttentionSample> const& rows,
@@ -120,13 +179,24 @@ std::vector<SectionFit> fit_mixed(std::vector<AttentionSample> const& rows,
                                            knobs_of(setting.gpu, like->second.peak.count));
         std::erase_if(
             knobs, [](auto const& knob) { return knob.key != "launch" && knob.key != "query_io"; });
+        auto const multi_query = multi_query_kernel(own, fitted, setting.gpu.sms);
+        auto const seconds_of = [&](AttentionRow const& r, Attention const& a) {
+            auto const kernel = a.kv_heads == 1 ? multi_query.value_or(cache) : cache;
+            MixedAttention const mixed{{}, {}, {}, r.launch, r.query_io};
+            return seconds_on(on_kernel(fitted.at(kernel), mixed), setting.gpu.sms, a);
+        };
         AttentionRow row = like->second;
-        auto const fit = fit_row(name, row, knobs, own, setting, result.draws);
+        auto const fit = fit_row(name, row, knobs, own, seconds_of, setting, result.draws);
         Value written;
         put(written, "like", leaf(name_of(cache), "derived: of the precisions the nearest"));
-        section_fit::put_knobs(written, row, knobs, section_fit::source_text(fit));
+        if (multi_query) {
+            put(written, "multi_query",
+                leaf(name_of(*multi_query),
+                     "derived: of the two precisions the nearer for a single key and value head"));
+        }
+        section_fit::put_knobs(written, row, knobs, section_fit::source_text(fit.whole));
         put(table, name, std::move(written));
-        fits.push_back(fit);
+        fits.insert(fits.end(), fit.parts.begin(), fit.parts.end());
     }
     return fits;
 }
@@ -167,8 +237,8 @@ FittedSection fit_attention(std::vector<KernelSample> const& samples, FitSetting
         }
         if (own.empty()) continue;
         auto const precision = static_cast<Precision>(i);
-        result.fits.push_back(
-            fit_precision(precision, own, setting, fitted[precision], result, table));
+        auto const fits = fit_precision(precision, own, setting, fitted[precision], result, table);
+        result.fits.insert(result.fits.end(), fits.begin(), fits.end());
     }
     put(result.yaml, "precisions", std::move(table));
     Value mixed_table;

@@ -37,6 +37,8 @@ struct SectionFit {
     }
     /// Of collectives: measured, and as the whole fit predicts.
     std::vector<UnseenRow> seen = {};
+    /// Of runs, by fits without their system; `outside` are those without their model.
+    std::vector<UnseenRow> elsewhere = {};
 };
 
 /// What a precision's kernels look like before any fit: a row of `precisions` in given.yaml.

@@ -17,7 +17,8 @@ Cell ratio_of(Coverage const& coverage) {
 std::vector<Cell> line_of(SectionFit const& fit) {
     auto const known = [&](double percent) { return fit.rows > 0 ? Cell{percent} : Cell{}; };
     Coverage const inside = coverage_of(fit.inside);
-    Coverage const outside = coverage_of(fit.outside);
+    Coverage outside = coverage_of(fit.outside);
+    outside.add(coverage_of(fit.elsewhere));
     return {fit.section,
             fit.precision,
             static_cast<std::int64_t>(fit.rows),
@@ -31,6 +32,7 @@ std::vector<Cell> line_of(SectionFit const& fit) {
             ratio_of(inside),
             outside.judged > 0 ? Cell{100 * outside.error_median()} : Cell{},
             share_of(outside),
+            ratio_of(outside),
             fit.worst_at};
 }
 
@@ -42,7 +44,7 @@ std::vector<Cell> section_line(std::string const& section, std::vector<SectionFi
         constants += static_cast<std::int64_t>(fit.parameters);
     }
     auto const coverage = coverage_of(section, fits);
-    std::vector<Cell> line(14);
+    std::vector<Cell> line(15);
     line[0] = section;
     line[1] = std::string("all");
     line[2] = rows;
@@ -60,6 +62,7 @@ Coverage coverage_of(std::string const& section, std::vector<SectionFit> const& 
         if (fit.section != section) continue;
         coverage.add(coverage_of(fit.inside));
         coverage.add(coverage_of(fit.outside));
+        coverage.add(coverage_of(fit.elsewhere));
     }
     return coverage;
 }
@@ -78,6 +81,7 @@ Table fit_table(std::vector<SectionFit> const& fits) {
                  {"width_over_error", "width/error", 1},
                  {"outside_median", "beyond range: median", 1, "%"},
                  {"outside_covered", "covered", 0, "%"},
+                 {"outside_width_over_error", "its width/error", 1},
                  {"worst_at", "worst at"}});
     std::vector<std::string> sections;
     for (auto const& fit : fits) {

@@ -196,14 +196,14 @@ private:
     }
 
     /// How the dense rows, or those of experts, fare. Rows left out with the same group share a
-    /// fold; beyond what is fitted, models and systems count as one group each.
+    /// fold; beyond what is fitted, each model counts as much as another, and each system.
     void add_part(FittedRuns& fitted, bool experts, std::string const& origin) const {
         SectionFit fit;
         fit.section = "training";
         fit.precision = experts ? "moe" : "dense";
         fit.origin = origin;
         fit.parameters = experts ? 0 : facts_.constants.size();  // shared by both
-        std::map<std::string, std::size_t> layouts, others;
+        std::map<std::string, std::size_t> layouts, models, systems;
         Values measured_s, predicted;
         std::size_t worst = 0;
         std::vector<std::size_t> numbers;
@@ -213,18 +213,20 @@ private:
             auto const number_of = [](auto& names, std::string const& name) {
                 return names.emplace(name, names.size() + 1).first->second;
             };
-            fit.outside.push_back({row.measured_s, fitted.model_out[i],
-                                   number_of(others, row.model), number_of(others, row.model)});
+            auto const model = number_of(models, row.model);
+            fit.outside.push_back({row.measured_s, fitted.model_out[i], model, model});
             if (row.apart) continue;
             fit.inside.push_back(
                 {row.measured_s, fitted.layout_out[i], number_of(layouts, row.layout), 0});
-            fit.outside.push_back({row.measured_s, fitted.system_out[i], number_of(others, row.gpu),
-                                   number_of(others, row.gpu)});
+            auto const system = number_of(systems, row.gpu);
+            fit.elsewhere.push_back({row.measured_s, fitted.system_out[i], system, system});
             measured_s.push_back(row.measured_s);
             predicted.push_back(fitted.predicted[i]);
             numbers.push_back(i);
         }
         if (measured_s.empty()) return;
+        weigh_groups_alike(fit.outside);
+        weigh_groups_alike(fit.elsewhere);
         fit.rows = measured_s.size();
         fit.in_sample = errors_of(measured_s, predicted);
         worst = numbers[fit.in_sample.worst_row];
@@ -390,16 +392,21 @@ void set_spread(ConfigTexts& texts, std::string const& gpu, FittedRuns const& fi
         }
         auto const rows = rows_on(fit, fitted, gpu);
         Spread const inside = spread_of(rows);
-        Spread outside = spread_of(fit.outside);
-        outside = {std::min(outside.low, inside.low), std::max(outside.high, inside.high)};
+        // Whichever of a new model, a new system and a new layout is harder.
+        Spread outside = inside;
+        for (auto const* unseen : {&fit.outside, &fit.elsewhere}) {
+            Spread const own = spread_of(*unseen);
+            outside = {std::min(outside.low, own.low), std::max(outside.high, own.high)};
+        }
         texts.set({file, key + "inside"}, pair_text(inside),
                   fmt::format("fitted: measured over predicted of {} runs of {}, each by a fit "
                               "without its layout, 10th and 90th percentile",
                               rows.size(), fit.origin));
         texts.set({file, key + "outside"}, pair_text(outside),
-                  fmt::format("fitted: the same by fits without its model or its system, "
-                              "runs set apart among them, {} figures",
-                              fit.outside.size()));
+                  fmt::format("fitted: the same by fits without its model or its system, the "
+                              "wider; runs set apart among them, models and systems of equal "
+                              "weight, {} figures",
+                              fit.outside.size() + fit.elsewhere.size()));
         texts.set({file, key + "models"}, models_text(fitted, fit.precision == "moe"),
                   "derived: billions of parameters of these runs' models");
     }

@@ -93,6 +93,7 @@ void choose_system(ImportDraft& draft) {
     built.place = layout.place;
     built.places = layout.places;
     built.ep = layout.ep;
+    built.order = layout.order;
     // A dump has an expert_tp for dense models too.
     bool const experts =
         load_architecture(draft.library.path("models", model, draft.job.model_place)).experts > 0;

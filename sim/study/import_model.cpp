@@ -104,6 +104,21 @@ void write_own(ImportDraft& draft,
     draft.system.model.value = path;
 }
 
+/// Says whose vocabulary is taken, and which others have the same shape.
+void note_vocabulary(ImportDraft& draft,
+                     std::string const& chosen,
+                     std::vector<std::string> const& same) {
+    auto const vocab = shipped_model(draft, chosen).vocab;
+    std::string others;
+    for (auto const& name : same) {
+        auto const own = shipped_model(draft, name).vocab;
+        if (own != vocab) others += fmt::format("; {} has {}", name, own);
+    }
+    draft.result.facts.assumed.push_back(fmt::format(
+        "a vocabulary of {}, as {}, whose shape the model has{} (vocab_size=N tells it)", vocab,
+        chosen, others));
+}
+
 /// A shipped model with the job's shape; of several the one that the file names.
 std::optional<std::string> shipped_like(ImportDraft& draft) {
     auto const& told = draft.result.facts.model;
@@ -127,7 +142,13 @@ std::optional<std::string> shipped_like(ImportDraft& draft) {
             draft.like.push_back(fmt::format("the model is {} but for {}", nearest, join(least)));
         return std::nullopt;
     }
-    auto chosen = same.front();
+    // Where nothing else tells them apart, one that was made for so many positions.
+    auto const sequence = draft.result.facts.run.sequence.value_or(0);
+    auto const holds = [&](std::string const& name) {
+        return shipped_model(draft, name).max_sequence >= sequence;
+    };
+    auto const fitting = std::ranges::find_if(same, holds);
+    auto chosen = fitting == same.end() ? same.front() : *fitting;
     if (same.size() > 1 && !draft.job.model.empty()) {
         auto const slash = draft.job.model.rfind('/');
         auto const words =
@@ -137,6 +158,7 @@ std::optional<std::string> shipped_like(ImportDraft& draft) {
         }
     }
     std::erase(same, chosen);
+    if (told.vocab == 0) note_vocabulary(draft, chosen, same);
     if (!same.empty())
         draft.like.push_back(fmt::format("the shape of {} is that of {} too", chosen, join(same)));
     return chosen;

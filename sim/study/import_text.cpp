@@ -133,6 +133,7 @@ Value layout_of(ImportDraft const& draft) {
             leaf("true", told ? "derived: account_for_embedding_in_pipeline_split and its like"
                               : "assumed: the layers divide over the chunks only so"));
     }
+    if (layout.order) put(map, "order", leaf(*layout.order, "derived: --use-tp-pp-dp-mapping"));
     if (layout.uneven_layers)
         put(map, "uneven_layers",
             leaf("true", "assumed: the layers do not divide over the chunks"));

@@ -77,6 +77,22 @@ std::vector<std::string> left_aside(std::vector<MeasuredCollective> const& rows)
     return lines;
 }
 
+/// Rows that could not be read, each reason once.
+std::vector<std::string> left_aside(std::string const& path, std::vector<UnreadRow> const& unread) {
+    std::map<std::string, std::size_t> counts;
+    for (auto const& row : unread) ++counts[row.why];
+    constexpr std::size_t shown = 3;
+    std::vector<std::string> lines;
+    for (auto const& [why, count] : counts) {
+        if (lines.size() == shown) {
+            lines.push_back(fmt::format("{}: {} rows in all left aside", path, unread.size()));
+            break;
+        }
+        lines.push_back(fmt::format("{}: {} rows left aside: {}", path, count, why));
+    }
+    return lines;
+}
+
 /// Adds what nvl72-measure left of a machine to `data`; its kernels are a table like others.
 void add_samples(MeasuredData& data,
                  std::vector<std::pair<std::string, KernelTable>>& tables,
@@ -104,7 +120,8 @@ void take_kernels(MeasuredData& data,
     for (auto const& entry : tables) {
         std::vector<KernelSample> own;
         for (auto const& sample : entry.second.samples) {
-            if (sample.gpu == data.gpu && sample.seconds > 0) own.push_back(sample);
+            bool const counts = sample.seconds > 0 && sample.aside.empty();
+            if (sample.gpu == data.gpu && counts) own.push_back(sample);
         }
         if (any_of_kind<Gemm>(own)) append_name(data.gemm_origin, entry.first);
         if (any_attention(own, false)) append_name(data.attention_origin, entry.first);
@@ -172,6 +189,7 @@ MeasuredData read_measured_data(std::vector<std::string> const& paths,
                                                                     : read_kernel_table(csv, gpu));
             auto const& table = tables.back().second;
             for (auto const& sample : table.samples) gpus.insert(sample.gpu);
+            std::ranges::copy(left_aside(path, table.unread), std::back_inserter(aside));
         } else if (kind == MeasuredFileKind::samples) {
             add_samples(data, tables, gpus, name,
                         machine_samples(read_samples(path), library, gpu));

@@ -150,7 +150,9 @@ public:
 
 private:
     void add_table(std::string const& path) {
-        auto const kind = kind_of_table(CsvTable::load(path));
+        std::error_code ignored;
+        bool const empty = fs::file_size(path, ignored) == 0;
+        auto const kind = empty ? std::nullopt : kind_of_table(CsvTable::load(path));
         if (kind) {
             found_.push_back({path, *kind});
         } else {

@@ -453,7 +453,7 @@ Memory LayoutBounder::memory(LayoutPoint const& point,
             needs.offloaded = most_away;
         }
         if (simple) needs.offloaded = kept.most[at] * parts.front()->offloaded;
-        Memory const own = memory_from(parallel, job_.point.model.layers, policy, s, needs);
+        Memory const own = memory_from(parallel, policy, s, needs);
         if (s == 0 || own.total() > worst.total()) worst = own;
     }
     return worst;

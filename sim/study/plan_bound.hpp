@@ -1,5 +1,6 @@
 #pragma once
 
+#include "sim/parallel/chunk_memory.hpp"
 #include "sim/study/plan_space.hpp"
 #include "sim/training/step_bound.hpp"
 #include "sim/training/turn_times.hpp"

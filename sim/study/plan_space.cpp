@@ -14,7 +14,7 @@ namespace nvl72 {
 namespace {
 
 /// An axis: how a layout says it, and the words it takes where it is not a number.
-struct Axis {
+struct AxisWords {
     std::string_view name;
     std::int64_t (*value)(PlanJob const& job, LayoutPoint const& layout);
     std::vector<std::string> (*words)() = nullptr;
@@ -37,35 +37,35 @@ RecipeVariant const& recipe_of(PlanJob const& job, LayoutPoint const& layout) {
 
 using Job = PlanJob const&;
 using At = LayoutPoint const&;
-std::array<Axis, plan_axes> const axes{
-    Axis{"tp", [](Job, At at) { return std::int64_t{at.tp}; }},
-    Axis{"pp", [](Job, At at) { return std::int64_t{at.pp}; }},
-    Axis{"cp", [](Job, At at) { return std::int64_t{at.cp}; }},
-    Axis{"vp", [](Job, At at) { return std::int64_t{at.vp}; }},
-    Axis{"ep", [](Job, At at) { return std::int64_t{at.ep}; }},
-    Axis{"expert_tp", [](Job, At at) { return std::int64_t{at.expert_tp}; }},
-    Axis{"fsdp", [](Job, At at) { return std::int64_t{at.fsdp}; }},
-    Axis{"micro_batch", [](Job, At at) { return std::int64_t{at.micro_batch}; }},
-    Axis{"schedule", [](Job, At at) { return std::int64_t{at.schedule}; }, schedule_names},
-    Axis{"ends", [](Job, At at) { return static_cast<std::int64_t>(at.ends); },
+std::array<AxisWords, plan_axes> const axes{
+    AxisWords{"tp", [](Job, At at) { return std::int64_t{at.tp}; }},
+    AxisWords{"pp", [](Job, At at) { return std::int64_t{at.pp}; }},
+    AxisWords{"cp", [](Job, At at) { return std::int64_t{at.cp}; }},
+    AxisWords{"vp", [](Job, At at) { return std::int64_t{at.vp}; }},
+    AxisWords{"ep", [](Job, At at) { return std::int64_t{at.ep}; }},
+    AxisWords{"expert_tp", [](Job, At at) { return std::int64_t{at.expert_tp}; }},
+    AxisWords{"fsdp", [](Job, At at) { return std::int64_t{at.fsdp}; }},
+    AxisWords{"micro_batch", [](Job, At at) { return std::int64_t{at.micro_batch}; }},
+    AxisWords{"schedule", [](Job, At at) { return std::int64_t{at.schedule}; }, schedule_names},
+    AxisWords{"ends", [](Job, At at) { return static_cast<std::int64_t>(at.ends); },
          words_of<LayoutEnds>},
-    Axis{"cp_comm_type", [](Job, At at) { return static_cast<std::int64_t>(at.cp_comm_type); },
+    AxisWords{"cp_comm_type", [](Job, At at) { return static_cast<std::int64_t>(at.cp_comm_type); },
          words_of<CpExchange>},
-    Axis{"sequence_parallel",
+    AxisWords{"sequence_parallel",
          [](Job, At at) { return static_cast<std::int64_t>(at.sequence_parallel); }, truth},
-    Axis{"recompute",
+    AxisWords{"recompute",
          [](Job job, At at) { return static_cast<std::int64_t>(recipe_of(job, at).recompute); },
          words_of<Recompute>},
-    Axis{"zero", [](Job job, At at) { return std::int64_t{recipe_of(job, at).zero}; }},
-    Axis{"tp_overlap",
+    AxisWords{"zero", [](Job job, At at) { return std::int64_t{recipe_of(job, at).zero}; }},
+    AxisWords{"tp_overlap",
          [](Job job, At at) {
              return static_cast<std::int64_t>(recipe_of(job, at).recipe.overlap.tp);
          },
          truth},
-    Axis{"offload", [](Job job, At at) { return std::int64_t{recipe_of(job, at).offload}; }},
+    AxisWords{"offload", [](Job job, At at) { return std::int64_t{recipe_of(job, at).offload}; }},
 };
 
-Axis const& row_of(PlanAxis axis) { return axes.at(static_cast<std::size_t>(axis)); }
+AxisWords const& row_of(PlanAxis axis) { return axes.at(static_cast<std::size_t>(axis)); }
 
 std::string truth_text(bool value) { return value ? "true" : "false"; }
 
@@ -168,7 +168,7 @@ std::int64_t axis_value(PlanJob const& job, LayoutPoint const& layout, PlanAxis 
 }
 
 std::string axis_word(PlanAxis axis, std::int64_t value) {
-    Axis const& row = row_of(axis);
+    AxisWords const& row = row_of(axis);
     return row.words == nullptr ? std::to_string(value)
                                 : row.words().at(static_cast<std::size_t>(value));
 }
@@ -182,7 +182,7 @@ bool PlanJob::allows(PlanAxis axis, std::int64_t value) const {
 FixedAxes parse_fixed(std::vector<std::string> const& words) {
     Place const place{"--fix", 0, ""};
     std::vector<std::string> names;
-    for (Axis const& axis : axes) names.emplace_back(axis.name);
+    for (AxisWords const& axis : axes) names.emplace_back(axis.name);
     FixedAxes fixed;
     for (std::string const& word : words) {
         auto const equals = word.find('=');

@@ -233,7 +233,13 @@ double gib_of(std::vector<Memory> const& stages) {
 
 }  // namespace
 
-double memory_gib(LoadedPoint const& point) { return gib_of(step_memory(step_spec(point))); }
+double reported_memory_gib(LoadedPoint const& point) {
+    auto const stages = step_memory(step_spec(point));
+    if (!point.recipe.memory.reports_allocated) return gib_of(stages);
+    Bytes most;
+    for (Memory const& memory : stages) most = std::max(most, memory.allocated());
+    return static_cast<double>(most.count) / bytes_per_gib;
+}
 
 SweepRow step_row(LoadedPoint const& point,
                   Parallel const& parallel,
@@ -299,8 +305,16 @@ SimulatedPoint simulate_point(LoadedPoint const& point,
         return spread.known() ? row.step_s * factor : none;
     };
     step.replay = {};  // as large as the graph, and of no more use
-    row.step_p10_s = at(interval.all, interval.all.low);
-    row.step_p90_s = at(interval.all, interval.all.high);
+    Spread all = interval.all;
+    if (limited.drawn && all.known()) {
+        Spread const power = power_spread(point.power->coefficients, row.gpu);
+        Spread const clocks = clock_spread(
+            *point.power, point.fabric, limited, row.step_s, power,
+            [&](Profile const& profile) { return to_seconds(simulate(point, profile, {}).step); });
+        if (clocks.known()) all = together(all, clocks);
+    }
+    row.step_p10_s = at(all, all.low);
+    row.step_p90_s = at(all, all.high);
     row.drawn_p10_s = at(interval.drawn, interval.drawn.low);
     row.drawn_p90_s = at(interval.drawn, interval.drawn.high);
     return done;

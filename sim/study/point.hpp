@@ -76,7 +76,7 @@ StepParts average_parts(StepResult const& step);
 bool memory_fits(LoadedPoint const& point);
 
 /// What the fullest stage holds.
-double memory_gib(LoadedPoint const& point);
+double reported_memory_gib(LoadedPoint const& point);
 
 /// The row of a simulated step, but for its basis and interval; `drawn`: where its power is known.
 SweepRow step_row(LoadedPoint const& point,

@@ -1,5 +1,8 @@
 #include "sim/study/power_figures.hpp"
 
+#include <algorithm>
+#include <cmath>
+
 namespace nvl72 {
 
 std::array<PowerColumn, 10> const power_columns{
@@ -36,6 +39,29 @@ std::vector<GpuActivity> activity_of(StepResult const& step) {
                         to_seconds(parts.idle)}});
     }
     return all;
+}
+
+Spread power_spread(PowerCoefficients const& coefficients, std::string const& gpu) {
+    auto const& power = coefficients.spread;
+    bool const known = std::ranges::find(power.checked, gpu) != power.checked.end();
+    auto const& pair = known ? power.known : power.other;
+    return {pair[0], pair[1]};
+}
+
+PowerBands power_bands(PowerFigures const& figures,
+                       PowerSetting const& setting,
+                       Spread const& step,
+                       Spread const& power,
+                       double gpu_hours_per_mtoken) {
+    PowerBands bands;
+    if (!step.known()) return bands;
+    bands.energy = together(step, power);
+    if (std::isnan(figures.usd_per_mtoken) || figures.usd_per_mtoken <= 0) return bands;
+    // Rent, or what is written off, follows the time alone; electricity what is drawn.
+    double const time = cost_usd(setting, gpu_hours_per_mtoken, 0) / figures.usd_per_mtoken;
+    bands.usd = {time * step.low + (1 - time) * bands.energy.low,
+                 time * step.high + (1 - time) * bands.energy.high};
+    return bands;
 }
 
 PowerFigures power_figures(PowerSetting const& setting,

@@ -1,10 +1,12 @@
 #pragma once
 
+#include "sim/cost/spread.hpp"
 #include "sim/power/step_power.hpp"
 #include "sim/training/step.hpp"
 
 #include <array>
 #include <limits>
+#include <string>
 #include <string_view>
 
 namespace nvl72 {
@@ -27,6 +29,22 @@ extern std::array<PowerColumn, 10> const power_columns;
 
 /// What each class of GPUs did in a step.
 std::vector<GpuActivity> activity_of(StepResult const& step);
+
+/// How far measured power lies from predicted, of machines with that GPU.
+Spread power_spread(PowerCoefficients const& coefficients, std::string const& gpu);
+
+/// Between which 80 % of what is measured lies, as factors of the joules and of the price: a step
+/// that takes longer draws as long, and what is drawn lies off by itself.
+///   step   of its time, measured over predicted
+///   power  of its draw
+struct PowerBands {
+    Spread energy, usd;
+};
+PowerBands power_bands(PowerFigures const& figures,
+                       PowerSetting const& setting,
+                       Spread const& step,
+                       Spread const& power,
+                       double gpu_hours_per_mtoken);
 
 /// The figures of a step of `tokens` on `gpus` GPUs.
 PowerFigures power_figures(

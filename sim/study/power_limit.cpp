@@ -1,5 +1,6 @@
 #include "sim/study/power_limit.hpp"
 
+#include "sim/base/error.hpp"
 #include "sim/study/power_figures.hpp"
 
 #include <algorithm>
@@ -50,6 +51,31 @@ LimitedStep simulate_limited(std::optional<PowerSetting> const& setting,
         clock = next;
     }
     return done;
+}
+
+Spread clock_spread(PowerSetting const& setting,
+                    Fabric const& fabric,
+                    LimitedStep const& limited,
+                    double step_s,
+                    Spread const& power,
+                    std::function<double(Profile const&)> const& simulate) {
+    if (!limited.drawn || limited.drawn->clock >= 1) return {};
+    // Machines that draw `factor` times as much keep a limit as these keep that much less of it.
+    auto const seconds = [&](double factor) {
+        PowerSetting other = setting;
+        double const least = setting.coefficients.gpu.idle * fabric.gpu().tdp.count;
+        if (other.gpu_cap) other.gpu_cap->count = std::max(other.gpu_cap->count / factor, least);
+        if (other.unit_cap) other.unit_cap->count /= factor;
+        double clock = clock_of_gpu_cap(other, fabric.gpu().tdp);
+        try {
+            clock = std::min(clock, clock_of_unit_cap(other, fabric, *limited.drawn, {}));
+        } catch (ConfigError const&) {
+            clock = limited.drawn->clock / factor;  // below what idle machines draw
+        }
+        return simulate(at_clock(limited.profile, clock / limited.drawn->clock));
+    };
+    return {std::min(1.0, seconds(power.low) / step_s),
+            std::max(1.0, seconds(power.high) / step_s)};
 }
 
 }  // namespace nvl72

@@ -33,4 +33,14 @@ LimitedStep simulate_limited(std::optional<PowerSetting> const& setting,
                              Place const& asked,
                              std::function<StepResult(Profile const&)> const& simulate);
 
+/// How far a step of `step_s` lies off for the error of what is drawn, where a limit holds the
+/// clock: at a higher draw the same limit is a lower clock. `simulate` gives the seconds of a step.
+/// Not known where no limit binds.
+Spread clock_spread(PowerSetting const& setting,
+                    Fabric const& fabric,
+                    LimitedStep const& limited,
+                    double step_s,
+                    Spread const& power,
+                    std::function<double(Profile const&)> const& simulate);
+
 }  // namespace nvl72

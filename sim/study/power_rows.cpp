@@ -1,6 +1,7 @@
 #include "sim/study/power_rows.hpp"
 
 #include "sim/base/error.hpp"
+#include "sim/base/names.hpp"
 #include "sim/base/text.hpp"
 #include "sim/interchange/training_table.hpp"
 #include "sim/study/point.hpp"
@@ -126,13 +127,17 @@ private:
         row.part = "node power";
         try {
             fill(row, run);
-        } catch (ConfigError const& error) {
-            row.status = "skipped";
-            row.reason = error.what();
-            row.predicted.reset();
+            if (!run.aside.empty()) {
+                row.status = "set_aside";
+                row.reason = run.aside;
+            }
         } catch (DoesNotFit const& error) {
             row.status = "does_not_fit";
             row.reason = split(error.what(), '\n').front();
+        } catch (Error const& error) {  // whatever a row asks for, the others are answered
+            row.status = "skipped";
+            row.reason = split(error.what(), '\n').front();
+            row.predicted.reset();
         }
         return row;
     }

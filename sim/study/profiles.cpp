@@ -30,13 +30,17 @@ FabricProfile const& Profiles::fabric(std::string const& word) {
     return fabrics_.emplace(name, load_fabric_profile(library_, name)).first->second;
 }
 
-Profile const& Profiles::over(std::string const& gpu, std::string const& word, bool nics_assumed) {
+Profile const& Profiles::over(std::string const& gpu,
+                              std::string const& word,
+                              bool nics_assumed,
+                              int channels_min) {
     auto own = fabric(word);
-    auto const key = std::tuple(gpu, own.name, nics_assumed);
+    auto const key = std::tuple(gpu, own.name, nics_assumed, channels_min);
     auto const found = over_.find(key);
     if (found != over_.end()) return found->second;
     if (nics_assumed) own.spread = fabric("").spread;
-    return over_.emplace(key, with_fabric(*of(gpu).profile, own)).first->second;
+    auto profile = with_channels(with_fabric(*of(gpu).profile, own), channels_min);
+    return over_.emplace(key, std::move(profile)).first->second;
 }
 
 }  // namespace nvl72

@@ -29,14 +29,17 @@ public:
     FabricProfile const& fabric(std::string const& word);
 
     /// The profile of a GPU that has one, over such a fabric; where its NICs are assumed, with the
-    /// interval of a fabric of which nothing is known.
-    Profile const& over(std::string const& gpu, std::string const& word, bool nics_assumed);
+    /// interval of a fabric of which nothing is known. `channels_min`: asked of NCCL, 0: nothing.
+    Profile const& over(std::string const& gpu,
+                        std::string const& word,
+                        bool nics_assumed,
+                        int channels_min = 0);
 
 private:
     Library const& library_;
     std::map<std::string, Named> loaded_;
     std::map<std::string, FabricProfile> fabrics_;
-    std::map<std::tuple<std::string, std::string, bool>, Profile> over_;
+    std::map<std::tuple<std::string, std::string, bool, int>, Profile> over_;
 };
 
 }  // namespace nvl72

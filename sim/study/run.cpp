@@ -1,7 +1,9 @@
 #include "sim/study/run.hpp"
+#include "sim/study/result_rows.hpp"
 
 #include "sim/base/error.hpp"
 #include "sim/study/campaign_study.hpp"
+#include "sim/study/equal.hpp"
 #include "sim/study/point.hpp"
 
 #include <algorithm>
@@ -15,35 +17,6 @@
 namespace nvl72 {
 
 namespace {
-
-/// Collects rows of one result table, column by column.
-class Rows {
-public:
-    explicit Rows(ResultTable layout) : table_(std::move(layout)) {}
-
-    void add(std::vector<std::variant<std::int64_t, double, std::string>> const& row) {
-        NVL72_EXPECT(row.size() == table_.columns.size(), "a row fills every column");
-        for (std::size_t c = 0; c < row.size(); ++c) {
-            std::visit(
-                [&](auto const& value) {
-                    using T = std::decay_t<decltype(value)>;
-                    std::get<std::vector<T>>(table_.columns[c].values).push_back(value);
-                },
-                row[c]);
-        }
-    }
-
-    void move_to(ResultFile& file) {
-        if (table_.columns.front().rows() > 0) file.tables.push_back(std::move(table_));
-    }
-
-private:
-    ResultTable table_;
-};
-
-using Integers = std::vector<std::int64_t>;
-using Reals = std::vector<double>;
-using Texts = std::vector<std::string>;
 
 ResultTable classes_layout() {
     ResultTable table{"classes",
@@ -225,10 +198,16 @@ void add_ops(Rows& rows, std::int64_t point, StepResult const& step) {
     }
 }
 
+/// What became of a point.
+struct Outcome {
+    SimulatedPoint done;
+    std::string unfit;  ///< why it does not fit; empty: it does
+};
+
 /// Simulates all points on `threads` workers; each result lands in its own place.
-std::vector<SimulatedPoint> simulate_all(std::vector<LoadedPoint> const& points,
-                                         RunOptions const& options) {
-    std::vector<SimulatedPoint> done(points.size());
+std::vector<Outcome> simulate_all(std::vector<LoadedPoint> const& points,
+                                  RunOptions const& options) {
+    std::vector<Outcome> done(points.size());
     std::vector<std::exception_ptr> failures(points.size());
     std::atomic<std::size_t> next{0};
     std::atomic<std::size_t> finished{0};
@@ -245,7 +224,11 @@ std::vector<SimulatedPoint> simulate_all(std::vector<LoadedPoint> const& points,
                     tell((static_cast<double>(finished) + share) /
                          static_cast<double>(points.size()));
                 };
-                done[i] = simulate_point(points[i], static_cast<std::int64_t>(i), inner);
+                try {
+                    done[i].done = simulate_point(points[i], static_cast<std::int64_t>(i), inner);
+                } catch (DoesNotFit const& error) {
+                    done[i].unfit = error.what();
+                }
                 ++finished;
                 tell(static_cast<double>(finished) / static_cast<double>(points.size()));
             } catch (...) {
@@ -265,6 +248,29 @@ std::vector<SimulatedPoint> simulate_all(std::vector<LoadedPoint> const& points,
     return done;
 }
 
+/// Takes the points that do not fit out of `points`, and numbers the others anew.
+std::vector<SimulatedPoint> take_fitting(std::vector<LoadedPoint>& points,
+                                         std::vector<Outcome>& outcomes,
+                                         std::vector<UnfitPoint>& unfit) {
+    std::vector<SimulatedPoint> simulated;
+    std::vector<LoadedPoint> fitting;
+    for (std::size_t i = 0; i < points.size(); ++i) {
+        auto& [done, reason] = outcomes[i];
+        if (!reason.empty()) {
+            unfit.push_back({name_of(points[i].kind), points[i].system.name,
+                             points[i].parallel.gpus, points[i].parallel.global_batch,
+                             std::move(reason)});
+            continue;
+        }
+        done.row.point = static_cast<std::int64_t>(simulated.size());
+        simulated.push_back(std::move(done));
+        fitting.push_back(std::move(points[i]));
+    }
+    if (simulated.empty()) throw DoesNotFit(unfit.front().reason);
+    points = std::move(fitting);
+    return simulated;
+}
+
 /// Which network a system's numbers rest on: the routing factor is stated, not simulated.
 std::string network_note(LoadedPoint const& point) {
     Fabric const& fabric = point.fabric;
@@ -281,19 +287,38 @@ std::string network_note(LoadedPoint const& point) {
 }
 
 /// What the job draws, and at which limits, site and prices.
-std::string power_note(SweepRow const& row, PowerSetting const& setting, Fabric const& fabric) {
+std::string power_note(SweepRow const& row,
+                       PowerSetting const& setting,
+                       PowerChoice const& asked,
+                       Fabric const& fabric) {
     PowerFigures const& power = row.power;
     std::string const unit = fabric.cluster().unit;
     bool const trays = fabric.cluster().gpus_per_tray < fabric.cluster().gpus_per_unit;
-    std::string text = fmt::format("{}: energy {:.3g} J/token, {:.0f} W a GPU, {:.1f} kW a {}",
-                                   row.system, power.energy_per_token_j, power.gpu_w,
-                                   power.node_w / 1e3, trays ? "tray" : unit);
+    Spread step;
+    if (!std::isnan(row.step_p10_s))
+        step = {row.step_p10_s / row.step_s, row.step_p90_s / row.step_s};
+    auto const bands =
+        power_bands(power, setting, step, power_spread(setting.coefficients, row.gpu),
+                    1e6 / (3600 * row.tokens_per_s_per_gpu));
+    auto const band = [](double value, Spread const& spread) {
+        if (!spread.known()) return std::string();
+        return fmt::format(" ({:.3g} - {:.3g})", value * spread.low, value * spread.high);
+    };
+    std::string text =
+        fmt::format("{}: energy {:.3g} J/token{}, {:.0f} W a GPU, {:.1f} kW a {}", row.system,
+                    power.energy_per_token_j, band(power.energy_per_token_j, bands.energy),
+                    power.gpu_w, power.node_w / 1e3, trays ? "tray" : unit);
     if (trays) text += fmt::format(", {:.1f} kW a {}", power.unit_w / 1e3, unit);
-    text += fmt::format("; with PUE {:.2f} and {:.0f} g/kWh {:.3g} kg CO2", setting.facility.pue,
-                        setting.facility.carbon_g_per_kwh, power.carbon_g_per_mtoken);
+    text += fmt::format("; with PUE {:.2f} and {:.0f} g/kWh {:.3g} kg CO2{}", setting.facility.pue,
+                        setting.facility.carbon_g_per_kwh, power.carbon_g_per_mtoken,
+                        band(power.carbon_g_per_mtoken, bands.energy));
     if (!std::isnan(power.usd_per_mtoken))
-        text += fmt::format(" and {:.3g} USD", 1e3 * power.usd_per_mtoken);
+        text += fmt::format(" and {:.3g} USD{}", 1e3 * power.usd_per_mtoken,
+                            band(1e3 * power.usd_per_mtoken, bands.usd));
     text += " per billion tokens";
+    if (asked.unit_cap)
+        text += fmt::format("; limit {:.4g} kW a {}", asked.unit_cap->count / 1e3, unit);
+    if (asked.gpu_cap) text += fmt::format("; limit {:.4g} W a GPU", asked.gpu_cap->count);
     if (power.clock < 1) {
         text += fmt::format("; a power limit holds the clock at {:.0f} %", 100 * power.clock);
     }
@@ -319,6 +344,40 @@ std::vector<std::vector<Sensitivity>> all_sensitivities(std::vector<LoadedPoint>
     return all;
 }
 
+ResultTable swept_table(std::vector<PointTag> const& tags) {
+    Rows rows({"swept",
+               {{"point", "", "row of /sweep", Integers{}},
+                {"key", "", "of the system that the sweep changed", Texts{}},
+                {"value", "", "as written", Texts{}}}});
+    for (std::size_t i = 0; i < tags.size(); ++i) {
+        for (auto const& [key, value] : tags[i].swept) {
+            rows.add({static_cast<std::int64_t>(i), key, value});
+        }
+    }
+    return rows.table();
+}
+
+/// What the experiment asked for beside its systems, and its answer over all tables.
+void add_findings(RunResult& result,
+                  Experiment const& experiment,
+                  Library const& library,
+                  GivenProfiles const& given) {
+    ResultFile& file = result.file;
+    if (!experiment.collectives.empty()) {
+        file.tables.push_back(collectives_table(experiment.collectives, library, given));
+    }
+    if (!experiment.clusters.empty()) {
+        file.tables.push_back(facts_table(experiment.clusters, library));
+    }
+    std::vector<PointTag> tags;
+    for (Point const& point : experiment.points) tags.push_back(point.tag);
+    auto swept = swept_table(tags);
+    if (swept.columns.front().rows() > 0) file.tables.push_back(std::move(swept));
+    result.findings = find_out(experiment.findings, file.tables, std::move(tags));
+    for (auto& table : result.findings.tables) file.tables.push_back(std::move(table));
+    result.findings.tables.clear();
+}
+
 }  // namespace
 
 RunResult run_experiment(Experiment const& experiment,
@@ -326,16 +385,22 @@ RunResult run_experiment(Experiment const& experiment,
                          RunOptions const& options) {
     std::vector<LoadedPoint> points;
     DrawnProfiles drawn(library, experiment.seed);
-    for (Point const& point : experiment.points) {
+    auto asked = experiment.points;
+    auto const equal_notes = make_equal(asked, library);
+    for (Point const& point : asked) {
         points.push_back(load_point(point, library, options.calibrations));
         points.back().draws = drawn.of(points.back().profile_name);
     }
     std::vector<std::string> gpus;
     for (auto const& point : points) gpus.push_back(point.fabric.gpu().name);
+    for (CollectiveAsked const& each : experiment.collectives) {
+        gpus.push_back(build_fabric(each.cluster, library).gpu().name);
+    }
     expect_used(options.calibrations, library, unique_names(std::move(gpus)));
-    auto const simulated = simulate_all(points, options);
-
     RunResult result;
+    auto outcomes = simulate_all(points, options);
+    auto const simulated = take_fitting(points, outcomes, result.unfit);
+
     Rows classes(classes_layout());
     Rows memory(memory_layout());
     Rows links(links_layout());
@@ -381,17 +446,23 @@ RunResult run_experiment(Experiment const& experiment,
     }
     for (LoadedPoint const& point : points) {
         if (point.kind == PointKind::system) result.notes.push_back(network_note(point));
+        if (point.kind != PointKind::measured) {
+            for (std::string const& note : point.parallel.notes)
+                result.notes.push_back(point.system.name + ": " + note);
+        }
         if (point.kind == PointKind::system && point.power) {
             auto const i = static_cast<std::size_t>(&point - points.data());
-            result.notes.push_back(power_note(result.rows[i], *point.power, point.fabric));
+            result.notes.push_back(
+                power_note(result.rows[i], *point.power, point.system.power, point.fabric));
         }
         profiles.push_back(point.profile_name);
         recipes.push_back(point.recipe.name);
     }
+    for (auto const& note : equal_notes) result.notes.push_back(note);
     for (auto& note : campaign_notes) result.notes.push_back(std::move(note));
     file.calibrations = unique_names(std::move(profiles));
     file.recipes = unique_names(std::move(recipes));
-    file.tables.push_back(to_table(result.rows));
+    if (!result.rows.empty()) file.tables.push_back(to_table(result.rows));
     if (options.sensitivity) {
         result.sensitivities = all_sensitivities(points, library);
         std::vector<Sensitivity> rows;
@@ -402,6 +473,7 @@ RunResult run_experiment(Experiment const& experiment,
     for (Rows* rows : {&classes, &memory, &links, &topology, &power, &campaign, &ops, &over_time}) {
         rows->move_to(file);
     }
+    add_findings(result, experiment, library, options.calibrations);
     return result;
 }
 

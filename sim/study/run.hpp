@@ -6,6 +6,7 @@
 #include "sim/study/experiment.hpp"
 #include "sim/study/sensitivity.hpp"
 #include "sim/study/sweep_row.hpp"
+#include "sim/study/unfit_point.hpp"
 #include "sim/trace/result_file.hpp"
 
 #include <functional>
@@ -34,15 +35,18 @@ struct RunOptions {
 
 /// What an experiment came to.
 struct RunResult {
-    std::vector<SweepRow> rows;  ///< one per point, in the experiment's order
-    std::vector<Table> memory;   ///< who owns each GiB, by point
+    std::vector<SweepRow> rows;     ///< one per point that fits, in the experiment's order
+    std::vector<UnfitPoint> unfit;  ///< the others
+    std::vector<Table> memory;      ///< who owns each GiB, by point
     std::vector<std::vector<Sensitivity>> sensitivities;  ///< by system, where they were asked for
+    Findings findings;               ///< the answer, with what it was worked out from
     std::vector<std::string> notes;  ///< what the numbers rest on, one line per system
     ResultFile file;
 };
 
 /// Simulates every point. Points are independent: the result is the same for any thread count.
-/// Throws the first point's error, in point order.
+/// Points that do not fit are told apart, and the others run; throws DoesNotFit where that leaves
+/// none. Throws the first point's other error, in point order.
 RunResult run_experiment(Experiment const& experiment,
                          Library const& library,
                          RunOptions const& options);

@@ -52,7 +52,7 @@ RunPredictor::RunPredictor(std::vector<MeasuredTraining> const& runs,
             RunRow row;
             row.run = run;
             row.built = training_run(run, configs);
-            row.memory_gib = memory_gib(row.built.point);
+            row.memory_gib = reported_memory_gib(row.built.point);
             LoadedPoint const& point = row.built.point;
             Parallel const& p = point.parallel;
             double const tokens =

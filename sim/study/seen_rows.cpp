@@ -15,7 +15,8 @@ namespace nvl72 {
 SeenRows::SeenRows(Library const& library) {
     auto const add = [&](std::vector<KernelSample> const& samples) {
         for (auto const& sample : samples) {
-            if (sample.seconds > 0) rows_.insert(row_of(sample.gpu, sample.query, sample.seconds));
+            if (sample.seconds > 0 && sample.aside.empty())
+                rows_.insert(row_of(sample.gpu, sample.query, sample.seconds));
         }
     };
     std::vector<std::string> notes;

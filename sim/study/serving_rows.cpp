@@ -48,30 +48,6 @@ RequestSource all_at_once(RequestSource source) {
     return source;
 }
 
-/// "deepseek-ai/DeepSeek-V3.1-NVFP4": without the owner, and without its last words while no model
-/// is called so.
-std::string shipped_model(std::string words, Library const& library, Place const& place) {
-    if (auto const slash = words.rfind('/'); slash != std::string::npos) words.erase(0, slash + 1);
-    std::string const whole = words;
-    while (true) {
-        try {
-            return model_named(words, library, place);
-        } catch (ConfigError const&) {
-            auto const cut = words.find_last_of("-._");
-            if (cut == std::string::npos || cut == 0) break;
-            words.erase(cut);
-        }
-    }
-    return model_named(whole, library, place);
-}
-
-/// "b200_sxm" and the like: the board's form says nothing that the name does not.
-std::string shipped_gpu(std::string words) {
-    std::ranges::replace(words, '_', ' ');
-    if (words.ends_with(" sxm")) words.erase(words.size() - 4);
-    return gpu_name(words);
-}
-
 bool begins_so(std::string const& release, std::string const& prefix) {
     if (!release.starts_with(prefix)) return false;
     if (release.size() == prefix.size()) return true;
@@ -151,7 +127,7 @@ Architecture const& ServingPredictor::model(std::string const& name) {
 std::string const& ServingPredictor::model_name(std::string const& words, Place const& place) {
     auto found = model_names_.find(words);
     if (found == model_names_.end()) {
-        found = model_names_.emplace(words, shipped_model(words, library_, place)).first;
+        found = model_names_.emplace(words, model_named(words, library_, place)).first;
     }
     return found->second;
 }
@@ -178,7 +154,7 @@ ServingPredictor::Plan ServingPredictor::plan_of(MeasuredServing const& run) {
     Place const place{run.source, static_cast<int>(run.line), ""};
     if (!run.unreadable.empty()) throw ConfigError(run.unreadable);
     Plan plan;
-    plan.gpu = shipped_gpu(run.gpu);
+    plan.gpu = gpu_name(run.gpu);
     auto const& spec = gpu(plan.gpu, place);
     plan.model = model_name(run.model, place);
     plan.engine = engine_for(run, name_of(spec.architecture));
@@ -328,7 +304,7 @@ PredictedServing ServingPredictor::predict_mlperf(MeasuredServing const& run) {
     Place const place{run.source, static_cast<int>(run.line), ""};
     MeasuredServing asked = run;
     asked.gpu = run.gpu;
-    auto const& spec = gpu(shipped_gpu(run.gpu), place);
+    auto const& spec = gpu(gpu_name(run.gpu), place);
     asked.precision = spec.peak.nvfp4 ? "nvfp4" : spec.peak.fp8 ? "fp8" : "bf16";
     asked.expert_precision = asked.precision;
     asked.clients = asked.input = asked.output = 1;

@@ -54,13 +54,6 @@ std::vector<Metric> metrics_asked(MeasuredServing const& run) {
     return asked;
 }
 
-/// The row says where it stands itself.
-std::string without_place(std::string reason, MeasuredServing const& run) {
-    auto const place = fmt::format("{}:{}: ", run.source, run.line);
-    if (reason.starts_with(place)) reason.erase(0, place.size());
-    return reason;
-}
-
 void skip(ValidationRow& row, char const* status, std::string reason) {
     row.status = status;
     auto const end = reason.find('\n');
@@ -125,8 +118,8 @@ std::vector<ValidationRow> ServingValidator::rows_of(MeasuredServing const& run)
         }
     } catch (DoesNotFit const& error) {
         skip(base, "does_not_fit", error.what());
-    } catch (ConfigError const& error) {
-        skip(base, "skipped", without_place(error.what(), run));
+    } catch (Error const& error) {  // whatever a row asks for, the others are answered
+        skip(base, "skipped", error.what());
     }
     if (!aside.empty()) skip(base, "set_aside", aside);
     std::vector<ValidationRow> rows;

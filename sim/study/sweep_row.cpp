@@ -171,6 +171,12 @@ std::vector<SweepRow> sweep_rows(ResultFile const& result, std::string const& pa
         throw ConfigError(
             fmt::format("{}: no table /sweep (expected a result of nvl72sim run)", path));
     }
+    if (table->find("ttft_s") != nullptr || table->find("phases") != nullptr) {
+        throw ConfigError(
+            path +
+            ": holds requests served or phases, not training steps (expected a result "
+            "with step_s; run prints how its systems compare)");
+    }
     std::vector<SweepRow> rows(table->columns.front().rows());
     for (SweepColumn const& column : columns()) {
         ResultColumn const& stored = find_column(*table, column.name, path);

@@ -1,11 +1,12 @@
 #include "sim/study/training_rows.hpp"
 
 #include "sim/base/error.hpp"
+#include "sim/base/names.hpp"
 #include "sim/base/text.hpp"
 #include "sim/interchange/measured_collective.hpp"
 
 #include <algorithm>
-#include <cctype>
+#include <array>
 #include <charconv>
 #include <fmt/format.h>
 #include <limits>
@@ -13,35 +14,7 @@
 
 namespace nvl72 {
 
-std::string letters_and_digits(std::string_view text) {
-    std::string kept;
-    for (char const c : text) {
-        if (std::isalnum(static_cast<unsigned char>(c)) != 0)
-            kept += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-    }
-    return kept;
-}
-
 namespace {
-
-/// The letters a name begins with, and its word of digits that ends in b: "llama", "70b".
-std::pair<std::string, std::string> family_and_size(std::string const& name) {
-    auto const plain = letters_and_digits(name);
-    auto const letters = std::ranges::find_if(
-        plain, [](char c) { return std::isdigit(static_cast<unsigned char>(c)) != 0; });
-    std::string size, word;
-    for (char const c : name + "-") {
-        if (std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '.') {
-            word += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-            continue;
-        }
-        bool const sizes = word.size() > 1 && word.back() == 'b' &&
-                           std::isdigit(static_cast<unsigned char>(word.front())) != 0;
-        if (sizes && size.empty()) size = word;
-        word.clear();
-    }
-    return {{plain.begin(), letters}, size};
-}
 
 /// "26.06.01" -> 26, 6, 1.
 std::vector<int> numbers_of(std::string_view release) {
@@ -61,6 +34,16 @@ std::vector<int> numbers_of(std::string_view release) {
     return numbers;
 }
 
+/// What tables call training of all weights, and of adapters beside frozen ones.
+constexpr std::array<std::string_view, 4> pretraining_tasks{"pretrain", "pretraining", "training",
+                                                            "pretrained"};
+constexpr std::array<std::string_view, 3> adapter_tasks{"lora", "peft", "qlora"};
+
+template <std::size_t size>
+bool is_one_of(std::string const& word, std::array<std::string_view, size> const& words) {
+    return std::ranges::find(words, word) != words.end();
+}
+
 /// Builds one run's system; `note` collects what the table left open.
 class RunBuilder {
 public:
@@ -75,6 +58,7 @@ public:
         if (!run_.unreadable.empty()) throw ConfigError(run_.unreadable);
         SystemSpec system;
         system.place = place_;
+        if (run_.gpu.empty()) fail(place_, "no GPU", "gpu or system");
         std::string const gpu = gpu_name(run_.gpu);
         GpuSpec const spec = load_gpu(library_, gpu, place_);
         if (!run_.gpus) fail(place_, "no number of GPUs", "gpus");
@@ -87,12 +71,16 @@ public:
         system.model = {model, place_, {}};
         system.recipe = {recipe, place_, {}};
         Recipe const& loaded = configs_.recipe(library_.path("recipes", recipe, place_));
-        if (!run_.release.empty() && loaded.release.value_or("") != run_.release)
+        if (run_.release_missing) {
+            note_.push_back("recipe " + recipe);
+        } else if (!run_.release.empty() && loaded.release.value_or("") != run_.release) {
             note_.push_back(fmt::format("recipe {} for {}", recipe, run_.release));
+        }
         system.precision = {precision(loaded), place_, {}};
         system.sequence_length = {run_.sequence.value_or(4096), place_, {}};
         if (!run_.sequence) note_.emplace_back("sequence 4096");
         fill_layout(system, configs_.architecture(library_.path("models", model, place_)));
+        note_task();
         return system;
     }
 
@@ -105,6 +93,7 @@ public:
         point.system = system();
         TrainingRun built{load_point(point, configs_), {}, choices()};
         adapt(built);
+        for (auto const& note : built.point.parallel.notes) note_.push_back(note);
         recompute_until_it_fits(built);
         built.point.known_software = fitted_to_software(
             configs_.recipe(library_.path("recipes", point.system.recipe.value, place_)));
@@ -127,7 +116,11 @@ private:
     }
 
     std::string precision(Recipe const& recipe) {
-        auto const asked = letters_and_digits(run_.precision);
+        auto asked = letters_and_digits(run_.precision);
+        // "bf16_with_fp8_current_scaling_mixed", as Megatron-Bridge names its policies.
+        constexpr std::string_view before = "bf16with", after = "mixed";
+        if (asked.starts_with(before)) asked.erase(0, before.size());
+        if (asked.ends_with(after)) asked.erase(asked.size() - after.size());
         std::vector<std::string> words;
         for (auto const& [name, policy] : recipe.precisions) {
             if (letters_and_digits(name) == asked) return name;
@@ -172,6 +165,10 @@ private:
         layout.cp = degree(run_.cp, "cp");
         layout.vp = run_.vp ? degree(run_.vp, "vp") : 1;
         if (!run_.vp && layout.pp > 1) note_.emplace_back("vp 1");
+        if (layout.vp > 1 && layout.pp == 1) {
+            layout.vp = 1;
+            note_.emplace_back("vp 1, as there is one stage");
+        }
         if (!run_.schedule.empty()) layout.schedule = schedule();
         layout.ep = model.experts > 0 ? degree(run_.ep, "ep") : 1;
         // A summary's zero or one says "not"; its other values are the shards.
@@ -207,11 +204,35 @@ private:
     [[nodiscard]] RunChoices choices() const {
         RunChoices choices;
         choices.drops_tokens = note_has("tokendrop");
-        choices.adapters_only = run_.task == "lora" || run_.task == "peft";
+        choices.adapters_only = is_one_of(task(), adapter_tasks);
         choices.full_recompute = run_.recompute == "full";
         choices.selective = run_.recompute == "selective";
         choices.tp_alone = !run_.async_tp;
         return choices;
+    }
+
+    /// What the row trains for; where no cell says so, its model's words may ("Llama 3 8B SFT").
+    [[nodiscard]] std::string task() const {
+        auto told = letters_and_digits(run_.task);
+        if (!told.empty()) return told;
+        auto const model = letters_and_digits(run_.model);
+        for (std::string_view const word : {"qlora", "lora", "sft"}) {
+            if (model.ends_with(word)) return std::string(word);
+        }
+        return told;
+    }
+
+    /// What a task is priced as, where that is not the task itself.
+    void note_task() {
+        auto const asked = task();
+        if (asked.empty() || is_one_of(asked, pretraining_tasks)) return;
+        if (!is_one_of(asked, adapter_tasks)) {
+            note_.push_back(fmt::format("task {} as pre-training on full sequences of {}",
+                                        run_.task.empty() ? asked : run_.task,
+                                        run_.sequence.value_or(4096)));
+        } else if (asked == "qlora") {
+            note_.emplace_back("task qlora as lora, weights not in four bits");
+        }
     }
 
     [[nodiscard]] bool note_has(char const* words) const {
@@ -259,31 +280,6 @@ private:
 };
 
 }  // namespace
-
-std::string model_named(std::string const& words, Library const& library, Place const& asked) {
-    if (words.ends_with(".yaml") || words.ends_with(".json")) return words;  // a file of the user's
-    auto const wanted = letters_and_digits(words);
-    auto const names = library.names("models");
-    for (auto const& name : names) {
-        if (letters_and_digits(name) == wanted) return name;
-    }
-    // Of the same family and size, the one whose name agrees longest: 3 with 3.1 rather than
-    // with 2.
-    auto const kind = family_and_size(words);
-    std::string best;
-    std::ptrdiff_t agrees = 0;
-    for (auto const& name : names) {
-        if (kind.second.empty() || family_and_size(name) != kind) continue;
-        auto const plain = letters_and_digits(name);
-        auto const length = std::ranges::mismatch(plain, wanted).in1 - plain.begin();
-        if (length <= agrees) continue;
-        agrees = length;
-        best = name;
-    }
-    if (!best.empty()) return best;
-    fail(asked, fmt::format("model '{}'", words),
-         "a model of nvl72sim list models, or its config.json in configs/models");
-}
 
 std::string recipe_named(MeasuredTraining const& run,
                          std::string const& architecture,

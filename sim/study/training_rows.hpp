@@ -3,6 +3,7 @@
 #include "sim/config/library.hpp"
 #include "sim/interchange/training_table.hpp"
 #include "sim/study/loaded_configs.hpp"
+#include "sim/study/model_names.hpp"
 #include "sim/study/point.hpp"
 
 #include <optional>
@@ -31,14 +32,8 @@ struct TrainingRun {
     RunChoices choices = {};             ///< which the point's recipe has
 };
 
-/// Of `text`, in lower case: how names that tables write differently are compared.
-std::string letters_and_digits(std::string_view text);
-
 /// Shipped names that a table's words stand for. Throws ConfigError at `asked` with the nearest.
-///   models   by letters and digits ("llama3.1-405b"), else of the same family and size; a .yaml
-///            or .json is itself
 ///   recipes  of the software and GPU, for that GPU before any, the newest that is no newer
-std::string model_named(std::string const& words, Library const& library, Place const& asked);
 std::string recipe_named(MeasuredTraining const& run,
                          std::string const& architecture,
                          LoadedConfigs& configs);

@@ -7,6 +7,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <utility>
 
 namespace nvl72 {
 
@@ -50,17 +51,28 @@ Spread of_rows(std::vector<UnseenRow> const& rows) {
     return {ratios[below - 1], ratios[ratios.size() - below]};
 }
 
-/// Around 1, as far as the rows' 80th percentile of distances, wider as Student's interval of so
-/// many groups is than the normal's: rows of a group err alike, and their sign tells nothing.
+/// Around 1, as far as the rows' 80th percentile of distances by weight, wider as Student's
+/// interval of so many groups is than the normal's: rows of a group err alike, and their sign tells
+/// nothing.
 Spread of_groups(std::vector<UnseenRow> const& rows, std::size_t groups) {
-    std::vector<double> distances;
+    std::vector<std::pair<double, double>> distances;
+    double weight = 0;
     for (auto const& row : rows) {
-        distances.push_back(std::abs(std::log(row.measured / row.predicted)));
+        distances.emplace_back(std::abs(std::log(row.measured / row.predicted)), row.weight);
+        weight += row.weight;
     }
     std::ranges::sort(distances);
     // A new row lies within the k-th of n distances with probability k / (n + 1).
-    auto const most = std::max<std::size_t>(1, (distances.size() + 1) * 4 / 5) - 1;
-    double const side = distances[most] * student_90(groups) / normal_90;
+    constexpr double rounding = 1e-9;
+    auto const count = static_cast<double>(rows.size());
+    double const wanted = std::floor((count + 1) * 4 / 5 + rounding) / count * weight;
+    double most = distances.front().first, sum = 0;
+    for (auto const& [distance, own] : distances) {
+        if (sum + rounding * weight >= wanted) break;
+        sum += own;
+        most = distance;
+    }
+    double const side = most * student_90(groups) / normal_90;
     return {std::exp(-side), std::exp(side)};
 }
 
@@ -101,13 +113,15 @@ double between_passes(std::vector<double> over_quickest) {
 void Coverage::add(Coverage const& other) {
     judged += other.judged;
     covered += other.covered;
+    weight += other.weight;
+    covered_weight += other.covered_weight;
     widths.insert(widths.end(), other.widths.begin(), other.widths.end());
     errors.insert(errors.end(), other.errors.begin(), other.errors.end());
 }
 
 double Coverage::share() const {
     NVL72_EXPECT(judged > 0, "rows to judge");
-    return static_cast<double>(covered) / static_cast<double>(judged);
+    return covered_weight / weight;
 }
 
 double Coverage::error_median() const {
@@ -118,6 +132,13 @@ double Coverage::error_median() const {
 double Coverage::width_over_error() const {
     double const error = error_median();
     return error > 0 ? median(widths) / error : 0;
+}
+
+void weigh_groups_alike(std::vector<UnseenRow>& rows) {
+    std::map<std::size_t, std::size_t> sizes;
+    for (auto const& row : rows) ++sizes[row.group];
+    auto const mean = static_cast<double>(rows.size()) / static_cast<double>(sizes.size());
+    for (auto& row : rows) row.weight = mean / static_cast<double>(sizes.at(row.group));
 }
 
 Coverage coverage_of(std::vector<UnseenRow> const& rows) {
@@ -137,8 +158,11 @@ Coverage coverage_of(std::vector<UnseenRow> const& rows) {
         auto const& spread = by_fold[fold_of(row)];
         if (!spread) continue;
         double const ratio = row.measured / row.predicted;
-        coverage.covered += spread->low <= ratio && ratio <= spread->high ? 1 : 0;
+        bool const inside = spread->low <= ratio && ratio <= spread->high;
+        coverage.covered += inside ? 1 : 0;
+        coverage.covered_weight += inside ? row.weight : 0;
         ++coverage.judged;
+        coverage.weight += row.weight;
         coverage.widths.push_back(spread->high - spread->low);
         coverage.errors.push_back(std::abs(row.predicted / row.measured - 1));
     }

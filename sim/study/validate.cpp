@@ -27,6 +27,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <fmt/format.h>
+#include <limits>
 #include <map>
 #include <optional>
 #include <string_view>
@@ -158,23 +159,51 @@ private:
     }
 
     void add_kernels(std::string const& path) {
-        for (auto const& sample :
-             read_kernel_table(CsvTable::load(path), request_.given.told.gpu).samples) {
-            result_.rows.push_back(sample_row(ValidationKind::kernels, path, sample, sample.query));
-        }
+        add_table(ValidationKind::kernels, path,
+                  read_kernel_table(CsvTable::load(path), request_.given.told.gpu),
+                  [&](KernelSample const& sample) {
+                      return sample_row(ValidationKind::kernels, path, sample, sample.query);
+                  });
     }
 
     /// Exchanges of a table, over the NVLink of the profile that predicts them.
     void add_moe(std::string const& path) {
-        for (auto const& sample :
-             read_moe_table(CsvTable::load(path), request_.given.told.gpu).samples) {
-            auto priced = std::get<MoeExchange>(sample.query);
-            auto const& profile = profiles_.of(sample.gpu).profile;
-            if (profile && profile->moe) priced.shape.in_domain = profile->moe->nvlink;
-            result_.rows.push_back(sample_row(ValidationKind::collectives, path, sample, priced));
-            result_.rows.back().gpus = priced.shape.ranks;
-            result_.rows.back().domains = priced.shape.domains;
+        add_table(ValidationKind::collectives, path,
+                  read_moe_table(CsvTable::load(path), request_.given.told.gpu),
+                  [&](KernelSample const& sample) {
+                      auto priced = std::get<MoeExchange>(sample.query);
+                      auto const& profile = profiles_.of(sample.gpu).profile;
+                      if (profile && profile->moe) priced.shape.in_domain = profile->moe->nvlink;
+                      auto row = sample_row(ValidationKind::collectives, path, sample, priced);
+                      row.gpus = priced.shape.ranks;
+                      row.domains = priced.shape.domains;
+                      return row;
+                  });
+    }
+
+    /// A table's rows in their order, those that could not be read with the reason.
+    template <class RowOf>
+    void add_table(ValidationKind kind,
+                   std::string const& path,
+                   KernelTable const& table,
+                   RowOf const& row_of) {
+        auto unread = table.unread.begin();
+        auto const skip_until = [&](int line) {
+            for (; unread != table.unread.end() && unread->line < line; ++unread) {
+                result_.rows.push_back(time_row(kind, path, unread->line));
+                skip(result_.rows.back(), unread->why);
+            }
+        };
+        for (auto const& sample : table.samples) {
+            skip_until(sample.line);
+            auto row = row_of(sample);
+            if (!sample.aside.empty()) {
+                row.status = "set_aside";
+                row.reason = sample.aside;
+            }
+            result_.rows.push_back(std::move(row));
         }
+        skip_until(std::numeric_limits<int>::max());
     }
 
     ValidationRow sample_row(ValidationKind kind,
@@ -319,8 +348,9 @@ private:
                 fmt::format("; taken: {} a GPU, as fabric {}",
                             ValueType<BytesPerSecond>::write(*fabric.line_rate), fabric.name);
         }
-        predict_collective(row, profiles_.over(measured.gpu, measured.fabric, assumed), query,
-                           measured.algorithm);
+        predict_collective(
+            row, profiles_.over(measured.gpu, measured.fabric, assumed, measured.channels_min),
+            query, measured.algorithm);
     }
 
     static void predict_collective(ValidationRow& row,
@@ -387,6 +417,8 @@ private:
         ValidationRow memory = row;
         try {
             auto const [point, defaulted, choices] = training_run(run, configs_);
+            row.job = fmt::format("{} {} {} {} {}, {}", row.release, run.task, point.model.name,
+                                  run.note, point.system.precision.value, point.parallel.sequence);
             row.gpu = point.fabric.gpu().name;
             row.profile = point.profile_name;
             row.recipe = point.system.recipe.value;
@@ -403,11 +435,11 @@ private:
             row.in_fit = seen_.holds(run);
             fill_prediction(row, predicted, !run.step_asked);
             row.part = point.model.experts > 0 ? "training moe" : "training dense";
-            memory.predicted = predicted.memory_gib;
+            memory.predicted = reported_memory_gib(point);
             memory.basis = "datasheet";
             memory.spread =
                 spread_at(point.profile.spread, "training memory", BasisKind::interpolated);
-        } catch (ConfigError const& error) {
+        } catch (Error const& error) {  // whatever a row asks for, the others are answered
             skip(row, error.what());
             skip(memory, error.what());
         }

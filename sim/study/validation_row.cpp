@@ -127,6 +127,12 @@ private:
     std::vector<Group> groups_;
 };
 
+/// Rows that fail alike are one reason, wherever they stand.
+std::string without_place(ValidationRow const& row) {
+    auto const place = fmt::format("{}:{}: ", row.source, row.line);
+    return row.reason.starts_with(place) ? row.reason.substr(place.size()) : row.reason;
+}
+
 }  // namespace
 
 std::optional<double> ValidationRow::error() const {
@@ -274,7 +280,7 @@ Table summary_table(std::vector<ValidationSummary> const& summaries) {
 Table skipped_table(std::vector<ValidationRow> const& rows) {
     std::map<std::pair<std::string, std::string>, std::int64_t> counts;
     for (auto const& row : rows) {
-        if (!row.scored() || !row.reason.empty()) ++counts[{row.status, row.reason}];
+        if (!row.scored() || !row.reason.empty()) ++counts[{row.status, without_place(row)}];
     }
     Table table({{"status", "status"}, {"rows", "rows"}, {"reason", "reason"}});
     for (auto const& [why, number_of] : counts) table.add({why.first, number_of, why.second});

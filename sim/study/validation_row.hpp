@@ -43,6 +43,7 @@ struct ValidationRow {
     std::string two_times;     ///< "1-128 KiB": sizes at which runs take one of two times; or empty
     std::string fabric;        ///< "infiniband", "roce" ... as the source says; may be empty
     std::string release;       ///< of training: software and release; may be empty
+    std::string job;  ///< of training: what it has in common with its like on another GPU
     double model_tflops = 0;   ///< of training: model TFLOP/s per GPU as predicted; 0: none
 
     /// predicted / measured - 1, where both are known.

@@ -87,6 +87,8 @@ std::vector<Field<StatePolicy>> const& fields_of(StatePolicy const*) {
     static std::vector<Field<StatePolicy>> const fields{
         optional("weight_bytes", &StatePolicy::weight_bytes, "2",
                  "bytes per weight kept for compute"),
+        optional("other_weight_bytes", &StatePolicy::other_weight_bytes, "2",
+                 "the same of norms, routers, embedding and head"),
         optional("gradient_bytes", &StatePolicy::gradient_bytes, "4", "bytes per gradient"),
         optional("optimizer_bytes", &StatePolicy::optimizer_bytes, "12",
                  "bytes per parameter of optimizer state (master weight, two moments)"),
@@ -108,6 +110,24 @@ std::vector<Field<MemoryReserve>> const& fields_of(MemoryReserve const*) {
     return fields;
 }
 
+std::vector<Field<MemoryHabits>> const& fields_of(MemoryHabits const*) {
+    static std::vector<Field<MemoryHabits>> const fields{
+        optional("kept_shares", &MemoryHabits::kept_shares, "",
+                 "operator: share kept of what its backward needs; others: 1"),
+        optional("logit_bytes", &MemoryHabits::logit_bytes, "6",
+                 "bytes per logit at the loss's peak, all copies and temporaries"),
+        optional("split_logit_bytes", &MemoryHabits::split_logit_bytes, "6",
+                 "the same where tensor parallelism splits the vocabulary"),
+        optional("keeps_gathered", &MemoryHabits::keeps_gathered, "false",
+                 "the head's input is kept as gathered over tensor-parallel ranks"),
+        optional("root_gathered", &MemoryHabits::root_gathered, "false",
+                 "FSDP keeps embedding and head whole through the step"),
+        optional("reports_allocated", &MemoryHabits::reports_allocated, "false",
+                 "its memory figure is the allocator's: without `reserve`"),
+    };
+    return fields;
+}
+
 std::vector<Field<Recipe>> const& fields_of(Recipe const*) {
     static std::vector<Field<Recipe>> const fields{
         required("summary", &Recipe::summary, "one line: which software, which release"),
@@ -122,6 +142,7 @@ std::vector<Field<Recipe>> const& fields_of(Recipe const*) {
         optional("moe", &Recipe::moe, "", "around layers of experts"),
         required("state", &Recipe::state, "bytes per parameter"),
         required("reserve", &Recipe::reserve, "memory besides the model"),
+        optional("memory", &Recipe::memory, "", "how its tensors come and go"),
         optional("kernel_launch", &Recipe::kernel_launch, "0 us",
                  "host time of one kernel launch; 0: CUDA graphs"),
         optional("recompute", &Recipe::recompute, "",
@@ -132,6 +153,9 @@ std::vector<Field<Recipe>> const& fields_of(Recipe const*) {
                  "operators that its selective recomputation, where asked for, runs again"),
         optional("elementwise_traffic", &Recipe::elementwise_traffic, "1",
                  "HBM traffic of elementwise operators over that of fused kernels"),
+        optional("loss_traffic", &Recipe::loss_traffic, "1",
+                 "HBM traffic of the cross-entropy over that of Megatron's own kernels, 32 B a "
+                 "logit"),
         optional("compiled", &Recipe::compiled, "true",
                  "kernels fused by a compiler; false: one by one (eager)"),
         optional("trains_weights", &Recipe::trains_weights, "true",
@@ -162,6 +186,7 @@ constexpr std::array policy_limits{
 };
 constexpr std::array state_limits{
     Limits{"weight_bytes", 0.25, 8},
+    Limits{"other_weight_bytes", 0.25, 8},
     Limits{"gradient_bytes", 0.25, 8},
     Limits{"optimizer_bytes", 0.25, 32},
 };
@@ -177,11 +202,16 @@ constexpr std::array moe_limits{
     Limits{"permute_bytes", 0, 1000},      Limits{"capacity", 0, 100},
     Limits{"imbalance", 1, 100},
 };
+constexpr std::array memory_limits{
+    Limits{"logit_bytes", 1, 64},
+    Limits{"split_logit_bytes", 1, 64},
+};
 constexpr std::array reserve_limits{Limits{"fragmentation", 0, 1}};
 constexpr std::array recipe_limits{
     Limits{"optimizer_traffic_bytes", 1, 200},
     Limits{"activation_offload", 0, 1},
     Limits{"elementwise_traffic", 1, 20},
+    Limits{"loss_traffic", 0.05, 20},
 };
 
 /// Every given number of `map` that has limits lies within them.
@@ -213,6 +243,7 @@ void check_recipe(Value const& file) {
     check_limits(file.find("moe"), moe_limits);
     check_limits(file.find("state"), state_limits);
     check_limits(file.find("reserve"), reserve_limits);
+    check_limits(file.find("memory"), memory_limits);
     check_limits(&file, recipe_limits);
     check_state(file.find("state"));
 }

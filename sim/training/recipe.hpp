@@ -77,7 +77,8 @@ std::vector<Field<MoePolicy>> const& fields_of(MoePolicy const*);
 struct StatePolicy {
     double weight_bytes = 2;
     double gradient_bytes = 4;
-    double optimizer_bytes = 12;  ///< master weight and two moments
+    double other_weight_bytes = 2;  ///< of norms, routers, embedding and head
+    double optimizer_bytes = 12;    ///< master weight and two moments
     bool distributed_optimizer = true;
     bool shard_gradients = false;  ///< ZeRO-2: every micro-batch's gradients are reduced at once
 };
@@ -90,6 +91,18 @@ struct MemoryReserve {
     double fragmentation = 0;  ///< share of activations lost to the allocator
 };
 std::vector<Field<MemoryReserve>> const& fields_of(MemoryReserve const*);
+
+/// How the software's tensors come and go, beyond what the backward needs of the forward.
+struct MemoryHabits {
+    /// Of what the named operators' backward needs, the share that is kept; others: all.
+    std::vector<std::pair<std::string, double>> kept_shares;
+    /// Of a logit at the loss's peak, all copies; the second where tensor parallelism splits them.
+    double logit_bytes = 6, split_logit_bytes = 6;
+    bool keeps_gathered = false;     ///< the head's input as gathered over tensor-parallel ranks
+    bool root_gathered = false;      ///< FSDP keeps embedding and head whole through the step
+    bool reports_allocated = false;  ///< its memory figure is the allocator's, without CUDA's own
+};
+std::vector<Field<MemoryHabits>> const& fields_of(MemoryHabits const*);
 
 /// Training software, as switches and times that it could be timed at; never a multiplier of one
 /// model. A release is a named bundle of these (configs/recipes/NAME.yaml).
@@ -107,6 +120,7 @@ struct Recipe {
     MoePolicy moe;
     StatePolicy state;
     MemoryReserve reserve;
+    MemoryHabits memory;
     Picoseconds kernel_launch{0};        ///< host time of one launch; 0: CUDA graphs
     std::vector<std::string> recompute;  ///< operators that run again before their backward
     std::vector<std::string> rebuilt;    ///< operators whose kept input the elementwise operator
@@ -114,6 +128,7 @@ struct Recipe {
     std::vector<std::string> selective;  ///< what its selective recomputation would run again
     /// HBM traffic of elementwise operators over that of fused kernels: 1 where they are.
     double elementwise_traffic = 1;
+    double loss_traffic = 1;      ///< the same of the loss, over that of Megatron's own kernels
     bool compiled = true;         ///< kernels fused by a compiler; false: one by one (eager)
     bool trains_weights = true;   ///< false: adapters alone (LoRA), all else is frozen
     bool full_recompute = false;  ///< every layer's forward runs again before its backward

@@ -40,11 +40,26 @@ private:
                                      std::int64_t ranks) const;
     [[nodiscard]] GroupShape slowest_link(int stage, std::int64_t begin, std::int64_t ranks) const;
     [[nodiscard]] GroupShape holders(int stage, GroupPattern const& pattern) const;
+    [[nodiscard]] GroupShape shape_of(std::int64_t first,
+                                      std::int64_t stride,
+                                      std::int64_t count) const;
 
     Parallel const& parallel_;
     Fabric const& fabric_;
     ProcessGroups groups_;
 };
+
+/// Of ranks first, first + stride, ... of one stage, which may stand in several rows.
+GroupShape Seater::shape_of(std::int64_t first, std::int64_t stride, std::int64_t count) const {
+    std::int64_t const row = ranks_in_a_row(parallel_);
+    std::int64_t const gpu = gpu_of(parallel_, first);
+    if (first % row + stride * (count - 1) < row) return fabric_.shape_of(gpu, stride, count);
+    if (stride % row == 0) return fabric_.shape_of(gpu, stride * parallel_.pp, count);
+    std::vector<RankId> ranks;
+    for (std::int64_t i = 0; i < count; ++i)
+        ranks.push_back(rank(gpu_of(parallel_, first + i * stride)));
+    return fabric_.shape_of(ranks);
+}
 
 /// Of the groups of `pattern` that `ranks` ranks from `begin` on make up.
 GroupShape Seater::slowest(int stage,
@@ -53,12 +68,12 @@ GroupShape Seater::slowest(int stage,
                            std::int64_t ranks) const {
     std::int64_t const first = first_rank_of_stage(parallel_, stage).value + begin;
     std::int64_t const span = pattern.stride * pattern.count;
-    if (pattern.count == 1) return fabric_.shape_of(first, pattern.stride, 1);
+    if (pattern.count == 1) return shape_of(first, pattern.stride, 1);
     NVL72_EXPECT(first % span == 0 && ranks % span == 0, "blocks are whole groups");
     GroupShape worst;
     for (std::int64_t group = first; group < first + ranks; group += span) {
         for (std::int64_t at = group; at < group + pattern.stride; ++at) {
-            GroupShape const shape = fabric_.shape_of(at, pattern.stride, pattern.count);
+            GroupShape const shape = shape_of(at, pattern.stride, pattern.count);
             if (at == first || slower(shape, worst)) worst = shape;
         }
     }
@@ -68,13 +83,13 @@ GroupShape Seater::slowest(int stage,
 /// The slowest pair that sends from this stage to the next (the last one to the first).
 GroupShape Seater::slowest_link(int stage, std::int64_t begin, std::int64_t ranks) const {
     std::int64_t const per_stage = ranks_per_stage();
-    bool const wraps = stage + 1 == parallel_.pp;
-    std::int64_t const from = begin + (wraps ? 0 : stage * per_stage);
-    std::int64_t const stride = wraps ? stage * per_stage : per_stage;
+    std::int64_t const next = (stage + 1) % parallel_.pp;
     GroupShape worst;
-    for (std::int64_t i = 0; i < ranks; ++i) {
-        GroupShape const shape = fabric_.shape_of(from + i, stride, 2);
-        if (i == 0 || slower(shape, worst)) worst = shape;
+    for (std::int64_t i = begin; i < begin + ranks; ++i) {
+        auto const [low, high] = std::minmax(
+            {gpu_of(parallel_, stage * per_stage + i), gpu_of(parallel_, next * per_stage + i)});
+        GroupShape const shape = fabric_.shape_of(low, high - low, 2);
+        if (i == begin || slower(shape, worst)) worst = shape;
     }
     return worst;
 }
@@ -89,20 +104,21 @@ StageLinks Seater::of(int stage, std::int64_t begin, std::int64_t ranks) const {
                       {}};
     if (parallel_.pp > 1) wiring.next = slowest_link(stage, begin, ranks);
     std::int64_t const first = first_rank_of_stage(parallel_, stage).value + begin;
-    wiring.nvlink = fabric_.nvlink_of(first);
-    wiring.nic = fabric_.nic_of(first);
+    wiring.nvlink = fabric_.nvlink_of(gpu_of(parallel_, first));
+    wiring.nic = fabric_.nic_of(gpu_of(parallel_, first));
     for (std::int64_t at = first + 1; at < first + ranks; ++at) {
-        wiring.nvlink = std::min(wiring.nvlink, fabric_.nvlink_of(at));
-        wiring.nic = std::min(wiring.nic, fabric_.nic_of(at));
+        wiring.nvlink = std::min(wiring.nvlink, fabric_.nvlink_of(gpu_of(parallel_, at)));
+        wiring.nic = std::min(wiring.nic, fabric_.nic_of(gpu_of(parallel_, at)));
     }
     return wiring;
 }
 
 std::vector<ReplicaColumn> Seater::columns(bool fold) const {
-    std::int64_t const block =
-        std::lcm(std::lcm(std::int64_t{parallel_.tp} * parallel_.cp,
-                          std::int64_t{parallel_.expert_tp} * parallel_.ep),
-                 parallel_.fsdp > 1 ? parallel_.fsdp * parallel_.tp : std::int64_t{1});
+    std::int64_t block = 1;  // the fewest ranks in a row that are whole groups
+    for (GroupPattern const& group :
+         {groups_.tp, groups_.cp, groups_.ep, groups_.expert_tp, groups_.fsdp}) {
+        if (group.count > 1) block = std::lcm(block, group.stride * group.count);
+    }
     std::vector<ReplicaColumn> columns;
     std::map<std::vector<StageLinks>, std::size_t> seen;
     for (std::int64_t begin = 0; begin < ranks_per_stage(); begin += block) {
@@ -137,6 +153,7 @@ GroupShape Seater::holders(int stage, GroupPattern const& pattern) const {
         auto ranks = pattern.members_of(rank(first + i));
         auto const others = pattern.members_of(rank(mirror + i));
         ranks.insert(ranks.end(), others.begin(), others.end());
+        for (RankId& each : ranks) each = rank(gpu_of(parallel_, each.value));
         GroupShape const shape = fabric_.shape_of(ranks);
         if (i == 0 || slower(shape, worst)) worst = shape;
     }

@@ -147,8 +147,8 @@ private:
         StagePlan plan;
         plan.name = fmt::format("stage {}", s);
         plan.gpus = static_cast<std::uint32_t>(column.ranks);
-        plan.representative = RankId{
-            static_cast<std::uint32_t>(first_rank_of_stage(parallel, s).value + column.first)};
+        plan.representative = RankId{static_cast<std::uint32_t>(
+            gpu_of(parallel, first_rank_of_stage(parallel, s).value + column.first))};
         plan.nvlink = wiring.nvlink;
         plan.nic = wiring.nic;
         plan.sms = spec_.fabric.gpu().sms;
@@ -283,6 +283,14 @@ MemoryPolicy memory_policy(Recipe const& recipe, PrecisionPolicy const& precisio
     policy.recompute = recipe.recompute;
     policy.recompute.insert(policy.recompute.end(), recipe.rebuilt.begin(), recipe.rebuilt.end());
     policy.kept_input_bytes = precision.saved_input_bytes;
+    policy.other_weight_bytes = recipe.state.other_weight_bytes;
+    policy.gathered_bytes = precision.parameter_gather_bytes;
+    policy.root_gathered = recipe.memory.root_gathered;
+    policy.kept_shares = recipe.memory.kept_shares;
+    policy.logit_bytes = recipe.memory.logit_bytes;
+    policy.split_logit_bytes = recipe.memory.split_logit_bytes;
+    policy.keeps_gathered = recipe.memory.keeps_gathered;
+    policy.tp_in_pieces = recipe.overlap.tp;
     policy.communication_buffers = recipe.reserve.communication;
     policy.framework = recipe.reserve.framework;
     policy.fragmentation = recipe.reserve.fragmentation;

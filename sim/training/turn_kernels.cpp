@@ -84,9 +84,10 @@ void TurnPricer::Pass::quantise(Operator const& op, std::int64_t width) {
 }
 
 void TurnPricer::Pass::elementwise(Operator const& op, double factor) {
-    double const bytes = (op.read_bytes_per_token + op.written_bytes_per_token) * factor *
-                         pricer.recipe_.elementwise_traffic * static_cast<double>(shape.tokens()) *
-                         local_share(op, shape);
+    Recipe const& recipe = pricer.recipe_;
+    double const traffic = recipe.elementwise_traffic * (op.loss ? recipe.loss_traffic : 1);
+    double const bytes = (op.read_bytes_per_token + op.written_bytes_per_token) * factor * traffic *
+                         static_cast<double>(shape.tokens()) * local_share(op, shape);
     if (bytes <= 0) return;
     compute(MemoryTraffic{Bytes{std::llround(bytes)}, op.kernels});
 }
@@ -191,7 +192,8 @@ void TurnPricer::Pass::attention(Operator const& op, bool backward) {
                     static_cast<int>(std::max<std::int64_t>(1, model.kv_heads / shape.tp)),
                     static_cast<int>(width),
                     true,
-                    backward};
+                    backward,
+                    true};
     if (op.window > 0 && op.window < local) {
         // Windows of queries, each over as many keys as a query sees.
         query.batch *= (local + op.window - 1) / op.window;

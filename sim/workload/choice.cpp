@@ -8,6 +8,8 @@ std::vector<Field<PublishedCampaign>> const& fields_of(PublishedCampaign const*)
     using P = PublishedCampaign;
     static std::vector<Field<P>> const fields{
         optional("goodput", &P::goodput, "", "useful over wall time"),
+        optional("goodput_above", &P::goodput_above, "",
+                 "the same where no more than a bound was published: more than 0.9, say"),
         optional("interruptions", &P::interruptions, "", "in all"),
         optional("between_interruptions", &P::between_interruptions, "", "mean time"),
     };

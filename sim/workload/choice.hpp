@@ -10,6 +10,7 @@ namespace nvl72 {
 /// What was published of a campaign, to stand beside its prediction. Never read by it.
 struct PublishedCampaign {
     std::optional<double> goodput;
+    std::optional<double> goodput_above;  ///< where only a bound was published
     std::optional<double> interruptions;
     std::optional<Seconds> between_interruptions;
 };

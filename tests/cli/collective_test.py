@@ -58,6 +58,15 @@ class Launch(unittest.TestCase):
         self.assertAlmostEqual(self.time("hgx-b200", "8", "--launch", "symmetric") / 3.4, 1,
                                delta=0.15)
 
+    def test_single_sends_say_that_they_are_a_ring(self):
+        words = ("collective", "--cluster", "hgx-h100", "--op", "all_reduce", "-b", "1M", "-e", "1M",
+                 "--fidelity", "steps")
+        done = simulate(*words)
+        self.assertIn("fidelity steps: every size as a ring", done.stdout)
+        self.assertEqual(len(done.stderr.splitlines()), 1)
+        self.assertIn("as a ring of single sends", done.stderr)
+        self.assertEqual(simulate(*words[:-2]).stderr, "")
+
     def test_a_mode_of_nobody_is_refused(self):
         done = simulate("collective", "--cluster", "hgx-h100", "--op", "all_reduce", "--launch",
                         "unknown")

@@ -101,6 +101,18 @@ class Commands(unittest.TestCase):
                     for column in ["step_s", "tokens_per_s_per_gpu", "mfu", "gpus", "basis"]:
                         self.assertIn(column, rows[0])
 
+    def test_a_system_that_does_not_fit_leaves_the_others(self):
+        config = os.path.join(SOURCE, "configs/experiments/llama405b-hopper-vs-nvl72.yaml")
+        too_large = ["systems.0.layout.tp=4", "systems.0.layout.pp=4"]
+        done = self.good("run", config, *too_large, "--trace", "none")
+        lines = [line for line in done.stdout.splitlines() if "does not fit: " in line]
+        self.assertEqual(len(lines), 1)
+        self.assertIn("hgx-h100-superpod", lines[0])
+        self.assertIn("needs 159.2 GiB per GPU", lines[0])
+        rows = self.good("run", config, *too_large, "--trace", "none", "--format", "csv")
+        self.assertEqual(len(rows.stdout.splitlines()), 2)  # a header, and the system that fits
+        self.assertIn("hgx-h100-superpod does not fit: ", rows.stderr)
+
     def test_quiet_says_nothing_on_stderr(self):
         self.assertEqual(self.good("run", EXAMPLE, "--quiet", "-o", "x.h5").stderr, "")
         self.assertIn("wrote x.h5", self.good("run", EXAMPLE, "-o", "x.h5").stderr)

@@ -86,6 +86,24 @@ class Import(unittest.TestCase):
         self.assertIn({"key": "layout.tp", "value": "8", "from": "tensor_model_parallel_size"},
                       [{k: row[k] for k in ("key", "value", "from")} for row in rows])
 
+    def test_a_vocabulary_that_is_not_told_is_named(self):
+        words = ("torchrun --nproc-per-node 8 --nnodes 8 pretrain_gpt.py --num-layers 80 --hidden-size 8192 "
+                 "--num-attention-heads 64 --group-query-attention --num-query-groups 8 --ffn-hidden-size 28672 "
+                 "--position-embedding-type rope --swiglu --normalization RMSNorm --foo-bar 3 "
+                 "--untie-embeddings-and-output-weights --disable-bias-linear --tensor-model-parallel-size 8 "
+                 "--pipeline-model-parallel-size 2 --micro-batch-size 1 --global-batch-size 64 --bf16 "
+                 "--max-position-embeddings 131072 --seq-length ")
+        for sequence, vocabulary, model in (("8192", 128256, "llama-3.1-70b"), ("4096", 32000, "llama-2-70b")):
+            script = os.path.join(self.folder, "job.sh")
+            with open(script, "w", encoding="utf-8") as file:
+                file.write(words + sequence + "\n")
+            done = self.start("import", script, "--cluster", "hgx-h100-superpod", "-o", "job.yaml")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn(f"a vocabulary of {vocabulary}, as {model}", done.stderr)
+            self.assertIn("without a key: --foo-bar", done.stderr)
+            with open(os.path.join(self.folder, "job.yaml"), encoding="utf-8") as file:
+                self.assertIn(f"a vocabulary of {vocabulary}, as {model}", file.read())
+
     def test_mlperf_gives_a_row_that_validate_predicts_as_run_does(self):
         self.good("import", MLPERF, "-o", "m.yaml")
         run = next(csv.DictReader(io.StringIO(self.good("run", "m.yaml", "--format", "csv").stdout)))

@@ -163,7 +163,7 @@ class Validate(unittest.TestCase):
             ("column.csv", "gpu,collective,gpus,time_us\nh100,all_reduce,8,4\n",
              "of collectives the columns gpu, collective, gpus, type, bytes, time_us"),
             ("index.csv", "file,gpu,ngpus\na.log,h100,8\n", "of an INDEX.csv the columns"),
-            ("short.csv", row + "h100,all_reduce\n", "short.csv:3: 2 fields (expected 6"),
+            ("short.csv", table + "h100,all_reduce\n", "short.csv:2: 2 fields (expected 6"),
             ("percent.csv", row.replace(",40", ",40%"), "percent.csv:2: time_us: '40%'"),
             ("negative.csv", row.replace("1048576", "-1048576"), "bytes: '-1048576'"),
             ("tiny.csv", row.replace(",40", ",1e-300"), "(expected a number from 1e-6 to 1e15)"),
@@ -184,6 +184,20 @@ class Validate(unittest.TestCase):
             self.assertEqual(result.returncode, 2, name)
             self.assertEqual(len(result.stderr.splitlines()), 1, result.stderr)
             self.assertIn(said, result.stderr)
+
+    def test_a_bad_line_is_one_skipped_row(self):
+        lines = TABLE.splitlines()
+        self.write("bad.csv", "\ufeff" + "\r\n".join(
+            [lines[0] + ",extra", lines[1] + ",x", "h100,all_reduce,float,8", lines[2] + ",y,z",
+             "h100,all_reduce,float,eight,8,1,x", "h100,all_reduce,tf19,8,1024,1,x", "",
+             ",,,,,,", lines[3] + ",x", "gb200,all_ga"]))
+        rows = self.rows("--measurements", "bad.csv")
+        self.assertEqual([row["status"] for row in rows],
+                         ["ok", "skipped", "skipped", "skipped", "skipped", "ok", "skipped"])
+        self.assertEqual([int(row["line"]) for row in rows], [2, 3, 4, 5, 6, 9, 10])
+        for row in rows:
+            if row["status"] == "skipped":
+                self.assertIn(f"bad.csv:{row['line']}", row["reason"])
 
     def test_windows_line_ends_are_read(self):
         self.write("unix.log", LOG)

@@ -11,8 +11,8 @@ import sys
 PACKAGES = (("numpy", "python3-numpy"), ("h5py", "python3-h5py"),
             ("matplotlib", "python3-matplotlib"))
 # Modules; one more figure: one more.
-FIGURES = ("scaling", "breakdown", "sensitivity", "timeline", "accuracy", "residuals",
-           "training")
+FIGURES = ("answer", "scaling", "breakdown", "sensitivity", "timeline", "accuracy", "residuals",
+           "training", "campaign", "pareto", "arrivals", "answers", "phases")
 
 
 def refuse(message):

@@ -14,6 +14,14 @@ PARTS = ("compute_s", "exposed_tp_s", "exposed_cp_s", "exposed_ep_s", "exposed_d
 
 # What the figures read of each table; a file may hold more, or leave whole tables out.
 NEEDED = {
+    "workload": ("point", "kind", "system", "group", "gpu", "span_s", "published_s"),
+    "phases": ("point", "phase", "kind", "busy_share", "miss_share"),
+    "stages": ("point", "phase", "stage", "alone_s", "share"),
+    "swept": ("point", "key", "text", "number"),
+    "latencies": ("point", "share", "ttft_s", "latency_s"),
+    "serving": ("point", "kind", "system", "group", "gpu", "gpus", "model", "clients",
+                "rate", "samples", "tokens_per_s_per_gpu",
+                "tokens_per_s_per_user", "tpot_low_s", "tpot_high_s", "best"),
     "sweep": ("point", "kind", "system", "gpu", "gpus", "model", "precision", "sequence_length",
               "global_batch", "step_s", "tokens_per_s_per_gpu",
               "published_tokens_per_s_per_gpu", "published_step_s", "published_step_low_s",
@@ -22,6 +30,10 @@ NEEDED = {
     "ops": ("point", "class", "kind", "dimension", "phase", "micro_batch", "chunk", "start_ps",
             "end_ps"),
     "sensitivity": ("point", "system", "what", "replayed", "simulated"),
+    "answer": ("key", "text"),
+    "figure": ("series", "kind", "x", "label", "y", "low", "high"),
+    "campaign": ("point", "wall_s", "useful_s", "slowed_s", "lost_s", "checkpoint_s", "restart_s",
+                 "waiting_s", "interruptions"),
     "summary": ("name", "value", "unit", "text"),
 }
 
@@ -99,6 +111,13 @@ def read_table(name, group, strings):
     return Table(columns, units)
 
 
+def kind_of_sweep(group):
+    """/sweep holds training steps, served requests or phases: its columns say which."""
+    if "step_s" in group or "phases" not in group and "ttft_s" not in group:
+        return "sweep"
+    return "serving" if "ttft_s" in group else "workload"
+
+
 def read_open(path, file):
     attributes = {key: text_of(value) for key, value in file.attrs.items()}
     if attributes.get("format") != "nvl72sim-result":
@@ -110,7 +129,10 @@ def read_open(path, file):
     if "strings" in file:
         strings = numpy.array([text_of(item) for item in file["strings"][:]], dtype=object)
     tables = {name: read_table(name, group, strings) for name, group in file.items()
-              if isinstance(group, h5py.Group)}
+              if isinstance(group, h5py.Group) and name != "sweep"}
+    if "sweep" in file:
+        kind = kind_of_sweep(file["sweep"])
+        tables[kind] = read_table(kind, file["sweep"], strings)
     return Result(path, attributes, tables)
 
 

@@ -42,6 +42,9 @@ plt.rcParams.update({
     "figure.dpi": 100, "savefig.dpi": 110,
 })
 
+# For curves of one GPU family: told apart by their dashes and these shares of white.
+TONES = (0, 0.35, 0.6)
+
 WIDTH = 9.0  # inches: 990 pixels, about what a README shows
 KEY_MAX = 8  # handles in a line
 
@@ -60,6 +63,19 @@ def figure(height, columns=1, rows=1, **options):
     return fig, list(axes.flat)
 
 
+def key_lines(fig, key, top):
+    """Draws the handles in as few lines as the figure's width takes; how many those are."""
+    for lines in range(-(-len(key) // KEY_MAX), len(key) + 1):
+        legend = fig.legend(handles=key, loc="upper left", bbox_to_anchor=(0.005, top),
+                            ncols=-(-len(key) // lines), frameon=False, fontsize=9,
+                            handletextpad=0.4, columnspacing=1.4)
+        box = legend.get_window_extent(fig.canvas.get_renderer())
+        if box.x1 <= fig.bbox.x1 or lines == len(key):
+            return lines
+        legend.remove()
+    return 0
+
+
 def headline(fig, question, answer, bottom=0.0, key=()):
     """The question as title, the answer under it, then a line of handles, and the panels below."""
     inches = fig.get_figheight()
@@ -69,11 +85,7 @@ def headline(fig, question, answer, bottom=0.0, key=()):
              linespacing=1.25)
     used = 0.48 + 0.19 * len(text)
     if key:
-        lines = -(-len(key) // KEY_MAX)
-        fig.legend(handles=key, loc="upper left",
-                   bbox_to_anchor=(0.005, 1 - (used - 0.06) / inches), ncols=-(-len(key) // lines),
-                   frameon=False, fontsize=9, handletextpad=0.4, columnspacing=1.4)
-        used += 0.2 * lines
+        used += 0.2 * key_lines(fig, key, 1 - (used - 0.06) / inches)
     fig.tight_layout(rect=(0, bottom / inches, 1, 1 - used / inches))
 
 
@@ -111,7 +123,7 @@ def is_light(colour):
 
 def short_number(value, _position=None):
     """For axes: 250k, 1.5M."""
-    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+    for size, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= size:
             return f"{value / size:.3g}{letter}"
     return f"{value:.3g}"

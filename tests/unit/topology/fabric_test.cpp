@@ -279,5 +279,35 @@ TEST(HostThreads, ShareMemoryAndHaveNoLinks) {
               std::string::npos);
 }
 
+// Slurm keeps 16 of a rack's 18 trays together: 64 of its 72 GPUs, all in the rack's one domain.
+TEST(Segments, TakeWholeTraysOfARackAndLeaveTheRest) {
+    std::string const pod = "  name: gb200-nvl72-superpod\n  gpus: ";
+    Fabric const sixteen = fabric_of(pod + "128\n  segment: 16\n");
+    EXPECT_EQ(sixteen.units(), 2);
+    EXPECT_EQ(sixteen.gpus_per_domain(), 64);
+    EXPECT_EQ(fabric_of(pod + "128\n").gpus_per_domain(), 72);
+    EXPECT_EQ(sixteen.shape_of(0, 1, 64).domains, 1);  // not 72 + 56 of two racks
+    EXPECT_EQ(sixteen.shape_of(64, 1, 64).domains, 1);
+    EXPECT_EQ(fabric_of(pod + "128\n").shape_of(64, 1, 64).domains, 2);
+    // Two segments of 8 share a rack and its NVLink; four of 4 as well; 18 of one fill it.
+    EXPECT_EQ(fabric_of(pod + "96\n  segment: 8\n").shape_of(0, 1, 64).domains, 1);
+    EXPECT_EQ(fabric_of(pod + "96\n  segment: 8\n").units(), 2);
+    EXPECT_EQ(fabric_of(pod + "128\n  segment: 4\n").gpus_per_domain(), 64);
+    EXPECT_EQ(fabric_of(pod + "144\n  segment: 18\n").gpus_per_domain(), 72);
+}
+
+TEST(Segments, RefuseWhatSlurmWouldNotPlace) {
+    std::string const pod = "  name: gb200-nvl72-superpod\n  gpus: ";
+    EXPECT_EQ(error_of(pod + "100\n  segment: 16\n").substr(0, 42),
+              "experiment.yaml:3: cluster.gpus: 100 GPUs ");
+    EXPECT_NE(
+        error_of(pod + "128\n  segment: 19\n").find("(expected 1 to 18, the trays of a rack)"),
+        std::string::npos);
+    EXPECT_NE(error_of(pod + "128\n  segment: 16\n  nvlink_domain: 8\n").find("either"),
+              std::string::npos);
+    EXPECT_NE(error_of("  name: hgx-h100-superpod\n  gpus: 128\n  segment: 2\n").find("expected 0"),
+              std::string::npos);
+}
+
 }  // namespace
 }  // namespace nvl72

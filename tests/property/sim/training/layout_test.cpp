@@ -49,6 +49,10 @@ std::optional<LoadedPoint> draw(RandomStream& random, bool faults) {
         system_key("layout.uneven_layers", "true"),
     };
     if (!boxes) keys.push_back(system_key("cluster.nvlink_domain", "16"));
+    static std::vector<std::string> const orders{
+        "tp-cp-ep-dp-pp", "tp-cp-ep-pp-dp", "cp-ep-dp-tp-pp", "pp-tp-cp-ep-dp", "dp-cp-pp-ep-tp"};
+    if (random.below(2) == 0)
+        keys.push_back(system_key("layout.order", orders.at(random.below(orders.size()))));
     if (faults) {
         auto const gpu = [&] { return fmt::format("gpu {}", random.below(32)); };
         keys.push_back(system_key("cluster.faults.nics", "[" + gpu() + "]"));
@@ -251,6 +255,58 @@ TEST(RandomJobs, HoldOffloadedActivationsInTheCpusMemory) {
         EXPECT_GE(away.step, here.step) << text_of(*point);
     }
     EXPECT_EQ(ran, 12);
+}
+
+namespace {
+
+std::vector<std::string> job(std::string const& gpus,
+                             std::string const& tp,
+                             std::string const& pp,
+                             std::string const& domain) {
+    return {"model=llama-3.1-8b",
+            "sequence_length=2048",
+            "global_batch=288",
+            system_key("cluster.name", "gb200-nvl72-superpod"),
+            system_key("cluster.gpus", gpus),
+            system_key("cluster.nvlink_domain", domain),
+            system_key("layout.tp", tp),
+            system_key("layout.pp", pp),
+            system_key("layout.vp", "1"),
+            system_key("layout.cp", "1")};
+}
+
+Picoseconds step_in_order(std::vector<std::string> keys, std::string const& order) {
+    if (!order.empty()) keys.push_back(system_key("layout.order", order));
+    auto const point = load_point(small_experiment(keys).points.at(0), shipped_library(), {});
+    return simulate_step(small_spec_of(point)).step;
+}
+
+}  // namespace
+
+TEST(Placement, MegatronsOrderIsTheDefaultToThePicosecond) {
+    for (auto const* domain : {"8", "36", "72"}) {
+        auto const keys = job("144", "4", "2", domain);
+        EXPECT_EQ(step_in_order(keys, ""), step_in_order(keys, "tp-cp-ep-dp-pp")) << domain;
+    }
+}
+
+// Tensor-parallel ranks talk in every layer: spread over the machine they are never quicker.
+TEST(Placement, TensorParallelRanksFarApartAreNeverQuicker) {
+    for (auto const* domain : {"8", "16", "36", "72"}) {
+        for (auto const* tp : {"2", "4", "8"}) {
+            for (auto const* pp : {"1", "2"}) {
+                auto const keys = job("144", tp, pp, domain);
+                auto const near = step_in_order(keys, "");
+                for (auto const* order : {"cp-ep-dp-tp-pp", "cp-ep-dp-pp-tp"}) {
+                    EXPECT_GE(step_in_order(keys, order), near)
+                        << domain << " tp " << tp << " pp " << pp << " " << order;
+                }
+            }
+        }
+    }
+    // Where one domain holds the job, and every group, the order is no matter.
+    auto const inside = job("72", "4", "1", "72");
+    EXPECT_EQ(step_in_order(inside, "cp-ep-dp-tp-pp"), step_in_order(inside, ""));
 }
 
 }  // namespace nvl72

@@ -186,4 +186,17 @@ TEST(WholeStep, IsNeverSlowerWithMoreOverlap) {
     }
 }
 
+// Shards of 64 GPUs lie across racks of 72 in two ways, and the quicker replicas wait for the
+// others where they sum their gradients: that is no pipeline bubble, for there is no pipeline.
+TEST(WholeStep, HasNoBubbleWithoutAPipeline) {
+    for (auto const* fsdp : {"1", "16", "64"}) {
+        StepResult const step = step_of(small_point(
+            {"systems.0.cluster.name=gb200-nvl72-superpod", "systems.0.cluster.gpus=128",
+             "systems.0.layout.tp=1", "systems.0.layout.pp=1", "systems.0.layout.vp=1",
+             std::string("systems.0.layout.fsdp=") + fsdp, "global_batch=256"}));
+        for (Breakdown const& parts : step.by_class)
+            EXPECT_EQ(parts.bubble, Picoseconds{0}) << fsdp;
+    }
+}
+
 }  // namespace nvl72

@@ -6,6 +6,8 @@
 #include "sim/serving/requests.hpp"
 #include "sim/serving/step_cost.hpp"
 #include "sim/study/experiment.hpp"
+#include "sim/study/serving_experiment.hpp"
+#include "sim/study/workload_experiment.hpp"
 #include "sim/training/recipe.hpp"
 #include "topology/cluster.hpp"
 
@@ -103,7 +105,21 @@ using Specs = testing::Types<GpuSpec,
                              Speculation,
                              ServingSpread,
                              ServingLayout,
-                             RequestSource>;
+                             RequestSource,
+                             PromptLayer,
+                             ToolUse,
+                             PrefixCacheChoice,
+                             ServiceLimits,
+                             PrefillChoice,
+                             ServingChoice,
+                             PublishedServing,
+                             ServingSystem,
+                             PoolChoice,
+                             LinkChoice,
+                             FlowChoice,
+                             PhaseChoice,
+                             PublishedWorkload,
+                             WorkloadSystem>;
 TYPED_TEST_SUITE(EveryField, Specs);
 
 TYPED_TEST(EveryField, RefusesAValueOfTheWrongKind) {

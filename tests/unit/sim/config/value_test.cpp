@@ -129,4 +129,11 @@ TEST(ReadQuantity, BoundsWhatIntegersHold) {
     EXPECT_EQ(told(ValueType<bool>::read, "yes"), "f.yaml:1: a: 'yes' (expected true or false)");
 }
 
+TEST(Quantity, LongTimesMayBeWrittenInDays) {
+    EXPECT_EQ(parse_quantity("54 days", Dimension::seconds), 54 * 86400.0);
+    EXPECT_EQ(parse_quantity("1 day", Dimension::seconds), 86400.0);
+    EXPECT_EQ(parse_quantity("2d", Dimension::seconds), 2 * 86400.0);
+    EXPECT_EQ(format_quantity(54 * 86400.0, Dimension::seconds), "1296 h");  // as it always was
+}
+
 }  // namespace nvl72

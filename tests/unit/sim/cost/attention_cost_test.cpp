@@ -1,6 +1,7 @@
 #include "sim/cost/attention_cost.hpp"
 
 #include "sim/base/error.hpp"
+#include "sim/cost/profile.hpp"
 
 #include <gtest/gtest.h>
 
@@ -80,6 +81,37 @@ TEST(AttentionCost, IoCountsQueriesOutputsKeysAndValues) {
     // One key head: new ones read (2 bytes) and appended (2), old ones read (2), keys and values.
     row.kv_io = BytesPerSecond{2.0 * 2 * 128 * (128 * 4 + 128 * 2) / 1e-6};
     EXPECT_NEAR(rest_us(row, attention), compute + 2, 1e-9);
+    auto by_itself = attention;
+    by_itself.alone = true;
+    EXPECT_NEAR(rest_us(row, by_itself), compute, 1e-9);
+}
+
+// cuDNN's kernel as NVIDIA's cudnn-frontend benchmarks publish it (attention_training/results and
+// sdpa_benchmark_training/results, 2026), BF16, causal: milliseconds of forward and backward.
+// Hopper's is an H200, as fast as an H100 where HBM does not bind.
+TEST(AttentionCost, AKernelAloneLiesWithinAQuarterOfPublishedOnes) {
+    Library const library(NVL72_SOURCE_DIR "/configs");
+    struct Published {
+        char const* gpu;
+        std::int64_t batch, tokens;
+        int heads, kv_heads, head_dim;
+        double forward, backward;
+    };
+    for (Published const& p : {Published{"h100", 2, 4096, 64, 8, 128, 0.897, 2.747},
+                               {"h100", 2, 8192, 64, 8, 128, 3.377, 10.245},
+                               {"h100", 2, 4096, 128, 128, 160, 2.261, 7.306},
+                               {"gb200", 1, 4096, 64, 8, 128, 0.212, 0.622},
+                               {"gb200", 1, 8192, 64, 8, 128, 0.704, 2.150},
+                               {"gb200", 2, 4096, 128, 128, 160, 1.000, 3.325}}) {
+        auto const profile = load_profile(library, p.gpu);
+        Attention attention{Precision::bf16, p.batch,    p.tokens, p.tokens, p.heads,
+                            p.kv_heads,      p.head_dim, true,     false,    true};
+        for (double const published : {p.forward, p.backward}) {
+            double const ms = to_microseconds(cost(profile, attention, Load::burst).time) / 1000;
+            EXPECT_NEAR(ms / published, 1.05, 0.2) << p.gpu << " " << p.tokens << " " << p.heads;
+            attention.backward = true;
+        }
+    }
 }
 
 TEST(AttentionCost, BackwardIsTheForwardsWorkTimesItsFactor) {
@@ -148,6 +180,37 @@ TEST(AttentionCost, ACacheOfAnotherPrecisionRunsItsKernel) {
     }
     section.mixed[0].second.like = "fp8";
     EXPECT_THROW(check(section), ConfigError);
+}
+
+TEST(AttentionCost, OneKeyAndValueHeadMayRunAnotherKernelThanSeveral) {
+    auto section = plain_section();
+    AttentionRow slow = section.precisions.front().second;
+    slow.peak = slow.peak * 0.5;
+    section.precisions.emplace_back("fp8", slow);
+    MixedAttention mixed;
+    mixed.like = "fp8";
+    mixed.multi_query = "bf16";
+    mixed.launch = slow.launch;
+    mixed.query_io = slow.query_io;
+    section.mixed.emplace_back("bf16_over_fp8", mixed);
+    auto const time_of = [&](int kv_heads) {
+        auto attention = heads_of_128(1, 256, 256, 2);
+        attention.kv_heads = kv_heads;
+        auto const plain = attention_cost(section, attention, 1, 1).time;
+        attention.kv_precision = Precision::fp8;
+        return std::pair{attention_cost(section, attention, 1, 1).time, plain};
+    };
+    EXPECT_EQ(time_of(1).first, time_of(1).second);
+    EXPECT_GT(time_of(2).first, time_of(2).second);
+    section.mixed.front().second.multi_query = "fp4";
+    EXPECT_THROW(check(section), ConfigError);
+}
+
+TEST(AttentionCost, FlopsAreOfTheScoresBelowTheDiagonal) {
+    auto attention = heads_of_128(2, 4, 4, 3);  // 10 of 16 scores, 4 x 128 FLOPs each
+    EXPECT_EQ(attention_flops(attention), 2 * 3 * 10 * 4 * 128);
+    attention.causal = false;
+    EXPECT_EQ(attention_flops(attention), 2 * 3 * 16 * 4 * 128);
 }
 
 }  // namespace

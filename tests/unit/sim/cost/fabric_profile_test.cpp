@@ -35,6 +35,18 @@ TEST(FabricProfile, EveryShippedOneLoadsAndStatesItsSpread) {
     }
 }
 
+TEST(FabricProfile, MoreChannelsThanNcclsOwnCarryMore) {
+    auto const plain = load_profile(library(), "h100");
+    auto const ring = [](Profile const& profile) {
+        return profile.collectives->network.ring_bandwidth_max.count;
+    };
+    EXPECT_EQ(ring(with_channels(plain, 0)), ring(plain));
+    EXPECT_EQ(ring(with_channels(plain, 8)), ring(plain));
+    auto const asked = with_channels(plain, 32);
+    EXPECT_DOUBLE_EQ(ring(asked), 2 * ring(plain));  // of 16
+    EXPECT_EQ(asked.collectives->tuner.network_channels, 32);
+}
+
 TEST(FabricProfile, AWordThatIsNoFabricIsUnknown) {
     EXPECT_EQ(fabric_name(library(), "RoCE"), "roce");
     EXPECT_EQ(fabric_name(library(), ""), "unknown");

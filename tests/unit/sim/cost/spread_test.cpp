@@ -65,9 +65,17 @@ TEST(Spread, PartsAreNamedAsTheFitsNameThem) {
     EXPECT_EQ(part_of(across), "collectives alltoall large");
     across.size = Bytes{999'999};
     EXPECT_EQ(part_of(across), "collectives alltoall");  // whichever protocol is quicker
+    across.op = CollectiveOp::all_reduce;
+    across.size = Bytes{256 << 20};
+    across.shape.domains = 2;  // of 72 ranks
+    EXPECT_EQ(part_of(across), "collectives ring-simple across, racks");
+    across.size = Bytes{1 << 20};
+    EXPECT_EQ(part_of(across), "collectives ring-simple across, middle");
     Attention attention;
-    EXPECT_EQ(part_of(attention), "attention bf16");
+    EXPECT_EQ(part_of(attention), "attention bf16 short");
     attention.kv_precision = Precision::fp8;
+    EXPECT_EQ(part_of(attention), "attention bf16_over_fp8 short");
+    attention.batch = 1'000'000'000;
     EXPECT_EQ(part_of(attention), "attention bf16_over_fp8");
     attention.kv_tokens = 100;
     EXPECT_EQ(part_of(attention), "generation bf16_over_fp8");

@@ -1,19 +1,14 @@
 #include "sim/interchange/collective_table.hpp"
 
-#include "sim/base/error.hpp"
-
 #include <gtest/gtest.h>
 
 namespace nvl72 {
 namespace {
 
 std::string error_of_collectives(std::string const& text) {
-    try {
-        (void)read_collective_table(CsvTable::parse(text, "x.csv"), "");
-        return "no error";
-    } catch (ConfigError const& error) {
-        return error.what();
-    }
+    auto const rows = read_collective_table(CsvTable::parse(text, "x.csv"), "");
+    EXPECT_EQ(rows.at(0).status, RowStatus::skipped);
+    return rows.at(0).reason;
 }
 
 TEST(CollectiveTable, ReadsAiconfiguratorsHeader) {
@@ -85,7 +80,25 @@ TEST(CollectiveTable, ReadsWhatATableSaysOfItsRuns) {
 
 TEST(CollectiveTable, IsToldFromKernelTables) {
     EXPECT_FALSE(is_collective_table(CsvTable::parse("dtype,m,n,k,time_us\n", "x.csv")));
-    EXPECT_FALSE(is_collective_table(CsvTable::parse("collective,gpus,type,bytes\n", "x.csv")));
+    EXPECT_FALSE(is_collective_table(CsvTable::parse("gpu,gpus,type,bytes\n", "x.csv")));
+}
+
+TEST(CollectiveTable, ABadRowLeavesTheOthersAlone) {
+    auto const rows = read_collective_table(
+        CsvTable::parse("gpu,collective,gpus,type,bytes,time_us,quality\n"
+                        "h100,all_reduce,8,half,8,1,ok\nh100,all_reduce,8,half,8\n"
+                        "h100,all_reduce,8,tf19,8,1,ok\nh100,all_reduce,8,,8,1,\n",
+                        "x.csv"),
+        "");
+    ASSERT_EQ(rows.size(), 4U);
+    EXPECT_EQ(rows[0].status, RowStatus::ok);
+    EXPECT_EQ(rows[1].status, RowStatus::skipped);
+    EXPECT_EQ(rows[1].line, 3);
+    EXPECT_EQ(rows[1].reason, "x.csv:3: 5 fields (expected 7, as in the header)");
+    EXPECT_EQ(rows[2].status, RowStatus::skipped);
+    EXPECT_EQ(rows[2].reason.substr(0, 21), "x.csv:4: type: 'tf19'");
+    EXPECT_EQ(rows[3].status, RowStatus::defaulted);
+    EXPECT_EQ(rows[3].reason, "type float");
 }
 
 TEST(CollectiveTable, NamesTheLineAndColumnOfAMistake) {

@@ -17,6 +17,13 @@ TEST(MeasuredCollective, NamesGpusAsTheConfigsDo) {
     EXPECT_EQ(gpu_name(" GB200 "), "gb200");
     EXPECT_EQ(gpu_name("NVIDIA GB200 NVL72"), "gb200");
     EXPECT_EQ(gpu_name("NVIDIA GH200 120GB"), "gh200");
+    EXPECT_EQ(gpu_name("H100 SXM5 80GB"), "h100");
+    EXPECT_EQ(gpu_name("DGX-B200"), "b200");
+    EXPECT_EQ(gpu_name("b200_sxm"), "b200");
+    EXPECT_EQ(gpu_name("GB200NVL72"), "gb200");
+    EXPECT_EQ(gpu_name("GB300_NVL72"), "gb300");
+    EXPECT_EQ(gpu_name("B300"), "b300");
+    EXPECT_EQ(gpu_name("NVIDIA H100NVL"), "h100nvl");  // another board
     EXPECT_EQ(gpu_name("h100-96gb"), "h100-96gb");
 }
 
@@ -74,6 +81,13 @@ TEST(MeasuredCollective, RefusesAnUnknownLaunchMode) {
                      "x.csv:3: launch: 'lazy' (expected unknown | eager | graph | threads | "
                      "symmetric)");
     }
+}
+
+TEST(MeasuredCollective, ReadsTheChannelsThatARunAskedFor) {
+    EXPECT_EQ(channels_asked("IB x8; NCCL_ALGO=Ring NCCL_MIN_NCHANNELS=32 IB_QPS=2"), 32);
+    EXPECT_EQ(channels_asked("NCCL_MIN_NCHANNELS=32"), 32);
+    EXPECT_EQ(channels_asked("NCCL_MIN_NCHANNELS=many"), 0);
+    EXPECT_EQ(channels_asked("NCCL_MAX_NCHANNELS=4"), 0);
 }
 
 }  // namespace

@@ -77,5 +77,30 @@ TEST(TrainingTable, IsNoTableOfKernels) {
     EXPECT_FALSE(is_training_table(CsvTable::parse("gpu,m,n,k,time_us\nh100,1,1,1,1\n", "k.csv")));
 }
 
+TEST(TrainingTable, IsKnownWithoutAColumnOrTwoAndInAnyOrder) {
+    auto const runs = read(
+        "model,tokens_per_s_per_gpu,extra,precision,system,gpus,ga\n"
+        "llama3-8b,1000,x,BF16,H100,8.0,\nllama3-8b,nan,x,BF16,H100,8,4.0\n");
+    ASSERT_EQ(runs.size(), 2U);
+    EXPECT_EQ(runs[0].software, "megatron-bridge");
+    EXPECT_EQ(runs[0].gpus, 8);
+    EXPECT_EQ(runs[1].micro_batches, 4);
+    EXPECT_FALSE(runs[1].tokens_per_s_per_gpu.has_value());
+    EXPECT_FALSE(is_training_table(CsvTable::parse("gpu,gpus,precision\n", "t.csv")));
+}
+
+TEST(TrainingTable, ADamagedRowIsOneRowAndAsksForWhatItsTableAsks) {
+    auto const runs = read(
+        "round,gpu,gpus,model,step_s\n5.0,GB200,256,llama3.1-405b,19\n5.0,GB200,256\n"
+        "5.0,GB200,many,llama3.1-405b,19\n");
+    ASSERT_EQ(runs.size(), 3U);
+    EXPECT_EQ(runs[0].unreadable, "");
+    EXPECT_EQ(runs[1].unreadable, "t.csv:3: 3 fields (expected 5, as in the header)");
+    EXPECT_EQ(runs[1].line, 3);
+    EXPECT_TRUE(runs[1].step_asked);
+    EXPECT_EQ(runs[2].unreadable, "t.csv:4: gpus: 'many' (expected a whole number of at least 1)");
+    EXPECT_EQ(runs[2].model, "llama3.1-405b");  // what stands before it is known
+}
+
 }  // namespace
 }  // namespace nvl72

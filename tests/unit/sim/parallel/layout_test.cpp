@@ -2,6 +2,7 @@
 
 #include "sim/base/error.hpp"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 namespace nvl72 {
@@ -111,11 +112,49 @@ TEST(CheckLayout, RefusesASchedulesShapesInALine) {
     EXPECT_EQ(error_of("{pp: 4, schedule: dualpipe}", 4, 7),
               "job.yaml:1: schedule: dualpipe with 7 micro-batches (expected an even number of "
               "micro-batches, 8 or more (2 x pp))");
-    EXPECT_EQ(error_of("{pp: 4, vp: 2, schedule: gpipe}", 4),
-              "job.yaml:1: vp: vp 2 with schedule gpipe (expected vp 1, or schedule: interleaved)");
     EXPECT_EQ(
-        error_of("{pp: 4, schedule: interleaved}", 4),
+        error_of("{pp: 4, vp: 1, schedule: interleaved}", 4),
         "job.yaml:1: schedule: interleaved with vp 1 (expected vp above 1, or schedule: 1f1b)");
+}
+
+TEST(CheckLayout, GivesAScheduleTheChunksItNeedsAndSaysSo) {
+    auto const of = [](std::string const& text) {
+        return check_layout(layout_of(text), 4, llama_70b(), 256, 8192);
+    };
+    for (auto const* name : {"gpipe", "1f1b", "zero-bubble", "dualpipe"}) {
+        auto const p = of(fmt::format("{{pp: 4, vp: 5, schedule: {}}}", name));
+        EXPECT_EQ(p.vp, 1) << name;
+        EXPECT_EQ(p.schedule->name, name);
+        ASSERT_EQ(p.notes.size(), 1U) << name;
+        EXPECT_EQ(p.notes[0],
+                  fmt::format("vp 1 in place of 5: schedule {} has one chunk a stage", name));
+    }
+    auto const interleaved = of("{pp: 4, schedule: interleaved}");  // 80 layers over 4 x 2
+    EXPECT_EQ(interleaved.vp, 2);
+    EXPECT_EQ(interleaved.notes.at(0), "vp 2: schedule interleaved needs several chunks a stage");
+    EXPECT_TRUE(of("{pp: 4, vp: 5}").notes.empty());
+    EXPECT_TRUE(of("{pp: 4, schedule: zero-bubble}").notes.empty());
+}
+
+TEST(CheckLayout, ReadsTheOrderOfTheDimensions) {
+    auto const order = [](std::string const& text) {
+        return check_layout(layout_of(text), 16, llama_70b(), 256, 8192).order;
+    };
+    EXPECT_EQ(order("{tp: 2, pp: 4}"), megatron_order);
+    EXPECT_EQ(order("{tp: 2, pp: 4, order: tp-cp-ep-dp-pp}"), megatron_order);
+    AxisOrder const mapped{Axis::tp, Axis::cp, Axis::ep, Axis::pp, Axis::dp};
+    EXPECT_EQ(order("{tp: 2, pp: 4, order: tp-cp-ep-pp-dp}"), mapped);
+    AxisOrder const without{Axis::tp, Axis::pp, Axis::dp, Axis::cp, Axis::ep};
+    EXPECT_EQ(order("{tp: 2, pp: 4, order: tp-pp-dp}"), without);  // cp and ep are of one GPU
+    std::string const expected =
+        " (expected tp, cp, ep, dp and pp, each once, such as tp-cp-ep-dp-pp)";
+    EXPECT_EQ(error_of("{tp: 2, order: tp-xp-dp}", 4), "job.yaml:1: order: 'xp'" + expected);
+    EXPECT_EQ(error_of("{tp: 2, order: tp-tp-dp}", 4), "job.yaml:1: order: tp twice" + expected);
+    EXPECT_EQ(error_of("{tp: 2, pp: 2, order: tp-dp}", 4), "job.yaml:1: order: no pp" + expected);
+    EXPECT_EQ(error_of("{tp: 2, cp: 2, order: cp-tp-dp-pp-ep}", 8),
+              "job.yaml:1: order: 'cp-tp-dp-pp-ep': tp between cp and dp, over which gradients are "
+              "summed together" +
+                  expected);
 }
 
 // DualPipe: stage 1 of 4 holds its own chunk and stage 2's.

@@ -206,17 +206,17 @@ TEST(PeakInFlight, OfUnequalChunksFollowsTheOrderOfThePasses) {
 TEST(CheckFits, RefusesWithTheTableOfOwners) {
     auto const p = job(8, 4, 1, 64);
     auto const memory = worst_memory(p, llama_70b(), MemoryPolicy{});
-    // 4,541,513,728 + 9,083,027,456 + 13,624,541,184 + 22,502,703,104
-    // = 49,751,785,472 B = 46.3 GiB
-    EXPECT_EQ(memory.total(), Bytes{49'751'785'472});
-    EXPECT_NO_THROW(check_fits(memory, Bytes{49'751'785'472}, 0_B, p));
+    // 4,541,513,728 + 9,083,027,456 + 13,624,541,184 + 22,502,703,104, and gate_up's input
+    // gathered, 2 x 8192 x 8192 = 134,217,728: 49,886,003,200 B = 46.5 GiB
+    EXPECT_EQ(memory.total(), Bytes{49'886'003'200});
+    EXPECT_NO_THROW(check_fits(memory, Bytes{49'886'003'200}, 0_B, p));
     try {
         check_fits(memory, 40_GiB, 0_B, p);
-        FAIL() << "46.3 GiB do not fit in 40";
+        FAIL() << "46.5 GiB do not fit in 40";
     } catch (DoesNotFit const& error) {
         std::string const text = error.what();
         EXPECT_EQ(error.code(), ExitCode::does_not_fit);
-        EXPECT_EQ(text.find("pipeline stage 0 of 4 needs 46.3 GiB per GPU, which holds 40.0 GiB\n"),
+        EXPECT_EQ(text.find("pipeline stage 0 of 4 needs 46.5 GiB per GPU, which holds 40.0 GiB\n"),
                   0U);
         EXPECT_NE(text.find("activations"), std::string::npos);
         EXPECT_NE(text.find("20.96"), std::string::npos);
@@ -297,7 +297,8 @@ TEST(MemoryOf, FullyShardedKeepsAShareOfAllThreeAndTwoLayersWhole) {
     policy.shard_optimizer = false;
     std::int64_t const share = mixture_dense / 4 + mixture_experts / 2;
     auto const memory = mixture_memory(layout, policy);
-    EXPECT_EQ(memory.weights, Bytes{2 * share + 4 * (mixture_dense + mixture_experts) / 4});
+    EXPECT_EQ(memory.weights, Bytes{2 * share});
+    EXPECT_EQ(memory.gathered, Bytes{2 * 2 * (17'039'360 + 9'437'184) / 4});
     EXPECT_EQ(memory.gradients, Bytes{4 * share});
     EXPECT_EQ(memory.optimizer, Bytes{12 * share});
     policy.shard_optimizer = true;  // over all 8, as before
@@ -368,6 +369,44 @@ TEST(MemoryOf, FurtherTokensAreTheHeadsStages) {
     EXPECT_EQ(memory_of(q, further, policy, 1).activations -
                   memory_of(p, mixture(), policy, 1).activations,
               Bytes{(module + expert_layer_keeps) * tokens});
+}
+
+// TorchTitan, Llama-3.1-70B on 256 GPUs, TP 8 x FSDP 32, 16 sequences of 8192 tokens: 131,072
+// tokens, 16,384 on each rank where cut by tokens. In bytes of one GPU:
+//   a logit of 128256 / 8, 18 each at the loss                    16,032 x 18 x 131,072
+//   the head's input gathered, 2 x 8192, and the norm's, cut      (16,384 + 2,048) x 131,072
+//   less a layer made again, which is then no more than 281,280,512 x 16 (see above)
+//   gathered: a layer's matrices (106,954,752) and the root's parameters, both twice, 2 each
+//   temporary: gate_up's input gathered (16,384) and its output (2 x 2 x 3,584)
+TEST(MemoryOf, EagerLossAndGatheredStateOfFsdpAreTheHandSum) {
+    Layout layout;
+    layout.tp = 8;
+    layout.fsdp = 32;
+    layout.micro_batch = 16;
+    auto const p = check_layout(layout, 256, llama_70b(), 512, 8192);
+    MemoryPolicy policy;
+    policy.weight_bytes = policy.other_weight_bytes = 4;
+    policy.optimizer_bytes = 8;
+    policy.full_recompute = true;
+    policy.split_logit_bytes = 18;
+    policy.keeps_gathered = policy.root_gathered = true;
+    auto const memory = memory_of(p, llama_70b(), policy, 0);
+    constexpr std::int64_t tokens = 131'072, layer_again = 281'280'512LL * 16;
+    EXPECT_EQ(memory.activations, Bytes{80 * 2048 * tokens + 8 * tokens + layer_again});
+    EXPECT_EQ(memory.logits, Bytes{(16'032 * 18 + 16'384 + 2048) * tokens - layer_again});
+    EXPECT_EQ(memory.temporary, Bytes{(16'384 + 14'336) * tokens});
+    constexpr std::int64_t root = 2 * 131'334'144LL + 161 * 8192;
+    EXPECT_EQ(memory.gathered, Bytes{2 * 2 * (106'954'752LL + root)});
+    EXPECT_EQ(memory.weights, Bytes{(80 * 106'954'752LL + root) * 4 / 32});
+    EXPECT_EQ(memory.allocated(), memory.total() - memory.framework - memory.communication);
+
+    policy.tp_in_pieces = true;  // neither is whole at once
+    EXPECT_EQ(memory_of(p, llama_70b(), policy, 0).temporary, Bytes{(2048 + 14'336) * tokens});
+    policy.kept_shares = {{"swiglu", 0.5}};
+    policy.full_recompute = false;
+    EXPECT_EQ(memory_of(p, llama_70b(), policy, 0).activations,
+              Bytes{(80 * (34'336 - 7168) + 8) * tokens});
+    EXPECT_EQ(memory_of(p, llama_70b(), policy, 0).temporary, Bytes{(2048 + 7168) * tokens});
 }
 
 }  // namespace

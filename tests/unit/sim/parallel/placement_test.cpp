@@ -63,5 +63,39 @@ TEST(ProcessGroups, LayExpertsOverAStagesRanksAnew) {
               (std::vector<std::uint32_t>{14, 17, 20, 23}));
 }
 
+// The same 24 GPUs in other orders. tp last: cp 2, dp 3, tp 2 with strides 1, 2, 6 on a stage.
+TEST(ProcessGroups, FollowTheOrderOfTheLayout) {
+    auto p = parallel(2, 2, 3, 2);
+    p.order = {Axis::cp, Axis::ep, Axis::dp, Axis::tp, Axis::pp};
+    auto const groups = process_groups(p);
+    EXPECT_EQ(groups.cp, (GroupPattern{2, 1}));
+    EXPECT_EQ(groups.dp, (GroupPattern{3, 2}));
+    EXPECT_EQ(groups.dp_cp, (GroupPattern{6, 1}));
+    EXPECT_EQ(groups.tp, (GroupPattern{2, 6}));
+    EXPECT_EQ(groups.pp, (GroupPattern{2, 12}));
+    for (std::int64_t r = 0; r < p.gpus; ++r) EXPECT_EQ(gpu_of(p, r), r);  // pp last
+    // Experts take tp's place for expert_tp: ep 3, expert_dp 2, expert_tp 2.
+    p.ep = 3;
+    p.expert_tp = 2;
+    p.expert_dp = 2;
+    EXPECT_EQ(process_groups(p).ep, (GroupPattern{3, 1}));
+    EXPECT_EQ(process_groups(p).expert_dp, (GroupPattern{2, 3}));
+    EXPECT_EQ(process_groups(p).expert_tp, (GroupPattern{2, 6}));
+}
+
+// Megatron's --use-tp-pp-dp-mapping: tp 2, cp 2, then the 2 stages, then dp 3. Rows of 4 GPUs
+// alternate between the stages: stage 1 has GPUs 4-7, 12-15, 20-23.
+TEST(ProcessGroups, StagesMayLieBetweenReplicas) {
+    auto p = parallel(2, 2, 3, 2);
+    p.order = {Axis::tp, Axis::cp, Axis::ep, Axis::pp, Axis::dp};
+    EXPECT_EQ(ranks_in_a_row(p), 4);
+    std::vector<std::int64_t> stage;
+    for (std::int64_t r = 12; r < 24; ++r) stage.push_back(gpu_of(p, r));
+    EXPECT_EQ(stage, (std::vector<std::int64_t>{4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23}));
+    std::vector<char> taken(24, 0);
+    for (std::int64_t r = 0; r < 24; ++r) ++taken[static_cast<std::size_t>(gpu_of(p, r))];
+    EXPECT_EQ(taken, std::vector<char>(24, 1));  // each GPU once
+}
+
 }  // namespace
 }  // namespace nvl72

@@ -4,6 +4,7 @@
 #include "tests/support/small_experiment.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <gtest/gtest.h>
 
 namespace nvl72 {
@@ -78,6 +79,80 @@ TEST(RequestTrace, NamesTheLineItCannotRead) {
     } catch (ConfigError const& error) {
         EXPECT_NE(std::string(error.what()).find(":2"), std::string::npos) << error.what();
     }
+}
+
+/// 24 hours whose rate is 2 by day and 0 by night.
+TEST(Requests, FollowTheShapeOfTheirRate) {
+    RequestSource source;
+    source.rate = 1;
+    source.shape.assign(24, 0);
+    for (std::size_t hour = 8; hour < 20; ++hour) source.shape[hour] = 2;
+    source.count = 86400;  // of one day
+    auto const requests = requests_of(source, 3);
+    for (auto const at : requests.arrival) {
+        double const hour = std::fmod(to_seconds(at) / 3600, 24);
+        EXPECT_GE(hour, 8);
+        EXPECT_LT(hour, 20);
+    }
+    EXPECT_NEAR(to_seconds(requests.arrival.back()) / 3600, 20, 1);
+}
+
+TEST(Requests, BeginWithABurst) {
+    RequestSource source;
+    source.rate = 1;
+    source.burst = 40;
+    source.count = 100;
+    auto const requests = requests_of(source, 3);
+    EXPECT_EQ(std::ranges::count(requests.arrival, Picoseconds{0}), 40);
+}
+
+TEST(Requests, HaveTheMeanOfTheirLognormalLengths) {
+    RequestSource source;
+    source.clients = 1;
+    source.count = 200'000;
+    source.lengths = Lengths::lognormal;
+    source.input = 1155;
+    source.input_sigma = 0.5;
+    source.output = 211;
+    auto const requests = requests_of(source, 3);
+    double sum = 0;
+    for (auto const tokens : requests.input) sum += tokens;
+    EXPECT_NEAR(sum / 200'000, 1155, 5);
+    EXPECT_EQ(std::ranges::count(requests.output, 211), 200'000);
+}
+
+TEST(Requests, ShareTheBlocksThatATraceNames) {
+    support::TemporaryFile const file(
+        R"({"timestamp": 0, "input_length": 1000, "output_length": 5, "hash_ids": [7, 8]}
+{"timestamp": 500, "input_length": 1100, "output_length": 5, "hash_ids": [7, 9, 10]}
+)",
+        ".jsonl");
+    auto const requests = read_request_trace(file.path());
+    ASSERT_EQ(requests.parts.begin, (std::vector<std::uint32_t>{0, 2, 5}));
+    EXPECT_EQ(requests.parts.key[2], 7U);
+    EXPECT_EQ(requests.parts.tokens[1], 488);  // 1000 - 512
+    EXPECT_EQ(requests.parts.tokens[4], 76);   // 1100 - 1024
+}
+
+TEST(Requests, RefuseWhatDoesNotGoTogether) {
+    auto const said = [](auto change) {
+        RequestSource source;
+        source.place = {"a.yaml", 3, "requests"};
+        source.rate = 1;
+        change(source);
+        try {
+            requests_of(source, 1);
+        } catch (ConfigError const& error) {
+            return std::string(error.what());
+        }
+        return std::string();
+    };
+    EXPECT_EQ(said([](RequestSource& s) { s.think = from_seconds(1); }),
+              "a.yaml:3: requests.think: given (expected clients beside it)");
+    EXPECT_EQ(said([](RequestSource& s) { s.input_sigma = 1; }),
+              "a.yaml:3: requests.input_sigma: given (expected lengths: lognormal beside it)");
+    EXPECT_EQ(said([](RequestSource& s) { s.shape = {0, 0}; }),
+              "a.yaml:3: requests.shape: no hour with a rate (expected one above 0)");
 }
 
 }  // namespace

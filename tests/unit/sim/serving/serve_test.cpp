@@ -210,6 +210,128 @@ TEST(Serve, SpreadsRequestsOverServers) {
     for (auto const& use : four.run.use) EXPECT_GT(use.steps, 0);
 }
 
+/// A closed loop's law: throughput = clients / (time of an answer + rest).
+TEST(Serve, GivesThinkingClientsWhatAClosedLoopAllows) {
+    auto const cost = cost_of(engine());
+    auto source = closed(8, 200, 50);
+    source.think = from_seconds(2);
+    source.count = 4000;
+    auto const result = served({{cost.get(), room_for(*cost, 1e6), 1}, {}}, source);
+    double const cycle = result.metrics.latency_s.mean + 2;
+    EXPECT_NEAR(result.metrics.requests_per_s, 8 / cycle, 0.03 * 8 / cycle);
+}
+
+/// Little's law: sequences on the server = rate of arrivals x time on it.
+TEST(Serve, HoldsAsManySequencesAsArriveInTheirTime) {
+    auto const cost = cost_of(engine());
+    RequestSource source;
+    source.rate = 8;
+    source.input = 300;
+    source.output = 200;
+    source.count = 4000;
+    auto const result = served({{cost.get(), room_for(*cost, 1e6), 1}, {}}, source);
+    double time = 0;
+    for (std::size_t i = 0; i < result.requests.size(); ++i)
+        time += to_seconds(result.requests.last[i] - result.requests.arrival[i]);
+    // Nobody waits for a slot here, so that all of an answer's time is on the server.
+    double const held = result.run.use[0].sequence_seconds;
+    EXPECT_NEAR(held / time, 1, 0.02);
+    EXPECT_NEAR(held / result.metrics.span_s,
+                result.metrics.requests_per_s * result.metrics.latency_s.mean,
+                0.02 * held / result.metrics.span_s);
+}
+
+TEST(Serve, NeverHoldsMoreThanItsCache) {
+    auto const cost = cost_of(engine());
+    auto growing = engine();
+    growing.batch.admission = Admission::grow;
+    auto const grown = cost_of(growing);
+    for (auto const* each : {cost.get(), grown.get()}) {
+        auto const result = served({{const_cast<StepCost*>(each), room_for(*cost, 3000), 1}, {}},
+                                   closed(16, 300, 300));
+        EXPECT_LE(result.metrics.cache_most, 1.0 + 1e-12);
+        EXPECT_GT(result.metrics.cache_most, 0.7);
+    }
+}
+
+TEST(Serve, ComputesOnlyWhatAPrefixCacheLacks) {
+    auto const cost = cost_of(engine());
+    RequestSource source;
+    source.rate = 0.5;
+    source.input = 100;
+    source.output = 4;
+    source.count = 50;
+    source.layers = {{{}, "system", PrefixScope::all, 4000, 1, 1},
+                     {{}, "own", PrefixScope::user, 50, 1, 1}};
+    source.users = 50;
+    auto const room = room_for(*cost, 1e6);
+    Deployment deployment{{cost.get(), room, 1}, {}};
+    auto const whole = served(deployment, source);
+    deployment.prefix = PrefixCaches{{{1e5, 0}}, RequestRouting::fewest};
+    auto const kept = served(deployment, source);
+    // The system prompt is computed once, a user's own part never comes again.
+    EXPECT_NEAR(kept.metrics.hit_share, 49 * 4000.0 / (50 * 4150), 1e-12);
+    EXPECT_EQ(kept.run.found[0], 49 * 4000);
+    EXPECT_EQ(kept.run.found[1], 0);
+    EXPECT_EQ(kept.requests.cached[0], 0);
+    // A lone request over 4,000 cached tokens takes exactly its 150 tokens' step.
+    PromptWork const prompt{150, 150, 1, cost->prompt_attention(150, 4000)};
+    EXPECT_NEAR(kept.metrics.ttft_s.p50, cost->mixed(0, 1, prompt), 1e-9);
+    EXPECT_LT(kept.metrics.ttft_s.mean, 0.5 * whole.metrics.ttft_s.mean);
+}
+
+TEST(Serve, ReadsAConversationsOwnHistoryFromTheCache) {
+    auto const cost = cost_of(engine());
+    RequestSource source;
+    source.rate = 1;
+    source.input = 100;
+    source.output = 20;
+    source.turns = 3;
+    source.gap = from_seconds(50);
+    source.count = 30;
+    Deployment deployment{{cost.get(), room_for(*cost, 1e6), 1}, {}};
+    deployment.prefix = PrefixCaches{{{1e6, 0}}, RequestRouting::fewest};
+    auto const result = served(deployment, source);
+    // Turns have 100, 220 and 340 tokens, of which 0, 120 and 240 were there.
+    EXPECT_NEAR(result.metrics.hit_share, 360.0 / 660, 1e-12);
+}
+
+TEST(Serve, WaitsForWhatAnAnswerAsks) {
+    auto const cost = cost_of(engine());
+    auto source = closed(1, 300, 10);
+    source.count = 1;
+    ToolUse tools;
+    tools.calls = {0, 1};
+    tools.call_tokens = 5;
+    tools.result_tokens = 600;
+    tools.median = from_seconds(0.25);
+    source.tools = tools;
+    auto const result = served({{cost.get(), room_for(*cost, 1e6), 1}, {}}, source);
+    double first = cost->mixed(0, 1, {300, 300, 1, cost->prompt_attention(300, 0)});
+    for (int i = 0; i < 4; ++i) first += cost->decode(1, 300 + i);
+    double const second = cost->mixed(0, 1, {600, 600, 1, cost->prompt_attention(600, 305)});
+    EXPECT_NEAR(to_seconds(result.requests.first[0]), first + 0.25 + second, 1e-8);
+}
+
+TEST(Serve, AnswersAQuestionWhenItsLastSampleIsDone) {
+    auto const cost = cost_of(engine());
+    RequestSource source;
+    source.rate = 0.1;
+    source.input = 500;
+    source.output = 200;
+    source.least = 0.2;
+    source.samples = 8;
+    source.count = 20;
+    Deployment deployment{{cost.get(), room_for(*cost, 1e6), 1}, {}};
+    deployment.prefix = PrefixCaches{{{1e6, 0}}, RequestRouting::fewest};
+    auto const result = served(deployment, source);
+    ASSERT_EQ(result.requests.size(), 160U);
+    // The prompt is computed once and, but for its last token, read seven times.
+    EXPECT_NEAR(result.metrics.hit_share, 7.0 / 8, 0.01);
+    EXPECT_GT(result.metrics.question_s.mean, 1.3 * result.metrics.latency_s.mean);
+    EXPECT_LE(result.metrics.question_s.p99, result.metrics.latency_s.p999);
+}
+
 TEST(StepCost, GrowsWithEverythingItDoes) {
     auto const cost = cost_of(engine());
     double last = 0;

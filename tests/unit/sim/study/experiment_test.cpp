@@ -36,7 +36,7 @@ TEST(LoadExperiment, ASystemIsOnePoint) {
     EXPECT_EQ(experiment.title, "a small run");
     EXPECT_EQ(experiment.seed, 1U);
     ASSERT_EQ(experiment.points.size(), 1U);
-    auto const& [kind, system] = experiment.points[0];
+    auto const& [kind, system, tag] = experiment.points[0];
     EXPECT_EQ(kind, PointKind::system);
     EXPECT_EQ(system.name, "hgx-h100-superpod") << "no label: the cluster's name";
     EXPECT_EQ(system.layout.tp, 4);
@@ -122,7 +122,7 @@ sweep: {global_batch: [16, 64]}
     EXPECT_EQ(experiment.points[0].system.global_batch.value, 16);
     EXPECT_EQ(experiment.points[1].system.global_batch.value, 64);
     EXPECT_FALSE(experiment.points[0].system.published.step);
-    auto const& [kind, measured] = experiment.points[2];
+    auto const& [kind, measured, tag] = experiment.points[2];
     EXPECT_EQ(kind, PointKind::measured);
     EXPECT_EQ(measured.cluster.gpus, 32);
     EXPECT_EQ(measured.global_batch.value, 48);

@@ -3,6 +3,7 @@
 #include "sim/base/error.hpp"
 #include "sim/base/text.hpp"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 namespace nvl72 {
@@ -47,16 +48,6 @@ std::string recipe_of(std::string const& software,
     auto const shipped = library();
     LoadedConfigs configs(shipped, {});
     return recipe_named(run, architecture, configs);
-}
-
-TEST(ModelNamed, TakesTheNearestOfAFamilyAndSize) {
-    EXPECT_EQ(model_named("llama3.1-405b", library(), {}), "llama-3.1-405b");
-    EXPECT_EQ(model_named("Llama 3 70B", library(), {}), "llama-3.1-70b");
-    EXPECT_EQ(model_named("llama-2-70b", library(), {}), "llama-2-70b");
-    EXPECT_EQ(model_named("DeepSeek-V3", library(), {}), "deepseek-v3");
-    EXPECT_EQ(model_named("gpt3-175b", library(), {}), "gpt3-175b");
-    EXPECT_EQ(model_named("mine-model.yaml", library(), {}), "mine-model.yaml");
-    EXPECT_THROW(model_named("mamba-3b", library(), {"t.csv", 2, ""}), ConfigError);
 }
 
 TEST(RecipeNamed, IsTheNewestThatIsNoNewerAndForThisGpu) {
@@ -121,6 +112,41 @@ TEST(TrainingRun, SaysWhatTheRowLeavesOpen) {
               "model llama-3.1-8b, recipe megatron-bridge-26.06 for 27.01, tp 1, micro-batch 1");
 }
 
+TEST(TrainingRun, SaysWhatATaskIsPricedAs) {
+    auto row = llama_run();
+    row.task = "pretrain";
+    auto const pretraining = training_run(row, library(), {});
+    EXPECT_EQ(join(pretraining.defaulted), "");
+    row.task = "SFT";
+    auto const sft = training_run(row, library(), {});
+    EXPECT_EQ(join(sft.defaulted),
+              fmt::format("task SFT as pre-training on full sequences of {}", *row.sequence));
+    EXPECT_TRUE(sft.point.recipe.trains_weights);
+    row.task = "lora";
+    auto const lora = training_run(row, library(), {});
+    EXPECT_EQ(join(lora.defaulted), "");
+    EXPECT_FALSE(lora.point.recipe.trains_weights);
+    row.task.clear();
+    row.model += " LoRA";
+    EXPECT_FALSE(training_run(row, library(), {}).point.recipe.trains_weights);
+    row.task = "dpo";
+    EXPECT_NE(join(training_run(row, library(), {}).defaulted).find("task dpo"), std::string::npos);
+}
+
+TEST(TrainingRun, TakesTheWordsOfOtherTablesForAPrecision) {
+    auto row = llama_run();
+    auto const taken = [&](char const* word) {
+        row.precision = word;
+        return training_run(row, library(), {}).point.system.precision.value;
+    };
+    EXPECT_EQ(taken("BF16"), "bf16");
+    EXPECT_EQ(taken("bf16_mixed"), "bf16");
+    EXPECT_EQ(taken("FP8-CS"), "fp8");
+    EXPECT_EQ(taken("fp8_current_scaling"), "fp8");
+    EXPECT_EQ(taken("bf16_with_fp8_current_scaling_mixed"), "fp8");
+    EXPECT_EQ(taken("FP8 (block)"), "fp8_block");
+}
+
 TEST(TrainingRun, PredictsTheSameWhateverWasMeasuredAndWhereverItStands) {
     auto row = llama_run();
     row.tokens_per_s_per_gpu = 31'000;
@@ -143,7 +169,8 @@ TEST(TrainingRun, RefusesWhatNoJobCanBe) {
     EXPECT_EQ(error_of(row), "mine.csv:7: no number of GPUs (expected gpus)");
     row = llama_run();
     row.precision = "int3";
-    EXPECT_EQ(error_of(row), "mine.csv:7: precision 'int3' (expected bf16 | fp8 | mxfp8 | nvfp4)");
+    EXPECT_EQ(error_of(row),
+              "mine.csv:7: precision 'int3' (expected bf16 | fp8 | fp8_block | mxfp8 | nvfp4)");
     row = llama_run();
     row.unreadable = "mine.csv:7: tp: 'x' (expected a whole number)";
     EXPECT_EQ(error_of(row), row.unreadable);

@@ -71,6 +71,25 @@ TEST(CoverageOfUnseen, JudgesAGroupByTheOthers) {
     EXPECT_EQ(coverage.covered, 10U);
 }
 
+// Two rows of one model half off, 20 and 20 of others a twentieth: the 80th percentile by rows
+// knows nothing of the first, with models of equal weight it lies among its third.
+TEST(SpreadOfUnseen, GroupsOfEqualWeightCountFewRowsAsMuchAsMany) {
+    std::vector<UnseenRow> rows;
+    for (std::size_t i = 0; i < 42; ++i) {
+        std::size_t const group = i < 2 ? 1 : i < 22 ? 2 : 3;
+        rows.push_back({group == 1 ? 1.5 : 1.05, 1, group, group});
+    }
+    auto const by_rows = spread_of(rows);
+    EXPECT_LT(by_rows.high, 1.1);
+    weigh_groups_alike(rows);
+    EXPECT_DOUBLE_EQ(rows[0].weight, 7);
+    EXPECT_DOUBLE_EQ(rows[41].weight, 0.7);
+    EXPECT_GT(spread_of(rows).high, 1.5);
+    // Groups two and three are judged covered by what the others tell, the first is not.
+    EXPECT_NEAR(coverage_of(rows).share(), 2.0 / 3, 1e-12);
+    EXPECT_EQ(coverage_of(rows).covered, 40U);
+}
+
 TEST(CoverageOfUnseen, CountsRowsAgainstTheSpreadOfOtherFolds) {
     // Without itself a row of the ladder has 98 others, whose 9th ends are dropped: rows 1 to 9 and
     // 91 to 99 lie outside, and so do 10 and 90 where their own absence moves the end past them.

@@ -57,6 +57,40 @@ TEST(Validate, ARowOfTheShippedTablesIsInTheFitAndAnotherTimeIsNot) {
     EXPECT_EQ(rows[0].predicted, rows[1].predicted);  // what was measured is not looked at
 }
 
+TEST(Validate, AnyTableMaySetARowAsideAndLosesNoOtherToABadOne) {
+    auto const kernels = rows_of(written("aside.csv",
+                                         "dtype,m,n,k,time_us,aside\n"
+                                         "bfloat16,1,1024,1024,4,throttled\n"
+                                         "bfloat16,1,1024\n"
+                                         "bfloat16,1,1024,1024,4,\n"),
+                                 ValidationKind::kernels, "h100");
+    ASSERT_EQ(kernels.size(), 3U);
+    EXPECT_EQ(kernels[0].status, "set_aside");
+    EXPECT_EQ(kernels[0].reason, "throttled");
+    EXPECT_TRUE(kernels[0].predicted);
+    EXPECT_EQ(kernels[1].status, "skipped");
+    EXPECT_EQ(kernels[1].line, 3);
+    EXPECT_NE(kernels[1].reason.find("aside.csv:3: 3 fields"), std::string::npos);
+    EXPECT_EQ(kernels[2].status, "ok");
+    std::string const start = "GB200,llama3-8b,FP8,8,128,2,1,1,1,1,,30000,26.06,8192,";
+    auto const training =
+        rows_of(written("runs.csv",
+                        "system,model,precision,gpus,gbs,mbs,tp,pp,cp,vp,ga,"
+                        "tokens_per_s_per_gpu,release,seq_len,quality\n" +
+                            start + "ok\n" + start + "bad\nGB200,llama3-8b,FP8,8,12\n" +
+                            "GB200,mamba-9b,FP8,8,128,2,1,1,1,1,,30000,26.06,8192,ok\n" +
+                            "GB200,llama3-8b,FP7,8,128,2,1,1,1,1,,30000,26.06,8192,ok\n"),
+                ValidationKind::training);
+    ASSERT_EQ(training.size(), 5U);
+    EXPECT_EQ(training[0].status, "defaulted");  // the model is named by its generation
+    EXPECT_EQ(training[1].status, "set_aside");
+    EXPECT_EQ(training[1].predicted, training[0].predicted);
+    for (std::size_t row : {2U, 3U, 4U}) {
+        EXPECT_EQ(training[row].status, "skipped") << row;
+        EXPECT_NE(training[row].reason.find("runs.csv:"), std::string::npos) << row;
+    }
+}
+
 TEST(Validate, WhatTheGpuLacksIsSkippedWithTheReason) {
     auto const rows = rows_of(written("fp4.csv", "dtype,m,n,k,time_us\nnvfp4,16,1024,1024,4\n"),
                               ValidationKind::kernels, "h100");

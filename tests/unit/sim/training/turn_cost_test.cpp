@@ -93,7 +93,7 @@ TEST(TurnCost, AsksForTheShareOfOneRank) {
                              {Precision::bf16, 2048, 1024, 1024}}) {
         EXPECT_TRUE(asked.contains(gemm)) << gemm.n << " x " << gemm.k;
     }
-    Attention attention{Precision::bf16, 1, 2048, 2048, 2, 2, 128, true, false};
+    Attention attention{Precision::bf16, 1, 2048, 2048, 2, 2, 128, true, false, true};
     EXPECT_TRUE(asked.contains(attention));
     attention.causal = false;
     attention.kv_tokens = 1024;
@@ -123,7 +123,8 @@ TEST(TurnCost, AsksForBothGradientsOfEachGemm) {
     auto const asked = bench.queries(false);
     EXPECT_TRUE(asked.contains(Gemm{Precision::bf16, 2048, 1024, 768}));
     EXPECT_TRUE(asked.contains(Gemm{Precision::bf16, 768, 1024, 2048}));
-    EXPECT_TRUE(asked.contains(Attention{Precision::bf16, 1, 2048, 2048, 2, 2, 128, true, true}));
+    EXPECT_TRUE(
+        asked.contains(Attention{Precision::bf16, 1, 2048, 2048, 2, 2, 128, true, true, true}));
     EXPECT_TRUE(asked.contains(MemoryTraffic{Bytes{512L * 3 * 2048}, 1})) << "norm: 3 passes";
 }
 
@@ -279,12 +280,12 @@ TEST(TurnCost, WindowedAttentionAsksForItsWindows) {
     bench.prices.tokens = bench.shape.tokens();
     bench.chunk.layers = {0, 1};
     for (bool const forward : {true, false}) {
-        EXPECT_EQ(
-            attentions(bench, forward),
-            (std::set<Attention>{{Precision::bf16, 8, 1024, 1024, 8, 8, 128, false, !forward}}));
+        EXPECT_EQ(attentions(bench, forward),
+                  (std::set<Attention>{
+                      {Precision::bf16, 8, 1024, 1024, 8, 8, 128, false, !forward, true}}));
     }
     bench.model.window = 4096;  // all of the sequence
-    Attention const whole{Precision::bf16, 2, 4096, 4096, 8, 8, 128, true, false};
+    Attention const whole{Precision::bf16, 2, 4096, 4096, 8, 8, 128, true, false, true};
     EXPECT_EQ(attentions(bench, true), (std::set<Attention>{whole}));
     bench.chunk.layers = {1, 0};  // a layer without a window
     bench.model.window = 1024;
@@ -299,8 +300,9 @@ TEST(TurnCost, LatentAttentionAsksForTheMeanOfItsWidths) {
     bench.model.q_rank = 768;
     bench.model.kv_rank = 512;
     bench.model.rope_dim = 64;
-    EXPECT_EQ(attentions(bench, true),
-              (std::set<Attention>{{Precision::bf16, 1, 4096, 4096, 8, 8, 160, true, false}}));
+    EXPECT_EQ(
+        attentions(bench, true),
+        (std::set<Attention>{{Precision::bf16, 1, 4096, 4096, 8, 8, 160, true, false, true}}));
     auto const asked = bench.queries(true);
     for (Gemm const& gemm : {Gemm{Precision::bf16, 4096, 768, 1024},  // q_down
                              {Precision::bf16, 4096, 1536, 768},      // q_up: 8 x 192
