@@ -479,6 +479,8 @@ Picoseconds LayoutBounder::slowest(Seated& seated,
     for (std::size_t i = 0; i < dealt.turns.size(); ++i) {
         ChunkTurnTimes const& turn = dealt.turns[i];
         ChunkTimes& own = times.chunks[i];
+        double const leaves = dealt.parts[i % contents].offloaded;
+        if (leaves > 0) own.offload = offload_time(job_.point.fabric.cluster(), leaves);
         own.gather = moves.chunks[i].gather;
         own.reduce = moves.chunks[i].reduce;
         auto const set = [&](TurnKind kind, TurnTime const& time) {

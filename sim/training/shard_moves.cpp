@@ -60,4 +60,16 @@ Bytes sent_activations(Parallel const& parallel, Architecture const& model) {
     return Bytes{parallel.tokens_per_micro_batch() * width * 2};
 }
 
+double gpus_per_cpu(ClusterSpec const& cluster) {
+    return static_cast<double>(cluster.gpus_per_tray) / std::max(1, cluster.host.cpus);
+}
+
+BytesPerSecond host_bandwidth(ClusterSpec const& cluster) {
+    return cluster.host.cpu_gpu_bandwidth / gpus_per_cpu(cluster);
+}
+
+Picoseconds offload_time(ClusterSpec const& cluster, double bytes) {
+    return from_seconds(bytes / host_bandwidth(cluster).count);
+}
+
 }  // namespace nvl72

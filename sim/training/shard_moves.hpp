@@ -31,4 +31,10 @@ Bytes optimizer_traffic(Parallel const& parallel, Recipe const& recipe, StagePar
 /// Activations of one micro-batch that a stage sends to the next.
 Bytes sent_activations(Parallel const& parallel, Architecture const& model);
 
+/// Of a CPU's memory and its link, what falls to one of its GPUs.
+double gpus_per_cpu(ClusterSpec const& cluster);
+BytesPerSecond host_bandwidth(ClusterSpec const& cluster);
+/// Of what a forward sends to the CPU's memory, or what comes back from it, alone on the link.
+Picoseconds offload_time(ClusterSpec const& cluster, double bytes);
+
 }  // namespace nvl72

@@ -18,14 +18,6 @@ namespace nvl72 {
 
 namespace {
 
-/// Of a CPU's memory and its link, what falls to one of its GPUs.
-double gpus_per_cpu(ClusterSpec const& cluster) {
-    return static_cast<double>(cluster.gpus_per_tray) / std::max(1, cluster.host.cpus);
-}
-BytesPerSecond host_bandwidth(ClusterSpec const& cluster) {
-    return cluster.host.cpu_gpu_bandwidth / gpus_per_cpu(cluster);
-}
-
 MemoryPolicy policy_of(StepSpec const& spec) { return memory_policy(spec.recipe, spec.precision); }
 
 class StepPlanner {
@@ -108,8 +100,7 @@ private:
     void add_offload(StageChunk& priced, Chunk const& chunk) const {
         priced.offloaded = offloaded_bytes(spec_.parallel, spec_.model, policy_, chunk);
         if (priced.offloaded <= 0) return;
-        double const rate = host_bandwidth(spec_.fabric.cluster()).count;
-        Picoseconds const time = from_seconds(priced.offloaded / rate);
+        Picoseconds const time = offload_time(spec_.fabric.cluster(), priced.offloaded);
         priced.offload.add({time, time, {BasisKind::datasheet, "CPU memory's link"}});
     }
 

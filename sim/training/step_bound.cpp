@@ -116,6 +116,27 @@ Picoseconds work(StepTimes const& times, int stage, StageOrder::Counts const& co
     return sum;
 }
 
+bool moves_activations(TurnKind kind) { return kind != TurnKind::weight_gradient; }
+
+/// What offloading takes longer than its turns, in all but a stage's first, whose activations may
+/// leave before they have come.
+Picoseconds outlasting(StepTimes const& times, int stage, StageOrder const& order) {
+    Picoseconds sum;
+    auto const longer = [](ChunkTimes const& own, TurnKind kind) {
+        return std::max(Picoseconds{0}, own.offload - own.of(kind));
+    };
+    for (std::size_t c = 0; c < order.turns.size(); ++c) {
+        ChunkTimes const& own = times.of(stage, static_cast<int>(c));
+        if (own.offload.count == 0) continue;
+        for (std::size_t kind = 0; kind < turn_kinds; ++kind) {
+            auto const turn = static_cast<TurnKind>(kind);
+            if (moves_activations(turn)) sum += longer(own, turn) * order.turns[c][kind];
+        }
+    }
+    if (sum.count == 0) return sum;
+    return sum - longer(times.of(stage, order.first_held), TurnKind::forward);
+}
+
 /// What follows a stage's last turn, which ended a backward of `held`.
 Picoseconds tail(StepTimes const& times, int stage, int held) {
     auto const& own = times.stages[static_cast<std::size_t>(stage)];
@@ -172,6 +193,9 @@ Picoseconds step_bound(StepTimes const& times, std::vector<StageOrder> const& or
         Picoseconds const returns = all - rest + ways.back(order.last_chunk, order.last_reversed) +
                                     tail(times, home, ways.held_of(0, order.last_reversed));
         bound = std::max({bound, begins + all + tail(times, s, order.last_held), begins + returns});
+        auto const& own = times.stages[static_cast<std::size_t>(s)];
+        Picoseconds const moved = all + outlasting(times, s, order);
+        bound = std::max(bound, begins + moved + own.exposed_dp + own.optimizer);
         if (times.reduces_every_turn) bound = std::max(bound, reductions(times, s));
     }
     return bound;
@@ -260,7 +284,9 @@ private:
         for (; stage.next < stage.turns.size(); ++stage.next, moved = true) {
             Turn const& turn = stage.turns[stage.next];
             std::int64_t start = stage.free;
+            std::int64_t away = start;
             if (auto const begun = turn.runs_forward()) {
+                away = std::max(away, stage.gathered[static_cast<std::size_t>(begun->chunk)]);
                 std::int64_t const ready = forward_ready(stage, s, *begun);
                 if (ready == unknown) return moved;
                 start = std::max(start, ready);
@@ -270,13 +296,17 @@ private:
                 if (ready == unknown) return moved;
                 start = std::max(start, ready);
             }
-            run(stage, s, turn, start + times_.of(s, turn.own.chunk).of(turn.kind).count);
+            ChunkTimes const& own = times_.of(s, turn.own.chunk);
+            std::int64_t const finish = start + own.of(turn.kind).count;
+            if (moves_activations(turn.kind)) away += own.offload.count;
+            run(stage, s, turn, finish, std::max(finish, away));
         }
         return moved;
     }
 
-    void run(Stage& stage, int s, Turn const& turn, std::int64_t finish) {
-        stage.free = finish;
+    /// Its activations have left, or come, by `away`.
+    void run(Stage& stage, int s, Turn const& turn, std::int64_t finish, std::int64_t away) {
+        stage.free = away;
         if (auto const begun = turn.runs_forward()) hand_on(stage, s, *begun, true, finish);
         if (auto const back = turn.returns_gradient()) hand_on(stage, s, *back, false, finish);
         auto const ended = turn.ends_backward();

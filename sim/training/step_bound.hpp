@@ -13,6 +13,7 @@ namespace nvl72 {
 struct ChunkTimes {
     std::array<Picoseconds, turn_kinds> turn{};  ///< by TurnKind; those the schedule has
     Picoseconds gather, reduce;                  ///< both shard groups, one after the other
+    Picoseconds offload;  ///< of a micro-batch's activations, beside its forward and its backward
 
     [[nodiscard]] Picoseconds of(TurnKind kind) const {
         return turn[static_cast<std::size_t>(kind)];

@@ -67,13 +67,23 @@ TEST(StepBound, EndsWithGradientsAndOptimizer) {
     EXPECT_EQ(walked_step(times), bound_of(times));
 }
 
+TEST(StepBound, WaitsForWhatOffloadingTakesLonger) {
+    auto times = plain("1f1b", {1, 1, 4});
+    times.chunks[0].offload = 3_s;
+    // 3 s for each of 8 turns; the bound lets the first one's activations leave before it.
+    EXPECT_EQ(walked_step(times), 8 * 3_s);
+    EXPECT_EQ(bound_of(times), 8 * 3_s - 2_s);
+}
+
 TEST(StepBound, IsNeverAboveTheWalk) {
     for (auto const& schedule : pipeline_schedules) {
         for (PipelineShape const& shape :
              {PipelineShape{2, 1, 4}, {4, 1, 8}, {4, 3, 8}, {8, 1, 32}, {4, 1, 6}}) {
             if (schedule.refusal(shape)) continue;
-            auto const times = plain(schedule.name.data(), shape);
+            auto times = plain(schedule.name.data(), shape);
             EXPECT_LE(bound_of(times), walked_step(times)) << schedule.name;
+            times.chunks[0].offload = 4_s;
+            EXPECT_LE(bound_of(times), walked_step(times)) << schedule.name << " offloads";
         }
     }
 }
