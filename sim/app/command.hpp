@@ -52,6 +52,7 @@ extern Command const validate_command;
 extern Command const report_command;
 extern Command const list_command;
 extern Command const import_command;
+extern Command const plan_command;
 
 /// The value of an option, or nothing when it was not given.
 template <class T>

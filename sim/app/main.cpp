@@ -20,8 +20,9 @@ namespace {
 namespace po = boost::program_options;
 
 std::array const commands{
-    &run_command,       &show_command,     &compare_command, &collective_command, &topo_command,
-    &calibrate_command, &validate_command, &import_command,  &report_command,     &list_command,
+    &run_command,    &show_command,      &compare_command,  &collective_command,
+    &topo_command,   &calibrate_command, &validate_command, &plan_command,
+    &import_command, &report_command,    &list_command,
 };
 
 constexpr std::string_view version_text = "nvl72sim " NVL72_VERSION "\n";

@@ -1,9 +1,9 @@
 #include "sim/base/error.hpp"
+#include "sim/parallel/chunk_memory.hpp"
 #include "sim/parallel/memory.hpp"
 
 #include <algorithm>
 #include <array>
-#include <numeric>
 
 namespace nvl72 {
 
@@ -50,9 +50,8 @@ double operators_saved_bytes(Parallel const& parallel,
 
 /// Bytes the layers' operators keep of one micro-batch, in one layer of each kind.
 std::array<double, layer_kinds.size()> layer_saved_bytes(Parallel const& parallel,
-                                                         Architecture const& a,
+                                                         Architecture const& whole,
                                                          MemoryPolicy const& policy) {
-    Architecture const whole = divisible_architecture(a, parallel);
     std::array<double, layer_kinds.size()> saved{};
     for (auto const kind : layer_kinds) {
         saved.at(kind.index()) =
@@ -67,53 +66,9 @@ double layer_input_bytes(Parallel const& parallel, Architecture const& a) {
     return parallel.sequence_parallel ? whole / parallel.tp : whole;
 }
 
-/// What layers and modules of further tokens keep of one micro-batch.
-class Kept {
-public:
-    Kept(Parallel const& parallel, Architecture const& a, MemoryPolicy const& policy)
-        : a_(a), saved_(layer_saved_bytes(parallel, a, policy)), layer_(saved_) {
-        if (policy.full_recompute) layer_.fill(layer_input_bytes(parallel, a));
-        if (a.mtp_layers == 0) return;
-        auto const modules = mtp_operators(divisible_architecture(a, parallel));
-        mtp_ = a.mtp_layers * operators_saved_bytes(parallel, modules, policy);
-    }
-
-    /// Of a chunk's layers: what offloading can take.
-    [[nodiscard]] double layers(Chunk const& chunk) const {
-        auto const counts = a_.count_layers(chunk.first_layer, chunk.layers);
-        return std::inner_product(counts.begin(), counts.end(), layer_.begin(), 0.0);
-    }
-    [[nodiscard]] double modules(Chunk const& chunk) const { return chunk.has_head ? mtp_ : 0; }
-    /// What recomputation makes again of a chunk's layers beside what they keep.
-    [[nodiscard]] double redone(Chunk const& chunk) const {
-        auto const counts = a_.count_layers(chunk.first_layer, chunk.layers);
-        double sum = 0;
-        for (std::size_t kind = 0; kind < counts.size(); ++kind) {
-            sum += counts.at(kind) * (saved_.at(kind) - layer_.at(kind));
-        }
-        return sum;
-    }
-    /// Of the chunk's largest layer, as kept or as made again.
-    [[nodiscard]] double largest(Chunk const& chunk, bool made_again) const {
-        auto const counts = a_.count_layers(chunk.first_layer, chunk.layers);
-        double most = 0;
-        for (std::size_t kind = 0; kind < counts.size(); ++kind) {
-            if (counts.at(kind) == 0) continue;
-            most = std::max(most, made_again ? saved_.at(kind) : layer_.at(kind));
-        }
-        return most;
-    }
-
-private:
-    Architecture const& a_;
-    std::array<double, layer_kinds.size()> saved_, layer_;
-    double mtp_ = 0;
-};
-
 /// The head's backward follows its forward at once, so one micro-batch is alive: what its matrix
 /// and norm keep, and what the loss has of every logit.
-double loss_bytes(Parallel const& parallel, Architecture const& a, MemoryPolicy const& policy) {
-    Architecture const whole = divisible_architecture(a, parallel);
+double loss_bytes(Parallel const& parallel, Architecture const& whole, MemoryPolicy const& policy) {
     double const of_each = parallel.tp > 1 ? policy.split_logit_bytes : policy.logit_bytes;
     double const logits = static_cast<double>(whole.vocab) / parallel.tp * tokens_of(parallel);
     double sum = of_each * logits;
@@ -210,42 +165,98 @@ double peak_in_flight(Parallel const& parallel,
     return peak;
 }
 
+ChunkMemory::ChunkMemory(Parallel const& parallel,
+                         Architecture const& a,
+                         MemoryPolicy const& policy)
+    : parallel_(parallel),
+      whole_(divisible_architecture(a, parallel)),
+      policy_(policy),
+      saved_(layer_saved_bytes(parallel, whole_, policy)),
+      layer_(saved_),
+      loss_(loss_bytes(parallel, whole_, policy)) {
+    if (policy.full_recompute) layer_.fill(layer_input_bytes(parallel, a));
+    for (auto const kind : layer_kinds) {
+        temporary_.at(kind.index()) =
+            temporary_bytes(parallel, layer_operators(whole_, kind), policy);
+    }
+    for (auto const& op : embedding_operators(a)) embedding_ += saved_bytes(op, parallel);
+    if (a.mtp_layers == 0) return;
+    mtp_ = a.mtp_layers * operators_saved_bytes(parallel, mtp_operators(whole_), policy);
+}
+
+ChunkMemory::Holding holding_of(Architecture const& a, Chunk const& chunk) {
+    return {a.count_layers(chunk.first_layer, chunk.layers), chunk.has_embedding, chunk.has_head};
+}
+
 /// Offloaded layers stream: of a micro-batch two are on the GPU whole, one at work and one on its
 /// way. With full recomputation one layer is made again beside them.
+ChunkMemory::Part ChunkMemory::of(Holding const& held) const {
+    Part part;
+    part.parameters = parameters(parallel_, whole_, held);
+    part.embedding = held.embedding;
+    part.head = held.head;
+    double layers = 0, redone = 0, largest = 0, largest_again = 0;
+    for (std::size_t kind = 0; kind < held.layers.size(); ++kind) {
+        int const count = held.layers.at(kind);
+        part.layers += count;
+        layers += count * layer_.at(kind);
+        redone += count * (saved_.at(kind) - layer_.at(kind));
+        if (count == 0) continue;
+        largest = std::max(largest, layer_.at(kind));
+        largest_again = std::max(largest_again, saved_.at(kind));
+        part.temporary = std::max(part.temporary, temporary_.at(kind));
+    }
+    double const others = (held.embedding ? embedding_ : 0) + (held.head ? mtp_ : 0);
+    double const leaves = policy_.offload * layers;
+    part.kept = layers - leaves + others;
+    part.offloaded = leaves;
+    part.again = leaves + (policy_.full_recompute ? redone : 0);
+    part.redone = policy_.full_recompute ? largest_again : 0;
+    part.streaming = 2 * policy_.offload * largest;
+    return part;
+}
+
+StageNeeds ChunkMemory::stage(std::vector<Part const*> const& chunks) const {
+    StageNeeds needs;
+    bool has_embedding = false, has_head = false;
+    double redone = 0, streaming = 0;
+    for (Part const* part : chunks) {
+        needs.held += part->parameters;
+        needs.layers += part->layers;
+        has_embedding = has_embedding || part->embedding;
+        has_head = has_head || part->head;
+        // A tied output layer away from the embedding's stage is a copy of it, at home it is it.
+        if (part->head && whole_.tied_embeddings && has_embedding)
+            needs.held.others -= whole_.vocab / parallel_.tp * whole_.hidden;
+        redone = std::max(redone, part->redone);
+        streaming = std::max(streaming, part->streaming);
+        needs.temporary = std::max(needs.temporary, part->temporary);
+    }
+    needs.beside = redone + streaming;
+    // A layer is made again once the loss is done with, in its place.
+    if (has_head) needs.loss = std::max(0.0, loss_ - redone);
+    return needs;
+}
+
 StageActivations stage_activations(Parallel const& parallel,
                                    Architecture const& a,
                                    MemoryPolicy const& policy,
                                    int stage) {
-    Kept const kept(parallel, a, policy);
-    double embedding = 0;
-    for (auto const& op : embedding_operators(a)) embedding += saved_bytes(op, parallel);
-
+    ChunkMemory const memory(parallel, a, policy);
     StageActivations sum;
-    double redone = 0, streaming = 0;
+    std::vector<ChunkMemory::Part> parts;
     for (auto const& chunk : parallel.chunks_of(stage)) {
-        double const layers = kept.layers(chunk);
-        double const others = (chunk.has_embedding ? embedding : 0) + kept.modules(chunk);
-        double const leaves = policy.offload * layers;
-        sum.kept.push_back(layers - leaves + others);
-        sum.offloaded.push_back(leaves);
-        sum.again.push_back(leaves + (policy.full_recompute ? kept.redone(chunk) : 0));
-        if (policy.full_recompute) redone = std::max(redone, kept.largest(chunk, true));
-        streaming = std::max(streaming, 2 * policy.offload * kept.largest(chunk, false));
+        parts.push_back(memory.of(holding_of(a, chunk)));
+        sum.kept.push_back(parts.back().kept);
+        sum.offloaded.push_back(parts.back().offloaded);
+        sum.again.push_back(parts.back().again);
     }
-    sum.beside = redone + streaming;
-    Architecture const whole = divisible_architecture(a, parallel);
-    bool has_head = false;
-    for (auto const& chunk : parallel.chunks_of(stage)) {
-        has_head = has_head || chunk.has_head;
-        auto const counts = a.count_layers(chunk.first_layer, chunk.layers);
-        for (auto const kind : layer_kinds) {
-            if (counts.at(kind.index()) == 0) continue;
-            sum.temporary = std::max(
-                sum.temporary, temporary_bytes(parallel, layer_operators(whole, kind), policy));
-        }
-    }
-    // A layer is made again once the loss is done with, in its place.
-    if (has_head) sum.loss = std::max(0.0, loss_bytes(parallel, a, policy) - redone);
+    std::vector<ChunkMemory::Part const*> all;
+    for (auto const& part : parts) all.push_back(&part);
+    StageNeeds const needs = memory.stage(all);
+    sum.beside = needs.beside;
+    sum.temporary = needs.temporary;
+    sum.loss = needs.loss;
     return sum;
 }
 
@@ -254,7 +265,7 @@ double offloaded_bytes(Parallel const& parallel,
                        MemoryPolicy const& policy,
                        Chunk const& chunk) {
     if (policy.offload == 0) return 0;
-    return policy.offload * Kept(parallel, a, policy).layers(chunk);
+    return ChunkMemory(parallel, a, policy).of(holding_of(a, chunk)).offloaded;
 }
 
 }  // namespace nvl72

@@ -170,8 +170,15 @@ void check_experts(Layout const& layout, Architecture const& a, std::int64_t ran
     }
 }
 
-void check_fsdp(Layout const& layout, std::int64_t data_ranks) {
+/// `expert_ranks` hold the same experts, where there are any.
+void check_fsdp(Layout const& layout, std::int64_t data_ranks, std::int64_t expert_ranks) {
     if (layout.fsdp == 1) return;
+    if (expert_ranks % std::min(layout.fsdp, expert_ranks) != 0) {
+        fail(layout.place_of("fsdp"), fmt::format("fsdp {}", layout.fsdp),
+             fmt::format("a divisor of the {} GPUs that hold the same experts, or a multiple of "
+                         "them",
+                         expert_ranks));
+    }
     if (data_ranks % layout.fsdp != 0) {
         fail(layout.place_of("fsdp"), fmt::format("fsdp {}", layout.fsdp),
              fmt::format("a divisor of dp x cp = {}", data_ranks));
@@ -423,7 +430,8 @@ Parallel check_layout(Layout const& written,
     std::int64_t const dp = data_parallel(layout, gpus);
     check_tensor(layout, architecture);
     check_experts(layout, architecture, gpus / layout.pp);
-    check_fsdp(layout, dp * layout.cp);
+    std::int64_t const expert_dp = gpus / layout.pp / layout.ep / layout.expert_tp.value_or(1);
+    check_fsdp(layout, dp * layout.cp, architecture.experts > 0 ? expert_dp : layout.fsdp);
     check_sequence(layout, architecture, sequence);
 
     parallel.gpus = gpus;
@@ -434,7 +442,7 @@ Parallel check_layout(Layout const& written,
     parallel.dp = dp;
     parallel.ep = layout.ep;
     parallel.expert_tp = layout.expert_tp.value_or(1);
-    parallel.expert_dp = gpus / layout.pp / parallel.ep / parallel.expert_tp;
+    parallel.expert_dp = expert_dp;
     parallel.fsdp = layout.fsdp;
     parallel.micro_batch = layout.micro_batch;
     parallel.micro_batches = micro_batches_of(layout, dp, global_batch);

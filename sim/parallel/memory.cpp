@@ -2,6 +2,7 @@
 
 #include "sim/base/error.hpp"
 #include "sim/model/closed_form.hpp"
+#include "sim/parallel/chunk_memory.hpp"
 
 #include <algorithm>
 #include <array>
@@ -47,9 +48,9 @@ StageParameters& StageParameters::operator+=(StageParameters const& more) {
     return *this;
 }
 
-StageParameters chunk_parameters(Parallel const& parallel,
-                                 Architecture const& whole,
-                                 Chunk const& chunk) {
+StageParameters ChunkMemory::parameters(Parallel const& parallel,
+                                        Architecture const& whole,
+                                        Holding const& held) {
     std::int64_t const vocab = whole.vocab / parallel.tp * whole.hidden;
     std::int64_t const expert_ranks = std::int64_t{parallel.ep} * parallel.expert_tp;
     StageParameters sum;
@@ -57,16 +58,22 @@ StageParameters chunk_parameters(Parallel const& parallel,
         sum += {times * one.matrices / parallel.tp, times * one.experts / expert_ranks,
                 times * (one.norms + one.router)};
     };
-    auto const counts = whole.count_layers(chunk.first_layer, chunk.layers);
     for (auto const kind : layer_kinds) {
-        add(layer_parameters(whole, kind), counts.at(kind.index()));
+        int const count = held.layers.at(kind.index());
+        if (count > 0) add(layer_parameters(whole, kind), count);
     }
-    if (chunk.has_embedding) sum.others += vocab;
-    if (chunk.has_head) {
+    if (held.embedding) sum.others += vocab;
+    if (held.head) {
         sum.others += whole.norm_vectors * whole.hidden + vocab;
         add(mtp_parameters(whole), whole.mtp_layers);
     }
     return sum;
+}
+
+StageParameters chunk_parameters(Parallel const& parallel,
+                                 Architecture const& whole,
+                                 Chunk const& chunk) {
+    return ChunkMemory::parameters(parallel, whole, holding_of(whole, chunk));
 }
 
 StageParameters stage_parameters(Parallel const& parallel, Architecture const& a, int stage) {
@@ -87,12 +94,7 @@ namespace {
 
 /// FSDP has two layers' weights whole: the one in use and the next one, or one of them and the
 /// buffer that it was gathered in. Embedding and head may stay, in both.
-double gathered_bytes(Parallel const& parallel,
-                      StageParameters const& held,
-                      MemoryPolicy const& policy,
-                      int stage) {
-    int layers = 0;
-    for (auto const& chunk : parallel.chunks_of(stage)) layers += chunk.layers;
+double gathered_bytes(StageParameters const& held, MemoryPolicy const& policy, int layers) {
     double const layer = static_cast<double>(held.matrices + held.experts) / std::max(1, layers);
     double const root = policy.root_gathered ? bf16 * static_cast<double>(held.others) : 0;
     return 2 * (policy.gathered_bytes * layer + root);
@@ -100,11 +102,11 @@ double gathered_bytes(Parallel const& parallel,
 
 }  // namespace
 
-Memory memory_of(Parallel const& parallel,
-                 Architecture const& a,
-                 MemoryPolicy const& policy,
-                 int stage) {
-    StageParameters const held = stage_parameters(parallel, a, stage);
+Memory memory_from(Parallel const& parallel,
+                   MemoryPolicy const& policy,
+                   int stage,
+                   StageNeeds const& needs) {
+    StageParameters const& held = needs.held;
     auto const fsdp = static_cast<double>(parallel.fsdp);
     // FSDP shards all three.
     auto const shards = [&](bool sharded, std::int64_t ranks) {
@@ -126,19 +128,34 @@ Memory memory_of(Parallel const& parallel,
         static_cast<double>(held.experts) / shards(false, expert_ranks) * policy.weight_bytes +
         static_cast<double>(held.others) / shards(false, dense_ranks) * policy.other_weight_bytes;
     memory.weights = rounded(weights);
-    memory.gathered = rounded(fsdp > 1 ? gathered_bytes(parallel, held, policy, stage) : 0);
+    memory.gathered = rounded(fsdp > 1 ? gathered_bytes(held, policy, needs.layers) : 0);
     memory.gradients = spread_out(policy.gradient_bytes, policy.shard_gradients);
     memory.optimizer = spread_out(policy.optimizer_bytes, policy.shard_optimizer);
-    StageActivations const own = stage_activations(parallel, a, policy, stage);
-    memory.activations = rounded(peak_in_flight(parallel, stage, own.kept, own.again) + own.beside);
-    memory.offloaded = rounded(peak_in_flight(parallel, stage, own.offloaded));
-    memory.temporary = rounded(own.temporary);
-    memory.logits = rounded(own.loss);
+    memory.activations = rounded(needs.in_flight + needs.beside);
+    memory.offloaded = rounded(needs.offloaded);
+    memory.temporary = rounded(needs.temporary);
+    memory.logits = rounded(needs.loss);
     memory.communication = policy.communication_buffers;
     memory.fragmentation =
         rounded(policy.fragmentation * static_cast<double>(memory.total().count));
     memory.framework = policy.framework;
     return memory;
+}
+
+Memory memory_of(Parallel const& parallel,
+                 Architecture const& a,
+                 MemoryPolicy const& policy,
+                 int stage) {
+    StageActivations const own = stage_activations(parallel, a, policy, stage);
+    StageNeeds needs;
+    needs.held = stage_parameters(parallel, a, stage);
+    for (auto const& chunk : parallel.chunks_of(stage)) needs.layers += chunk.layers;
+    needs.in_flight = peak_in_flight(parallel, stage, own.kept, own.again);
+    needs.offloaded = peak_in_flight(parallel, stage, own.offloaded);
+    needs.beside = own.beside;
+    needs.temporary = own.temporary;
+    needs.loss = own.loss;
+    return memory_from(parallel, policy, stage, needs);
 }
 
 Memory worst_memory(Parallel const& parallel, Architecture const& a, MemoryPolicy const& policy) {

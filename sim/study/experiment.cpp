@@ -303,11 +303,18 @@ void expect_something(Experiment const& experiment, Value const& root) {
 Experiment load_experiment(std::string const& file,
                            std::vector<std::string> const& overrides,
                            bool quick) {
-    Value root = load_yaml(file);
+    return read_experiment(load_yaml(file), file, file_text(file), overrides, quick);
+}
+
+Experiment read_experiment(Value root,
+                           std::string const& file,
+                           std::string text,
+                           std::vector<std::string> const& overrides,
+                           bool quick) {
     Value as_written = root;
     Experiment experiment;
     experiment.file = file;
-    experiment.config = file_text(file);
+    experiment.config = std::move(text);
     for (std::string const& assignment : overrides) {
         apply_override(root, assignment);
         check_taken(root, assignment);

@@ -111,5 +111,11 @@ struct Experiment {
 Experiment load_experiment(std::string const& file,
                            std::vector<std::string> const& overrides,
                            bool quick = false);
+/// The same of a tree that was read from `text`, or made up.
+Experiment read_experiment(Value root,
+                           std::string const& file,
+                           std::string text,
+                           std::vector<std::string> const& overrides,
+                           bool quick = false);
 
 }  // namespace nvl72

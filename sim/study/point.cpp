@@ -22,8 +22,8 @@ constexpr double bytes_per_gib = 1073741824.0;
 /// Dense peak of the precision that the blocks' GEMMs run in; what MFU is measured against.
 FlopsPerSecond peak_of(GpuSpec const& gpu, Precision precision, Place const& asked) {
     auto const refuse = [&](char const* word) {
-        fail(asked, fmt::format("{} has no {} tensor cores", gpu.title, word),
-             "a precision it has");
+        fail(asked, fmt::format("{} has no {} tensor cores, so no {} GEMM", gpu.title, word, word),
+             gpu.peak.fp8 ? "bf16, or FP8 of some kind" : "bf16");
     };
     switch (precision) {
         case Precision::bf16: return gpu.peak.bf16;
@@ -37,19 +37,6 @@ FlopsPerSecond peak_of(GpuSpec const& gpu, Precision precision, Place const& ask
             return *gpu.peak.nvfp4;
     }
     return gpu.peak.bf16;
-}
-
-StepParts average_parts(StepResult const& step) {
-    StepParts parts;
-    double gpus = 0;
-    for (std::size_t c = 0; c < step.by_class.size(); ++c) {
-        auto const weight = static_cast<double>(step.graph.classes()[c].multiplicity);
-        StepParts const own = parts_of(step.by_class[c]);
-        for (StepPart const& part : step_parts) parts.*part.member += weight * own.*part.member;
-        gpus += weight;
-    }
-    for (StepPart const& part : step_parts) parts.*part.member /= gpus;
-    return parts;
 }
 
 void fill_published(SweepRow& row, Published const& published, double tokens_per_gpu) {
@@ -67,9 +54,6 @@ void fill_published(SweepRow& row, Published const& published, double tokens_per
     }
     row.error = row.tokens_per_s_per_gpu / row.published_tokens_per_s_per_gpu - 1;
 }
-
-/// A simulated step keeps about 2 kB per micro-batch and chunk; more would exhaust this machine.
-constexpr std::int64_t turns_max = 2'000'000;
 
 void check_turns(SystemSpec const& system, Parallel const& parallel) {
     std::int64_t const chunks = std::int64_t{parallel.pp} * parallel.vp;
@@ -95,6 +79,19 @@ StepResult simulate(LoadedPoint const& point,
 }
 
 }  // namespace
+
+StepParts average_parts(StepResult const& step) {
+    StepParts parts;
+    double gpus = 0;
+    for (std::size_t c = 0; c < step.by_class.size(); ++c) {
+        auto const weight = static_cast<double>(step.graph.classes()[c].multiplicity);
+        StepParts const own = parts_of(step.by_class[c]);
+        for (StepPart const& part : step_parts) parts.*part.member += weight * own.*part.member;
+        gpus += weight;
+    }
+    for (StepPart const& part : step_parts) parts.*part.member /= gpus;
+    return parts;
+}
 
 std::pair<Profile, std::string> profile_of(Fabric const& fabric,
                                            Place const& asked,
@@ -149,7 +146,7 @@ LoadedPoint load_point(Point const& point,
     return load_point(point, configs, trail);
 }
 
-LoadedPoint load_point(Point const& point, LoadedConfigs& configs, Trail* trail) {
+LoadedPoint load_job(Point const& point, LoadedConfigs& configs, Trail* trail) {
     SystemSpec const& system = point.system;
     Library const& library = configs.library();
     auto const file = [&](std::string const& kind, Placed<std::string> const& name) {
@@ -193,12 +190,18 @@ LoadedPoint load_point(Point const& point, LoadedConfigs& configs, Trail* trail)
         trail == nullptr ? configs.recipe(recipe) : load_recipe(recipe, trail, &library);
     loaded.precision = policy_of(loaded.recipe, system.precision.value, system.precision.place);
     peak_of(loaded.fabric.gpu(), loaded.precision.linear, system.precision.place);
-    loaded.parallel = check_layout(system.layout, loaded.fabric.gpus(), loaded.model,
-                                   system.global_batch.value, system.sequence_length.value);
-    check_turns(system, loaded.parallel);
     ClusterSpec const& cluster = loaded.fabric.cluster();
     loaded.power = load_power(system.power, library, cluster.kind, cluster.gpu,
                               loaded.fabric.gpu().tdp, cluster.unit_power, trail);
+    return loaded;
+}
+
+LoadedPoint load_point(Point const& point, LoadedConfigs& configs, Trail* trail) {
+    LoadedPoint loaded = load_job(point, configs, trail);
+    SystemSpec const& system = point.system;
+    loaded.parallel = check_layout(system.layout, loaded.fabric.gpus(), loaded.model,
+                                   system.global_batch.value, system.sequence_length.value);
+    check_turns(system, loaded.parallel);
     return loaded;
 }
 
@@ -238,22 +241,14 @@ double reported_memory_gib(LoadedPoint const& point) {
     return static_cast<double>(most.count) / bytes_per_gib;
 }
 
-SimulatedPoint simulate_point(LoadedPoint const& point,
-                              std::int64_t index,
-                              std::function<void(double)> const& progress) {
-    SimulatedPoint done;
-    auto limited = simulate_limited(
-        point.power, point.fabric, point.profile, point.system.power.place,
-        [&](Profile const& profile) { return simulate(point, profile, progress); });
-    done.step = std::move(limited.step);
-    StepResult& step = done.step;
-    Parallel const& parallel = point.parallel;
-    double const tokens_per_gpu = static_cast<double>(parallel.global_batch * parallel.sequence) /
-                                  static_cast<double>(parallel.gpus);
+SweepRow step_row(LoadedPoint const& point,
+                  Parallel const& parallel,
+                  StepResult const& step,
+                  std::optional<StepPower> const& drawn) {
+    double const tokens = static_cast<double>(parallel.global_batch * parallel.sequence);
+    double const tokens_per_gpu = tokens / static_cast<double>(parallel.gpus);
     NVL72_EXPECT(step.step.count > 0, "a step takes time");
-
-    SweepRow& row = done.row;
-    row.point = index;
+    SweepRow row;
     row.kind = name_of(point.kind);
     row.system = point.system.name;
     row.cluster = point.fabric.cluster().name;
@@ -280,15 +275,29 @@ SimulatedPoint simulate_point(LoadedPoint const& point,
     row.parts = average_parts(step);
     row.memory_gib = gib_of(step.memory);
     fill_published(row, point.system.published, tokens_per_gpu);
+    if (drawn) {
+        row.power = power_figures(*point.power, *drawn, row.step_s, tokens,
+                                  static_cast<double>(parallel.gpus));
+    }
+    return row;
+}
+
+SimulatedPoint simulate_point(LoadedPoint const& point,
+                              std::int64_t index,
+                              std::function<void(double)> const& progress) {
+    SimulatedPoint done;
+    auto limited = simulate_limited(
+        point.power, point.fabric, point.profile, point.system.power.place,
+        [&](Profile const& profile) { return simulate(point, profile, progress); });
+    done.step = std::move(limited.step);
+    StepResult& step = done.step;
+    done.row = step_row(point, point.parallel, step, limited.drawn);
+    SweepRow& row = done.row;
+    row.point = index;
     BasisVerdict const judged = verdict(step.shares);
     row.basis = describe(judged);
     row.basis_share = judged.share;
-    if (limited.drawn) {
-        row.power = power_figures(*point.power, *limited.drawn, row.step_s,
-                                  static_cast<double>(parallel.global_batch * parallel.sequence),
-                                  static_cast<double>(parallel.gpus));
-        done.power = limited.drawn->parts;
-    }
+    if (limited.drawn) done.power = limited.drawn->parts;
     double const clock = limited.drawn ? limited.drawn->clock : 1;
     auto const interval = step_interval(step_spec(point, limited.profile), step, judged,
                                         at_clock(point.draws, clock), point.known_software);

@@ -62,11 +62,27 @@ StepSpec step_spec(LoadedPoint const& point, Profile const& profile);
 /// The same with configs that others have named before.
 LoadedPoint load_point(Point const& point, LoadedConfigs& configs, Trail* trail = nullptr);
 
+/// Without a layout: `parallel` is left to the caller.
+LoadedPoint load_job(Point const& point, LoadedConfigs& configs, Trail* trail = nullptr);
+
+/// Micro-batches of a replica times chunks of the model that are simulated at most: a step keeps
+/// about 2 kB of each, and more would exhaust this machine.
+constexpr std::int64_t turns_max = 2'000'000;
+
+/// Where a step went, averaged over its GPUs.
+StepParts average_parts(StepResult const& step);
+
 /// Whether every stage fits its GPU by our count.
 bool memory_fits(LoadedPoint const& point);
 
 /// What the fullest stage holds.
 double reported_memory_gib(LoadedPoint const& point);
+
+/// The row of a simulated step, but for its basis and interval; `drawn`: where its power is known.
+SweepRow step_row(LoadedPoint const& point,
+                  Parallel const& parallel,
+                  StepResult const& step,
+                  std::optional<StepPower> const& drawn);
 
 /// A simulated point: its row of /sweep and the step behind it.
 struct SimulatedPoint {

@@ -111,12 +111,7 @@ private:
         ClusterSpec const& spec = std::ranges::find(configs_.clusters(), choice.name,
                                                     &std::pair<std::string, ClusterSpec>::first)
                                       ->second;
-        if (gpus <= spec.gpus_per_unit || gpus % spec.gpus_per_unit == 0) return choice;
-        for (int part = spec.gpus_per_unit; part > spec.gpus_per_tray; part -= spec.gpus_per_tray) {
-            if (gpus % part != 0) continue;
-            choice.nvlink_domain = part;
-            break;
-        }
+        choice.nvlink_domain = even_domain(spec, gpus);
         return choice;
     }
 
@@ -319,6 +314,14 @@ std::string recipe_named(MeasuredTraining const& run,
     }
     if (!best) fail({run.source, run.line, ""}, "no recipe", "one in configs/recipes");
     return best->name;
+}
+
+std::int64_t even_domain(ClusterSpec const& spec, std::int64_t gpus) {
+    if (gpus <= spec.gpus_per_unit || gpus % spec.gpus_per_unit == 0) return 0;
+    for (int part = spec.gpus_per_unit; part > spec.gpus_per_tray; part -= spec.gpus_per_tray) {
+        if (gpus % part == 0) return part;
+    }
+    return 0;
 }
 
 std::string cluster_named(std::string const& gpu,

@@ -38,6 +38,10 @@ std::string recipe_named(MeasuredTraining const& run,
                          std::string const& architecture,
                          LoadedConfigs& configs);
 
+/// GPUs of an NVLink domain that fills units alike (Slurm's segment of equal parts): the largest
+/// part of whole trays that divides `gpus`; 0: whole units do, or nothing does.
+std::int64_t even_domain(ClusterSpec const& spec, std::int64_t gpus);
+
 /// The smallest shipped cluster of that GPU with so many GPUs.
 std::string cluster_named(std::string const& gpu,
                           std::int64_t gpus,

@@ -6,6 +6,7 @@
 #include "sim/model/closed_form.hpp"
 #include "sim/parallel/placement.hpp"
 #include "sim/training/seating.hpp"
+#include "sim/training/shard_moves.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -17,45 +18,7 @@ namespace nvl72 {
 
 namespace {
 
-MemoryPolicy memory_policy(StepSpec const& spec) {
-    MemoryPolicy policy;
-    policy.weight_bytes = spec.recipe.state.weight_bytes;
-    policy.gradient_bytes = spec.recipe.state.gradient_bytes;
-    policy.optimizer_bytes = spec.recipe.state.optimizer_bytes;
-    policy.shard_optimizer = spec.recipe.state.distributed_optimizer;
-    policy.shard_gradients = spec.recipe.state.shard_gradients;
-    policy.full_recompute = spec.recipe.full_recompute;
-    policy.offload = spec.recipe.activation_offload;
-    policy.recompute = spec.recipe.recompute;
-    policy.recompute.insert(policy.recompute.end(), spec.recipe.rebuilt.begin(),
-                            spec.recipe.rebuilt.end());
-    policy.kept_input_bytes = spec.precision.saved_input_bytes;
-    policy.other_weight_bytes = spec.recipe.state.other_weight_bytes;
-    policy.gathered_bytes = spec.precision.parameter_gather_bytes;
-    MemoryHabits const& habits = spec.recipe.memory;
-    policy.root_gathered = habits.root_gathered;
-    policy.kept_shares = habits.kept_shares;
-    policy.logit_bytes = habits.logit_bytes;
-    policy.split_logit_bytes = habits.split_logit_bytes;
-    policy.keeps_gathered = habits.keeps_gathered;
-    policy.tp_in_pieces = spec.recipe.overlap.tp;
-    policy.communication_buffers = spec.recipe.reserve.communication;
-    policy.framework = spec.recipe.reserve.framework;
-    policy.fragmentation = spec.recipe.reserve.fragmentation;
-    return policy;
-}
-
-/// Of a CPU's memory and its link, what falls to one of its GPUs.
-double gpus_per_cpu(ClusterSpec const& cluster) {
-    return static_cast<double>(cluster.gpus_per_tray) / std::max(1, cluster.host.cpus);
-}
-BytesPerSecond host_bandwidth(ClusterSpec const& cluster) {
-    return cluster.host.cpu_gpu_bandwidth / gpus_per_cpu(cluster);
-}
-Bytes host_memory(ClusterSpec const& cluster) {
-    return Bytes{
-        std::llround(static_cast<double>(cluster.host.memory.count) / gpus_per_cpu(cluster))};
-}
+MemoryPolicy policy_of(StepSpec const& spec) { return memory_policy(spec.recipe, spec.precision); }
 
 class StepPlanner {
 public:
@@ -63,7 +26,7 @@ public:
         : spec_(spec),
           model_(divisible_architecture(spec.model, spec.parallel)),
           seating_(seating),
-          policy_(memory_policy(spec)),
+          policy_(policy_of(spec)),
           book_([&profile = spec.profile](Query const& query) {
               return cost(profile, query, Load::sustained);
           }) {}
@@ -85,13 +48,9 @@ public:
     }
 
 private:
-    [[nodiscard]] CollectivePlan data_parallel(CollectiveOp op,
-                                               std::int64_t parameters,
-                                               double bytes_each,
-                                               GroupShape const& group) {
-        auto const bytes = std::llround(static_cast<double>(parameters) * bytes_each);
-        if (group.ranks == 1 || bytes == 0) return {};
-        return planned(op, Bytes{bytes}, group);
+    CollectivePlan data_parallel(ShardMove const& move, GroupShape const& group) {
+        if (group.ranks == 1 || move.size.count == 0) return {};
+        return planned(move.op, move.size, group);
     }
 
     /// Stages of equal content on equal wiring ask for the same collectives.
@@ -104,33 +63,15 @@ private:
         return found->second;
     }
 
-    /// Gradients and parameters of a chunk between the ranks that hold the same ones. FSDP moves
-    /// them with every layer; what is left are the replicas of a shard.
+    /// Gradients and parameters of a chunk between the ranks that hold the same ones.
     void add_data_parallel(StageChunk& chunk, int stage, StageParameters const& own) {
-        StatePolicy const& state = spec_.recipe.state;
-        std::int64_t const fsdp = spec_.parallel.fsdp;
+        auto const moves = shard_moves(spec_.parallel, spec_.recipe, spec_.precision, own);
         auto const& shapes = seating_.shards.at(static_cast<std::size_t>(stage));
-        for (auto const& [group, parameters] :
-             {std::pair(dense_shards, own.dense()), std::pair(expert_shards, own.experts)}) {
-            if (!spec_.recipe.trains_weights) continue;
-            GroupShape const& shape = shapes.at(group);
-            if (fsdp > 1) {
-                std::int64_t const holders = group == dense_shards
-                                                 ? spec_.parallel.dp * spec_.parallel.cp
-                                                 : spec_.parallel.expert_dp;
-                chunk.gradient_reduce.at(group) =
-                    data_parallel(CollectiveOp::all_reduce, parameters / std::min(fsdp, holders),
-                                  state.gradient_bytes, shape);
-                continue;
-            }
+        for (std::size_t group = 0; group < shard_groups; ++group) {
             chunk.gradient_reduce.at(group) =
-                data_parallel(state.distributed_optimizer ? CollectiveOp::reduce_scatter
-                                                          : CollectiveOp::all_reduce,
-                              parameters, state.gradient_bytes, shape);
-            if (!state.distributed_optimizer) continue;
+                data_parallel(moves.reduce.at(group), shapes.at(group));
             chunk.parameter_gather.at(group) =
-                data_parallel(CollectiveOp::all_gather, parameters,
-                              spec_.precision.parameter_gather_bytes, shape);
+                data_parallel(moves.gather.at(group), shapes.at(group));
         }
     }
 
@@ -159,27 +100,14 @@ private:
     void add_offload(StageChunk& priced, Chunk const& chunk) const {
         priced.offloaded = offloaded_bytes(spec_.parallel, spec_.model, policy_, chunk);
         if (priced.offloaded <= 0) return;
-        double const rate = host_bandwidth(spec_.fabric.cluster()).count;
-        Picoseconds const time = from_seconds(priced.offloaded / rate);
+        Picoseconds const time = offload_time(spec_.fabric.cluster(), priced.offloaded);
         priced.offload.add({time, time, {BasisKind::datasheet, "CPU memory's link"}});
     }
 
-    /// Ranks that the optimizer of parameters held by `holders` ranks is spread over.
-    [[nodiscard]] double optimizer_ranks(std::int64_t holders) const {
-        bool const spread = spec_.recipe.state.distributed_optimizer;
-        return static_cast<double>(spread ? holders : std::min(holders, spec_.parallel.fsdp));
-    }
-
-    [[nodiscard]] PricedCost optimizer(StageParameters held) {
-        Parallel const& parallel = spec_.parallel;
-        if (!spec_.recipe.trains_weights) held = {0, 0, 1};
-        double const own = static_cast<double>(held.dense()) /
-                               optimizer_ranks(parallel.dp * parallel.cp * parallel.copies()) +
-                           static_cast<double>(held.experts) /
-                               optimizer_ranks(parallel.expert_dp * parallel.copies());
-        double const bytes = std::max(1.0, own * spec_.recipe.optimizer_traffic_bytes);
+    [[nodiscard]] PricedCost optimizer(StageParameters const& held) {
         PricedCost cost;
-        cost.add(book_.price(MemoryTraffic{Bytes{std::llround(bytes)}, 1}));
+        cost.add(
+            book_.price(MemoryTraffic{optimizer_traffic(spec_.parallel, spec_.recipe, held), 1}));
         cost.hbm_part = cost.time;
         return cost;
     }
@@ -206,19 +134,7 @@ private:
     StagePlan stage(int s, ReplicaColumn const& column) {
         Parallel const& parallel = spec_.parallel;
         StageLinks const& wiring = column.stages.at(static_cast<std::size_t>(s));
-        TurnShape const shape{parallel.tp,
-                              parallel.cp,
-                              parallel.ep,
-                              parallel.expert_tp,
-                              parallel.sequence_parallel,
-                              parallel.cp_comm_type,
-                              parallel.micro_batch,
-                              parallel.sequence,
-                              wiring.tp,
-                              wiring.cp,
-                              wiring.ep,
-                              wiring.fsdp,
-                              spec_.grain};
+        TurnShape const shape = turn_shape(parallel, wiring, spec_.grain);
         StagePlan plan;
         plan.name = fmt::format("stage {}", s);
         plan.gpus = static_cast<std::uint32_t>(column.ranks);
@@ -245,10 +161,8 @@ private:
             mirror.overlapped = TurnPricer::overlapped(mirror.forward, own.backward);
         }
         if (parallel.pp > 1) {
-            std::int64_t const width =
-                parallel.sequence_parallel ? model_.hidden / parallel.tp : model_.hidden;
             plan.send =
-                planned(CollectiveOp::sendrecv, Bytes{shape.tokens() * width * 2}, wiring.next);
+                planned(CollectiveOp::sendrecv, sent_activations(parallel, model_), wiring.next);
         }
         plan.optimizer = optimizer(held);
         plan.data_parallel_exposed = data_parallel_exposed(plan);
@@ -348,11 +262,58 @@ std::vector<TaskTime> task_times(CostBook const& book) {
 
 }  // namespace
 
+MemoryPolicy memory_policy(Recipe const& recipe, PrecisionPolicy const& precision) {
+    MemoryPolicy policy;
+    policy.weight_bytes = recipe.state.weight_bytes;
+    policy.gradient_bytes = recipe.state.gradient_bytes;
+    policy.optimizer_bytes = recipe.state.optimizer_bytes;
+    policy.shard_optimizer = recipe.state.distributed_optimizer;
+    policy.shard_gradients = recipe.state.shard_gradients;
+    policy.full_recompute = recipe.full_recompute;
+    policy.offload = recipe.activation_offload;
+    policy.recompute = recipe.recompute;
+    policy.recompute.insert(policy.recompute.end(), recipe.rebuilt.begin(), recipe.rebuilt.end());
+    policy.kept_input_bytes = precision.saved_input_bytes;
+    policy.other_weight_bytes = recipe.state.other_weight_bytes;
+    policy.gathered_bytes = precision.parameter_gather_bytes;
+    policy.root_gathered = recipe.memory.root_gathered;
+    policy.kept_shares = recipe.memory.kept_shares;
+    policy.logit_bytes = recipe.memory.logit_bytes;
+    policy.split_logit_bytes = recipe.memory.split_logit_bytes;
+    policy.keeps_gathered = recipe.memory.keeps_gathered;
+    policy.tp_in_pieces = recipe.overlap.tp;
+    policy.communication_buffers = recipe.reserve.communication;
+    policy.framework = recipe.reserve.framework;
+    policy.fragmentation = recipe.reserve.fragmentation;
+    return policy;
+}
+
+TurnShape turn_shape(Parallel const& parallel, StageLinks const& wiring, Grain grain) {
+    return {parallel.tp,
+            parallel.cp,
+            parallel.ep,
+            parallel.expert_tp,
+            parallel.sequence_parallel,
+            parallel.cp_comm_type,
+            parallel.micro_batch,
+            parallel.sequence,
+            wiring.tp,
+            wiring.cp,
+            wiring.ep,
+            wiring.fsdp,
+            grain};
+}
+
+Bytes host_memory(ClusterSpec const& cluster) {
+    return Bytes{
+        std::llround(static_cast<double>(cluster.host.memory.count) / gpus_per_cpu(cluster))};
+}
+
 std::vector<Memory> step_memory(StepSpec const& spec) {
     std::vector<Memory> stages;
     Memory worst;
     for (int s = 0; s < spec.parallel.pp; ++s) {
-        stages.push_back(memory_of(spec.parallel, spec.model, memory_policy(spec), s));
+        stages.push_back(memory_of(spec.parallel, spec.model, policy_of(spec), s));
         if (s == 0 || stages.back().total() > worst.total()) worst = stages.back();
     }
     if (spec.must_fit) {
@@ -395,7 +356,7 @@ std::vector<MemoryAt> memory_over_time(StepSpec const& spec, StepResult const& d
     for (std::uint32_t c = 0; c < kernels.size(); ++c) {
         int const stage = static_cast<int>(c) % parallel.pp;
         Memory const& peak = done.memory[static_cast<std::size_t>(stage)];
-        auto const bytes = stage_activations(parallel, spec.model, memory_policy(spec), stage);
+        auto const bytes = stage_activations(parallel, spec.model, policy_of(spec), stage);
         Bytes const rest = peak.total() - peak.activations;
         double alive = bytes.beside;
         auto const note = [&](Picoseconds at) {

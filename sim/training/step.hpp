@@ -55,6 +55,13 @@ struct StepResult {
     Replay replay;
 };
 
+/// What the software keeps, as memory counts it.
+MemoryPolicy memory_policy(Recipe const& recipe, PrecisionPolicy const& precision);
+/// What a turn on these links feels of a layout.
+TurnShape turn_shape(Parallel const& parallel, StageLinks const& wiring, Grain grain);
+/// Of a CPU's memory, what falls to one of its GPUs.
+Bytes host_memory(ClusterSpec const& cluster);
+
 /// Peak memory of each stage; throws DoesNotFit with the table of who owns each GiB.
 std::vector<Memory> step_memory(StepSpec const& spec);
 

@@ -155,6 +155,7 @@ TurnCost TurnPricer::Pass::done() {
         add_compute({idle, Picoseconds{0}, {BasisKind::interpolated, {}}});
     }
     name_piece("launch");
+    cost.kernels = kernels;
     return std::move(cost);
 }
 
@@ -215,6 +216,7 @@ TurnCost TurnPricer::overlapped(TurnCost const& forward, TurnCost const& backwar
     TurnCost both = forward;
     both.compute.time += backward.compute.time;
     both.compute.bandwidth_part += backward.compute.bandwidth_part;
+    both.kernels += backward.kernels;
     merge_shares(both.compute.shares, backward.compute.shares, 1);
     both.operators.insert(both.operators.end(), backward.operators.begin(),
                           backward.operators.end());

@@ -63,6 +63,7 @@ struct TurnCommunication {
 /// The cost of one turn: kernels on the compute stream, and the communication around them.
 struct TurnCost {
     PricedCost compute;
+    std::int64_t kernels = 0;                                   ///< launched
     std::vector<std::pair<std::string, PricedCost>> operators;  ///< the same by operator, in order
     std::array<TurnCommunication, parallel_dimensions> communication;
 };

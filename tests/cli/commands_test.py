@@ -19,7 +19,7 @@ PROGRAM = os.environ["NVL72SIM"]
 SOURCE = os.environ["NVL72_SOURCE_DIR"]
 EXAMPLE = "llama405b-hopper-vs-nvl72"
 COMMANDS = ["run", "show", "compare", "collective", "topo", "calibrate", "validate",
-            "report", "list", "import"]
+            "report", "list", "import", "plan"]
 SWEEP_START = ["point", "kind", "system", "cluster", "gpu"]
 
 COLUMNS = {
