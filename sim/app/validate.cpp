@@ -1,6 +1,7 @@
 #include "sim/study/validate.hpp"
 #include "sim/app/command.hpp"
 #include "sim/app/log_options.hpp"
+#include "sim/app/validate_claims.hpp"
 #include "sim/base/error.hpp"
 #include "sim/base/text.hpp"
 #include "sim/study/census.hpp"
@@ -25,11 +26,14 @@ namespace po = boost::program_options;
 void describe(po::options_description& options) {
     options.add_options()  //
         ("table", po::value<std::string>()->default_value("all"),
-         "kernels | collectives | training | serving | power | all")(
+         "kernels | collectives | training | serving | power | all (these), or claims: of the "
+         "articles, beside what the experiments in their quick form compute")(
             "measurements", po::value<std::vector<std::string>>()->composing()->multitoken(),
             "tables (CSV; their columns: configs/README.md), nccl-tests logs, folders of them, "
-            "experiments; default: the shipped ones, and what the fits say of rows left out")(
-            "summary", po::value<std::string>(), "also write the summary as JSON to this file");
+            "experiments; of claims their table (YAML); default: the shipped ones, and what the "
+            "fits "
+            "say of rows left out")("summary", po::value<std::string>(),
+                                    "also write the summary as JSON to this file");
     describe_given_facts(options);
 }
 
@@ -110,6 +114,9 @@ int run(Context const& context,
     }
     auto const summary_file = option<std::string>(options, "summary");
     if (summary_file) check_writable(*summary_file);
+    if (options["table"].as<std::string>() == name_of(ValidationKind::claims)) {
+        return validate_claims(context, options);
+    }
     ValidationRequest request;
     request.kinds = kinds_of(options);
     request.measurements = option<std::vector<std::string>>(options, "measurements")
@@ -156,9 +163,9 @@ int run(Context const& context,
 
 Command const validate_command{
     "validate",
-    "[--table kernels|collectives|training|serving|power|all] [--measurements PATH...]",
+    "[--table kernels|collectives|training|serving|power|claims|all] [--measurements PATH...]",
     "predictions beside measured kernels, collectives, training runs, served requests and node "
-    "power",
+    "power, and beside the articles' claims",
     "nvl72sim validate --table training",
     describe,
     run,

@@ -180,20 +180,35 @@ private:
     }
 
     std::vector<Selector> selectors() {
-        std::size_t const end = text_.find(']', at_);
-        if (end == std::string_view::npos) refuse("no ']'", "one after the system's name");
         std::vector<Selector> all;
-        for (auto const& part : split(text_.substr(at_, end - at_), ',')) {
+        while (!take(']')) {
+            if (take('\'')) {
+                all.push_back({"", quoted()});
+                if (!take(',') && (at_ >= text_.size() || text_[at_] != ']')) expect(']');
+                continue;
+            }
+            std::size_t const end = text_.find_first_of(",]", at_);
+            if (end == std::string_view::npos) refuse("no ']'", "one after the system's name");
+            std::string_view const part = text_.substr(at_, end - at_);
             auto const sign = part.find('=');
-            if (sign == std::string::npos) {
+            if (sign == std::string_view::npos) {
                 all.push_back({"", std::string(trimmed(part))});
             } else {
-                all.push_back({std::string(trimmed(std::string_view(part).substr(0, sign))),
-                               std::string(trimmed(std::string_view(part).substr(sign + 1)))});
+                all.push_back({std::string(trimmed(part.substr(0, sign))),
+                               std::string(trimmed(part.substr(sign + 1)))});
             }
+            at_ = text_[end] == ',' ? end + 1 : end;
         }
-        at_ = end + 1;
         return all;
+    }
+
+    /// To the second of two quotes; the first is read.
+    std::string quoted() {
+        std::size_t const end = text_.find('\'', at_);
+        if (end == std::string_view::npos) refuse("one quote", "two around a system's name");
+        std::string name(text_.substr(at_, end - at_));
+        at_ = end + 1;
+        return name;
     }
 
     Values call(std::string const& function, std::vector<Values> const& arguments) const;

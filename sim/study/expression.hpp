@@ -59,8 +59,8 @@ private:
 ///   min(x, y)  abs sqrt log2 log10 round floor ceil        one by one
 ///   at_max(x, y)  at_min                                   the x where y is largest, least
 ///
-/// In brackets: a system's name, or COLUMN=VALUE or SWEPT.KEY=VALUE. Measured points are left out
-/// unless `kind` is asked for. Errors name `place`.
+/// In brackets: a system's name, in ' where it has a comma, or COLUMN=VALUE or SWEPT.KEY=VALUE.
+/// Measured points are left out unless `kind` is asked for. Errors name `place`.
 Values evaluate(std::string const& expression, Scope const& scope, Place const& place);
 
 /// `text` with {name} and {name:FORMAT} filled in: FORMAT as fmt has it for a number, `,` before it

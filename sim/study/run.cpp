@@ -251,9 +251,11 @@ std::vector<Outcome> simulate_all(std::vector<LoadedPoint> const& points,
 /// Takes the points that do not fit out of `points`, and numbers the others anew.
 std::vector<SimulatedPoint> take_fitting(std::vector<LoadedPoint>& points,
                                          std::vector<Outcome>& outcomes,
+                                         std::vector<PointTag>& tags,
                                          std::vector<UnfitPoint>& unfit) {
     std::vector<SimulatedPoint> simulated;
     std::vector<LoadedPoint> fitting;
+    std::vector<PointTag> fitting_tags;
     for (std::size_t i = 0; i < points.size(); ++i) {
         auto& [done, reason] = outcomes[i];
         if (!reason.empty()) {
@@ -265,9 +267,11 @@ std::vector<SimulatedPoint> take_fitting(std::vector<LoadedPoint>& points,
         done.row.point = static_cast<std::int64_t>(simulated.size());
         simulated.push_back(std::move(done));
         fitting.push_back(std::move(points[i]));
+        fitting_tags.push_back(std::move(tags[i]));
     }
-    if (simulated.empty()) throw DoesNotFit(unfit.front().reason);
+    if (simulated.empty() && !unfit.empty()) throw DoesNotFit(unfit.front().reason);
     points = std::move(fitting);
+    tags = std::move(fitting_tags);
     return simulated;
 }
 
@@ -369,11 +373,9 @@ void add_findings(RunResult& result,
     if (!experiment.clusters.empty()) {
         file.tables.push_back(facts_table(experiment.clusters, library));
     }
-    std::vector<PointTag> tags;
-    for (Point const& point : experiment.points) tags.push_back(point.tag);
-    auto swept = swept_table(tags);
+    auto swept = swept_table(result.tags);
     if (swept.columns.front().rows() > 0) file.tables.push_back(std::move(swept));
-    result.findings = find_out(experiment.findings, file.tables, std::move(tags));
+    result.findings = find_out(experiment.findings, file.tables, result.tags);
     for (auto& table : result.findings.tables) file.tables.push_back(std::move(table));
     result.findings.tables.clear();
 }
@@ -399,7 +401,8 @@ RunResult run_experiment(Experiment const& experiment,
     expect_used(options.calibrations, library, unique_names(std::move(gpus)));
     RunResult result;
     auto outcomes = simulate_all(points, options);
-    auto const simulated = take_fitting(points, outcomes, result.unfit);
+    for (Point const& point : experiment.points) result.tags.push_back(point.tag);
+    auto const simulated = take_fitting(points, outcomes, result.tags, result.unfit);
 
     Rows classes(classes_layout());
     Rows memory(memory_layout());

@@ -36,6 +36,7 @@ struct RunOptions {
 /// What an experiment came to.
 struct RunResult {
     std::vector<SweepRow> rows;     ///< one per point that fits, in the experiment's order
+    std::vector<PointTag> tags;     ///< of the rows, for expressions
     std::vector<UnfitPoint> unfit;  ///< the others
     std::vector<Table> memory;      ///< who owns each GiB, by point
     std::vector<std::vector<Sensitivity>> sensitivities;  ///< by system, where they were asked for

@@ -171,7 +171,9 @@ Table validation_table(std::vector<ValidationRow> const& rows) {
                  {"part", "part"},
                  {"domains", "domains"},
                  {"fabric", "fabric"},
-                 {"model_tflops", "model TFLOP/s per GPU"}});
+                 {"model_tflops", "model TFLOP/s per GPU"},
+                 {"verdict", "verdict"},
+                 {"from", "from"}});
     for (auto const& row : rows) {
         bool const interval = row.predicted && row.spread.known();
         auto const bound = [&](double factor) {
@@ -203,7 +205,9 @@ Table validation_table(std::vector<ValidationRow> const& rows) {
                    row.part,
                    count(row.domains),
                    row.fabric,
-                   row.model_tflops > 0 ? Cell{row.model_tflops} : Cell{}});
+                   row.model_tflops > 0 ? Cell{row.model_tflops} : Cell{},
+                   row.verdict,
+                   row.from});
     }
     return table;
 }

@@ -12,15 +12,16 @@
 namespace nvl72 {
 
 /// Kinds of tables that `validate` knows, in the order in which it shows them.
-enum class ValidationKind : std::uint8_t { kernels, collectives, training, serving, power };
+enum class ValidationKind : std::uint8_t { kernels, collectives, training, serving, power, claims };
 template <>
 struct EnumNames<ValidationKind> {
-    static constexpr std::array words{"kernels", "collectives", "training", "serving", "power"};
+    static constexpr std::array words{"kernels", "collectives", "training",
+                                      "serving", "power",       "claims"};
 };
 
 /// One measured figure beside its prediction: a line of `validate --format csv`.
 struct ValidationRow {
-    std::string table;       ///< kernels | collectives | training | serving | power
+    std::string table;       ///< a word of ValidationKind
     std::string source;      ///< file
     std::int64_t line = 0;   ///< physical line in it
     std::string metric;      ///< time_us, step_s, tokens_per_s_per_gpu, ttft_ms, node_w
@@ -43,8 +44,10 @@ struct ValidationRow {
     std::string two_times;     ///< "1-128 KiB": sizes at which runs take one of two times; or empty
     std::string fabric;        ///< "infiniband", "roce" ... as the source says; may be empty
     std::string release;       ///< of training: software and release; may be empty
-    std::string job;  ///< of training: what it has in common with its like on another GPU
+    std::string job;           ///< of training: what it has in common with its like on another GPU
     double model_tflops = 0;   ///< of training: model TFLOP/s per GPU as predicted; 0: none
+    std::string verdict;       ///< of claims: holds | differs | slip | not a simulator's question
+    std::string from;          ///< of claims: experiment or cluster, and its expression
 
     /// predicted / measured - 1, where both are known.
     [[nodiscard]] std::optional<double> error() const;

@@ -54,6 +54,20 @@ TEST(Expression, ArithmeticHasItsUsualOrder) {
     EXPECT_EQ(numbers("8 - 4 - 2"), (Numbers{2}));
 }
 
+TEST(Expression, ANameInQuotesMayHaveCommasAndSigns) {
+    std::vector<ResultTable> const all{
+        {"sweep",
+         {{"system", "", "", std::vector<std::string>{"8B, near", "8B, near", "x=1"}},
+          {"rate", "", "", std::vector<double>{1, 2, 2}},
+          {"step_s", "s", "", std::vector<double>{6, 3, 2}}}}};
+    Scope const scope(all, {});
+    EXPECT_EQ(evaluate("step_s['8B, near', rate=2]", scope, here).numbers, (Numbers{3}));
+    EXPECT_EQ(evaluate("step_s[rate=2, 'x=1']", scope, here).numbers, (Numbers{2}));
+    EXPECT_TRUE(refusal("step_s['h100]").find("one quote") != std::string::npos);
+    EXPECT_TRUE(refusal("step_s['h100' gpus=8]").find("expected ']'") != std::string::npos);
+    EXPECT_TRUE(refusal("step_s[h100").find("no ']'") != std::string::npos);
+}
+
 TEST(Expression, AColumnIsChosenBySystemColumnAndSweptKey) {
     EXPECT_EQ(numbers("step_s[h100]"), (Numbers{6}));
     EXPECT_EQ(numbers("step_s[gb200]"), (Numbers{3, 2}));
