@@ -26,6 +26,21 @@ struct LayoutBounder::Kept {
     };
     std::vector<std::vector<Change>> changes;  // by stage
     std::vector<std::int32_t> most;            // forwards in flight at once, by stage
+
+    /// At most, of a stage that holds these parts.
+    void in_flight(std::size_t stage,
+                   std::vector<ChunkMemory::Part const*> const& parts,
+                   StageNeeds& needs) const {
+        double alive = 0, away = 0;
+        for (Change const& change : changes[stage]) {
+            auto const& part = *parts[static_cast<std::size_t>(change.chunk)];
+            double const bytes = change.again ? part.again : part.kept;
+            alive += change.begins ? bytes : -bytes;
+            if (!change.again) away += change.begins ? part.offloaded : -part.offloaded;
+            needs.in_flight = std::max(needs.in_flight, alive);
+            needs.offloaded = std::max(needs.offloaded, away);
+        }
+    }
 };
 
 struct LayoutBounder::Order {
@@ -439,20 +454,10 @@ Memory LayoutBounder::memory(LayoutPoint const& point,
         StageNeeds needs = dealt.memory->stage(parts);
         if (simple) {
             needs.in_flight = kept.most[at] * parts.front()->kept;
+            needs.offloaded = kept.most[at] * parts.front()->offloaded;
         } else {
-            double alive = 0, peak = 0, away = 0, most_away = 0;
-            for (auto const& change : kept.changes[at]) {
-                auto const& part = *parts[static_cast<std::size_t>(change.chunk)];
-                double const bytes = change.again ? part.again : part.kept;
-                alive += change.begins ? bytes : -bytes;
-                if (!change.again) away += change.begins ? part.offloaded : -part.offloaded;
-                peak = std::max(peak, alive);
-                most_away = std::max(most_away, away);
-            }
-            needs.in_flight = peak;
-            needs.offloaded = most_away;
+            kept.in_flight(at, parts, needs);
         }
-        if (simple) needs.offloaded = kept.most[at] * parts.front()->offloaded;
         Memory const own = memory_from(parallel, policy, s, needs);
         if (s == 0 || own.total() > worst.total()) worst = own;
     }
