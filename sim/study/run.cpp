@@ -8,9 +8,11 @@
 
 #include <algorithm>
 #include <atomic>
+#include <charconv>
 #include <cmath>
 #include <exception>
 #include <fmt/format.h>
+#include <limits>
 #include <mutex>
 #include <thread>
 
@@ -352,10 +354,14 @@ ResultTable swept_table(std::vector<PointTag> const& tags) {
     Rows rows({"swept",
                {{"point", "", "row of /sweep", Integers{}},
                 {"key", "", "of the system that the sweep changed", Texts{}},
-                {"value", "", "as written", Texts{}}}});
+                {"text", "", "to what, as written", Texts{}},
+                {"number", "", "the same; NaN: no number", Reals{}, true}}});
     for (std::size_t i = 0; i < tags.size(); ++i) {
         for (auto const& [key, value] : tags[i].swept) {
-            rows.add({static_cast<std::int64_t>(i), key, value});
+            double number = std::numeric_limits<double>::quiet_NaN();
+            char const* const end = value.data() + value.size();
+            if (double read = 0; std::from_chars(value.data(), end, read).ptr == end) number = read;
+            rows.add({static_cast<std::int64_t>(i), key, value, number});
         }
     }
     return rows.table();
