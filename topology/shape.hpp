@@ -15,9 +15,9 @@ struct GroupShape {
     std::int64_t ranks_per_domain = 1;  ///< largest share of one domain
     /// Of the domain with the fewest; 0: all but one hold ranks_per_domain, that one the rest.
     std::int64_t ranks_smallest = 0;
-    int planes = 0;                     ///< NVLink planes (switch chips) as built
-    int planes_up = 0;                  ///< planes still working for the worst member
-    BytesPerSecond in_domain;           ///< one GPU into NVLink, one direction, faults included
+    int planes = 0;                 ///< NVLink planes (switch chips) as built
+    int planes_up = 0;              ///< planes still working for the worst member
+    BytesPerSecond in_domain;       ///< one GPU into NVLink, one direction, faults included
     BytesPerSecond per_gpu_nic;     ///< line rate of NICs per GPU, one direction, faults included
     int rails = 0;                  ///< NICs per domain reachable in parallel
     int network_tiers = 0;          ///< switch tiers crossed between the farthest members

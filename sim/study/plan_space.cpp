@@ -48,20 +48,21 @@ std::array<AxisWords, plan_axes> const axes{
     AxisWords{"micro_batch", [](Job, At at) { return std::int64_t{at.micro_batch}; }},
     AxisWords{"schedule", [](Job, At at) { return std::int64_t{at.schedule}; }, schedule_names},
     AxisWords{"ends", [](Job, At at) { return static_cast<std::int64_t>(at.ends); },
-         words_of<LayoutEnds>},
+              words_of<LayoutEnds>},
     AxisWords{"cp_comm_type", [](Job, At at) { return static_cast<std::int64_t>(at.cp_comm_type); },
-         words_of<CpExchange>},
+              words_of<CpExchange>},
     AxisWords{"sequence_parallel",
-         [](Job, At at) { return static_cast<std::int64_t>(at.sequence_parallel); }, truth},
-    AxisWords{"recompute",
-         [](Job job, At at) { return static_cast<std::int64_t>(recipe_of(job, at).recompute); },
-         words_of<Recompute>},
+              [](Job, At at) { return static_cast<std::int64_t>(at.sequence_parallel); }, truth},
+    AxisWords{
+        "recompute",
+        [](Job job, At at) { return static_cast<std::int64_t>(recipe_of(job, at).recompute); },
+        words_of<Recompute>},
     AxisWords{"zero", [](Job job, At at) { return std::int64_t{recipe_of(job, at).zero}; }},
     AxisWords{"tp_overlap",
-         [](Job job, At at) {
-             return static_cast<std::int64_t>(recipe_of(job, at).recipe.overlap.tp);
-         },
-         truth},
+              [](Job job, At at) {
+                  return static_cast<std::int64_t>(recipe_of(job, at).recipe.overlap.tp);
+              },
+              truth},
     AxisWords{"offload", [](Job job, At at) { return std::int64_t{recipe_of(job, at).offload}; }},
 };
 
