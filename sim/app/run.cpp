@@ -87,12 +87,19 @@ std::string readable_answer(ServingExperiment const& experiment, ServingResult c
     return text;
 }
 
+/// Few requests are all ramp and tail: their rates are no steady state's.
+void warn_quick() {
+    std::cerr << "quick: the ends of each sweep and what the config says under quick; rates of so "
+                 "few requests count the start and the end, and answers are coarse\n";
+}
+
 /// An experiment whose systems serve: its answer and its result.
 std::pair<std::string, ResultFile> serve(Context const& context,
                                          std::string const& file,
                                          std::vector<std::string> const& overrides,
                                          RunOptions run_options,
                                          bool quick) {
+    if (quick) warn_quick();
     auto experiment = load_serving_experiment(file, overrides, quick);
     if (context.seed) experiment.seed = *context.seed;
     Progress progress(context.quiet, fmt::format("{} points", experiment.points.size()));
@@ -119,6 +126,7 @@ std::pair<std::string, ResultFile> work(Context const& context,
                                         std::vector<std::string> const& overrides,
                                         RunOptions run_options,
                                         bool quick) {
+    if (quick) warn_quick();
     auto experiment = load_workload_experiment(file, overrides, quick);
     if (context.seed) experiment.seed = *context.seed;
     Progress progress(context.quiet, fmt::format("{} points", experiment.points.size()));

@@ -92,7 +92,7 @@ std::optional<CollectiveOp> collective_op(std::string_view word) {
 }
 
 std::string gpu_name(std::string_view text) {
-    auto const name = lower(trimmed(text));
+    auto name = lower(trimmed(text));
     std::string spaced = name;
     std::ranges::replace_if(
         spaced, [](char c) { return std::isalnum(static_cast<unsigned char>(c)) == 0; }, ' ');

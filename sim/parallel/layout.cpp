@@ -417,43 +417,43 @@ Layout with_chunks_of_schedule(Layout layout,
 
 }  // namespace
 
-Parallel check_layout(Layout const& written,
+Parallel check_layout(Layout const& layout,
                       std::int64_t gpus,
                       Architecture const& architecture,
                       std::int64_t global_batch,
                       std::int64_t sequence) {
     NVL72_EXPECT(gpus > 0 && global_batch > 0 && sequence > 0,
                  "a job has GPUs, a batch and tokens");
-    check_ranges(written);
+    check_ranges(layout);
     Parallel parallel;
-    Layout const layout = with_chunks_of_schedule(written, architecture, parallel.notes);
-    std::int64_t const dp = data_parallel(layout, gpus);
-    check_tensor(layout, architecture);
-    check_experts(layout, architecture, gpus / layout.pp);
-    std::int64_t const expert_dp = gpus / layout.pp / layout.ep / layout.expert_tp.value_or(1);
-    check_fsdp(layout, dp * layout.cp, architecture.experts > 0 ? expert_dp : layout.fsdp);
-    check_sequence(layout, architecture, sequence);
+    Layout const own = with_chunks_of_schedule(layout, architecture, parallel.notes);
+    std::int64_t const dp = data_parallel(own, gpus);
+    check_tensor(own, architecture);
+    check_experts(own, architecture, gpus / own.pp);
+    std::int64_t const expert_dp = gpus / own.pp / own.ep / own.expert_tp.value_or(1);
+    check_fsdp(own, dp * own.cp, architecture.experts > 0 ? expert_dp : own.fsdp);
+    check_sequence(own, architecture, sequence);
 
     parallel.gpus = gpus;
-    parallel.tp = layout.tp;
-    parallel.pp = layout.pp;
-    parallel.cp = layout.cp;
-    parallel.vp = layout.vp;
+    parallel.tp = own.tp;
+    parallel.pp = own.pp;
+    parallel.cp = own.cp;
+    parallel.vp = own.vp;
     parallel.dp = dp;
-    parallel.ep = layout.ep;
-    parallel.expert_tp = layout.expert_tp.value_or(1);
+    parallel.ep = own.ep;
+    parallel.expert_tp = own.expert_tp.value_or(1);
     parallel.expert_dp = expert_dp;
-    parallel.fsdp = layout.fsdp;
-    parallel.micro_batch = layout.micro_batch;
-    parallel.micro_batches = micro_batches_of(layout, dp, global_batch);
+    parallel.fsdp = own.fsdp;
+    parallel.micro_batch = own.micro_batch;
+    parallel.micro_batches = micro_batches_of(own, dp, global_batch);
     parallel.global_batch = global_batch;
     parallel.sequence = sequence;
-    parallel.padded_vocab = (architecture.vocab + layout.tp - 1) / layout.tp * layout.tp;
-    parallel.sequence_parallel = layout.sequence_parallel && layout.tp > 1;
-    parallel.schedule = &schedule_of(layout, parallel.pipeline());
-    parallel.cp_comm_type = layout.cp_comm_type;
-    parallel.chunks = deal_layers(layout, architecture);
-    parallel.order = order_of(layout);
+    parallel.padded_vocab = (architecture.vocab + own.tp - 1) / own.tp * own.tp;
+    parallel.sequence_parallel = own.sequence_parallel && own.tp > 1;
+    parallel.schedule = &schedule_of(own, parallel.pipeline());
+    parallel.cp_comm_type = own.cp_comm_type;
+    parallel.chunks = deal_layers(own, architecture);
+    parallel.order = order_of(own);
     return parallel;
 }
 

@@ -423,7 +423,7 @@ void first_so_many(Requests& requests, std::size_t count) {
 void add_thinking(Requests& requests, RequestSource const& source, std::uint64_t seed) {
     if (!source.clients || (source.think.count == 0 && source.stagger.count == 0)) return;
     RandomStream rests(seed, "serving thinking");
-    double const clients = static_cast<double>(*source.clients);
+    auto const clients = static_cast<double>(*source.clients);
     for (std::size_t i = 0; i < requests.size(); ++i) {
         auto const place = static_cast<double>(i);
         requests.think.push_back(from_seconds(

@@ -253,8 +253,8 @@ private:
     /// Requests that find a place on a decoding server have their prompts computed.
     void take_places(Picoseconds now) {
         while (!queue_.empty()) {
-            auto const home = static_cast<std::uint32_t>(
-                std::min_element(places_.begin(), places_.end()) - places_.begin());
+            auto const home =
+                static_cast<std::uint32_t>(std::ranges::min_element(places_) - places_.begin());
             std::int64_t const most = deployment_.apart->slots;
             if (most > 0 && places_[home] >= most) return;
             auto const request = queue_.front();

@@ -2,6 +2,7 @@
 
 #include "sim/base/text.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <fmt/format.h>
 #include <limits>
@@ -286,6 +287,10 @@ Findings find_out(FindingsSpec const& spec,
     for (auto const& [name, value] : spec.values.entries) {
         if (!value.is_scalar()) fail(value.place, "no text", "an expression");
         Values const worked = evaluate(value.scalar, scope, value.place);
+        if (!std::ranges::all_of(worked.numbers, [](double n) { return std::isfinite(n); })) {
+            fail(value.place, fmt::format("{} has no value here", value.scalar),
+                 "nothing divided by 0, and no logarithm of 0 or less");
+        }
         rows.add(name, worked, value.scalar);
         scope.set(name, worked);
     }

@@ -381,7 +381,13 @@ void add_findings(RunResult& result,
     }
     auto swept = swept_table(result.tags);
     if (swept.columns.front().rows() > 0) file.tables.push_back(std::move(swept));
-    result.findings = find_out(experiment.findings, file.tables, result.tags);
+    try {
+        result.findings = find_out(experiment.findings, file.tables, result.tags);
+    } catch (ConfigError const& error) {
+        if (result.unfit.empty()) throw;  // else it may well ask for a point that does not fit
+        result.notes.push_back(
+            fmt::format("no answer, as not every system fits: {}", error.what()));
+    }
     for (auto& table : result.findings.tables) file.tables.push_back(std::move(table));
     result.findings.tables.clear();
 }

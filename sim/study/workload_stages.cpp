@@ -511,6 +511,7 @@ BuiltStage build_control(Value const& own, StageContext const& context) {
     positive(keys.robots > 0, "robots");
     positive(keys.period.count > 0, "period");
     positive(keys.deadline.count > 0, "deadline");
+    positive(keys.span.count > 0, "horizon");
     positive(keys.batch_max > 0, "batch_max");
     positive(keys.gpus_per_server > 0, "gpus_per_server");
     BuiltStage stage;

@@ -108,7 +108,7 @@ class Commands(unittest.TestCase):
         lines = [line for line in done.stdout.splitlines() if "does not fit: " in line]
         self.assertEqual(len(lines), 1)
         self.assertIn("hgx-h100-superpod", lines[0])
-        self.assertIn("needs 159.2 GiB per GPU", lines[0])
+        self.assertIn("needs 159.3 GiB per GPU", lines[0])
         rows = self.good("run", config, *too_large, "--trace", "none", "--format", "csv")
         self.assertEqual(len(rows.stdout.splitlines()), 2)  # a header, and the system that fits
         self.assertIn("hgx-h100-superpod does not fit: ", rows.stderr)

@@ -120,6 +120,24 @@ class Experiments(unittest.TestCase):
                                     text=True, check=False)
             self.assertIn("mine.yaml:4: given.a", result.stderr)
 
+    def test_a_value_that_is_no_number_is_refused(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for value in ("1 / 0", "0 / 0", "log(0)"):
+                result = subprocess.run(
+                    [PROGRAM, "run", "rack-by-the-numbers", f"values={{r: {value}}}"], cwd=folder,
+                    capture_output=True, text=True, check=False)
+                self.assertEqual(result.returncode, 2, value)
+                self.assertIn(f"values.r: {value} has no value here", result.stderr)
+
+    def test_where_a_system_does_not_fit_the_others_stand_without_an_answer(self):
+        with tempfile.TemporaryDirectory() as folder:
+            result = subprocess.run(
+                [PROGRAM, "run", "precision", "--quick", "systems.1.layout.tp=2"], cwd=folder,
+                capture_output=True, text=True, check=False)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("does not fit", result.stdout)
+        self.assertIn("no answer, as not every system fits", result.stdout)
+
 
 if __name__ == "__main__":
     unittest.main()
