@@ -194,7 +194,7 @@ MISTAKES = [
     (show("sweep={cluster.gpus: 512}"), 2, "sweep.cluster.gpus: no values (expected a list such as"),
     (show("sweep={cluster.gpu: [1]}"), 2, "systems[0].cluster.gpu: unknown key, did you mean gpus?"),
     # does not fit
-    (run(TP + "4", "systems.0.layout.pp=4", "systems.1.layout.tp=1", "systems.1.layout.pp=8"), 3, "needs 159.2 GiB per GPU, which holds 78.5 GiB"),
+    (run(TP + "4", "systems.0.layout.pp=4", "systems.1.layout.tp=1", "systems.1.layout.pp=8"), 3, "needs 159.3 GiB per GPU, which holds 78.5 GiB"),
     # the other commands
     (["compare"], 2, "compare: no file"),
     (["compare", "nosuch.h5"], 2, "nosuch.h5: cannot be read: No such file or directory"),
