@@ -77,7 +77,7 @@ block validate validate --table training
   echo
   echo '```'
   "$program" validate -q --table training --measurements configs/measurements/training/runs.csv |
-    sed -n -e '/group  .*rows/h' -e '/^  training  .*  training [dm]/H' -e '/^  training  *all/H' -e '${x;p}' | sed 's/ *$//'
+    awk 'BEGIN { RS = ""; ORS = "\n\n" } /  training dense / || /one job on two GPUs/' | sed -e 's/ *$//' -e '$d'
   echo '```'
   printf '\n## With a layout, a model, a system or a release left out\n\n'
   echo '`nvl72sim calibrate --from configs/measurements/training -o FOLDER`; "apart" was not fitted to.'
