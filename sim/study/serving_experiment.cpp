@@ -58,25 +58,6 @@ std::vector<Field<ServingSystem>> const& fields_of(ServingSystem const*) {
 
 namespace {
 
-struct ServingFile {
-    std::string title, question;
-    std::int64_t seed = 1;
-    std::vector<Value> systems;
-    Value sweep, quick;
-};
-std::vector<Field<ServingFile>> const& fields_of(ServingFile const*) {
-    static std::vector<Field<ServingFile>> const fields{
-        required("title", &ServingFile::title, "what is compared, in a line"),
-        required("question", &ServingFile::question, "the question the experiment answers"),
-        optional("seed", &ServingFile::seed, "1", "seed of every random stream"),
-        required("systems", &ServingFile::systems, "what serves"),
-        optional("sweep", &ServingFile::sweep, "", "dotted key of a system: list of values"),
-        optional("quick", &ServingFile::quick, "",
-                 "dotted key: value that --quick sets besides cutting sweeps to their ends"),
-    };
-    return fields;
-}
-
 struct ServingMeasured {
     Place place;
     Value set;
@@ -94,15 +75,6 @@ ServingSystem read_system(Value const& value, Trail* trail) {
     auto system = read_spec<ServingSystem>(value, trail);
     system.name = system.label.value_or(system.cluster.name);
     return system;
-}
-
-/// Of each list the first and the last value.
-Value ends_of(Value sweep) {
-    for (auto& [key, values] : sweep.entries) {
-        if (values.items.size() > 2)
-            values.items.erase(values.items.begin() + 1, values.items.end() - 1);
-    }
-    return sweep;
 }
 
 /// " output=8000": what a sweep sets besides load and layout, which are choices for one question.
@@ -166,56 +138,92 @@ ExperimentKind experiment_kind(std::string const& file) {
     return serves ? ExperimentKind::serving : ExperimentKind::training;
 }
 
-OpenedExperiment open_experiment(std::string const& file,
-                                 std::vector<std::string> const& overrides,
-                                 bool quick) {
-    OpenedExperiment opened{load_yaml(file), file_text(file)};
-    if (quick) {
-        auto const entries = take(opened.root, "quick").value_or(Value{});
-        if (!entries.is_map() && entries.kind != Value::Kind::null)
-            fail(entries.place, "no map", "KEY: VALUE lines");
-        for (auto const& [key, value] : entries.entries) {
-            set_value(opened.root, key, value);
-            opened.config += fmt::format("\n# quick: {}", key);
-        }
-    }
-    for (std::string const& assignment : overrides) {
-        apply_override(opened.root, assignment);
-        opened.config += fmt::format("\n# override: {}", assignment);
-    }
-    return opened;
+namespace {
+
+/// The keys of such a file but those that its systems share.
+struct ExperimentKeys {
+    std::string title, question;
+    std::int64_t seed = 1;
+    std::vector<Value> systems;
+    Value sweep, quick;
+};
+std::vector<Field<ExperimentKeys>> const& fields_of(ExperimentKeys const*) {
+    static std::vector<Field<ExperimentKeys>> const fields{
+        required("title", &ExperimentKeys::title, "what is compared, in a line"),
+        required("question", &ExperimentKeys::question, "the question the experiment answers"),
+        optional("seed", &ExperimentKeys::seed, "1", "seed of every random stream"),
+        required("systems", &ExperimentKeys::systems, "what serves, or runs phases"),
+        optional("sweep", &ExperimentKeys::sweep, "", "dotted key of a system: list of values"),
+        optional("quick", &ExperimentKeys::quick, "",
+                 "dotted key: value that --quick sets besides cutting sweeps to their ends"),
+    };
+    return fields;
 }
 
-std::vector<Value> systems_with(Value& root, std::vector<std::string> const& keys) {
+/// Takes the `shared` keys of `root` into each system.
+std::vector<Value> systems_with(Value& root, std::vector<std::string> const& shared) {
     std::vector<Value> systems;
     if (Value const* written = root.find("systems")) systems = written->items;
-    for (std::string const& key : keys) {
-        auto const shared = take(root, key);
-        if (!shared) continue;
-        if (shared->kind == Value::Kind::null) fail(shared->place, "nothing", "a value");
+    for (std::string const& key : shared) {
+        auto const of_all = take(root, key);
+        if (!of_all) continue;
+        if (of_all->kind == Value::Kind::null) fail(of_all->place, "nothing", "a value");
         for (Value& system : systems) {
             auto const own = take(system, key);
-            system.entries.push_back({key, own ? merged(*shared, *own) : *shared});
+            system.entries.push_back({key, own ? merged(*of_all, *own) : *of_all});
         }
     }
     return systems;
 }
 
+}  // namespace
+
+OpenedExperiment open_experiment(std::string const& file,
+                                 std::vector<std::string> const& overrides,
+                                 bool quick,
+                                 std::vector<std::string> const& shared,
+                                 Trail* trail) {
+    Value root = load_yaml(file);
+    OpenedExperiment opened;
+    opened.config = file_text(file);
+    if (quick) {
+        auto const entries = take(root, "quick").value_or(Value{});
+        if (!entries.is_map() && entries.kind != Value::Kind::null)
+            fail(entries.place, "no map", "KEY: VALUE lines");
+        for (auto const& [key, value] : entries.entries) {
+            set_value(root, key, value);
+            opened.config += fmt::format("\n# quick: {}", key);
+        }
+    }
+    for (std::string const& assignment : overrides) {
+        apply_override(root, assignment);
+        opened.config += fmt::format("\n# override: {}", assignment);
+    }
+    opened.systems = systems_with(root, shared);
+    auto const keys = read_spec<ExperimentKeys>(root, trail);
+    if (opened.systems.empty()) fail(root.find("systems")->place, "no systems", "one or more");
+    if (keys.seed < 0) fail(root.find("seed")->place, std::to_string(keys.seed), "0 or more");
+    opened.title = keys.title;
+    opened.question = keys.question;
+    opened.seed = static_cast<std::uint64_t>(keys.seed);
+    opened.sweep = keys.sweep;
+    return opened;
+}
+
 ServingExperiment load_serving_experiment(std::string const& file,
                                           std::vector<std::string> const& overrides,
                                           bool quick) {
-    auto [root, config] = open_experiment(file, overrides, quick);
     ServingExperiment experiment;
+    auto const opened =
+        open_experiment(file, overrides, quick, {"serving", "power"}, &experiment.trail);
     experiment.file = file;
-    experiment.config = std::move(config);
-    auto const systems = systems_with(root, {"serving", "power"});
-    auto const written = read_spec<ServingFile>(root, &experiment.trail);
-    if (systems.empty()) fail(root.find("systems")->place, "no systems", "one or more");
-    if (written.seed < 0) fail(root.find("seed")->place, std::to_string(written.seed), "0 or more");
-    experiment.title = written.title;
-    experiment.question = written.question;
-    experiment.seed = static_cast<std::uint64_t>(written.seed);
-    for (Value const& system : systems) add_points(experiment, system, written.sweep, quick);
+    experiment.config = opened.config;
+    experiment.title = opened.title;
+    experiment.question = opened.question;
+    experiment.seed = opened.seed;
+    for (Value const& system : opened.systems) {
+        add_points(experiment, system, opened.sweep, quick);
+    }
     return experiment;
 }
 

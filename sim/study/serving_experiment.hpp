@@ -77,19 +77,22 @@ struct ServingExperiment {
 enum class ExperimentKind : std::uint8_t { training, serving, workload };
 ExperimentKind experiment_kind(std::string const& file);
 
-/// `quick` also cuts each list of a sweep to its ends. The file's root with `overrides` (KEY=VALUE)
-/// applied, of `quick` over its `quick:` entries, and its text with both at the end.
+/// A file as experiments that train nothing are written, whatever their systems do.
 struct OpenedExperiment {
-    Value root;
-    std::string config;
+    std::string title, question;
+    std::string config;  ///< its text, with what --quick and overrides set at the end
+    std::uint64_t seed = 1;
+    std::vector<Value> systems;  ///< each with what the experiment says of all
+    Value sweep;
 };
+
+/// With `overrides` (KEY=VALUE) applied, of `quick` over its `quick:` entries. What the experiment
+/// says under `shared` each system has, map by map, with its own over it.
 OpenedExperiment open_experiment(std::string const& file,
                                  std::vector<std::string> const& overrides,
-                                 bool quick);
-
-/// The systems of a file; each has what the experiment says under `keys`, map by map, with its own
-/// over it. `root` loses them.
-std::vector<Value> systems_with(Value& root, std::vector<std::string> const& keys);
+                                 bool quick,
+                                 std::vector<std::string> const& shared,
+                                 Trail* trail);
 
 ServingExperiment load_serving_experiment(std::string const& file,
                                           std::vector<std::string> const& overrides,

@@ -64,6 +64,14 @@ Value with(Value system, std::vector<NamedValue> const& values) {
     return system;
 }
 
+Value ends_of(Value sweep) {
+    for (auto& [key, values] : sweep.entries) {
+        if (values.items.size() > 2)
+            values.items.erase(values.items.begin() + 1, values.items.end() - 1);
+    }
+    return sweep;
+}
+
 Value merged(Value below, Value const& above) {
     if (!below.is_map() || !above.is_map()) return above;
     for (auto const& [name, value] : above.entries) {

@@ -21,6 +21,9 @@ std::optional<Value> take(Value& map, std::string const& key);
 /// `system` with the dotted keys of `values` replaced.
 Value with(Value system, std::vector<NamedValue> const& values);
 
+/// Of each list of a sweep the first and the last value.
+Value ends_of(Value sweep);
+
 /// `below` with the entries of `above` over it, map by map.
 Value merged(Value below, Value const& above);
 

@@ -82,25 +82,6 @@ std::vector<Field<WorkloadSystem>> const& fields_of(WorkloadSystem const*) {
 
 namespace {
 
-struct WorkloadFile {
-    std::string title, question;
-    std::int64_t seed = 1;
-    std::vector<Value> systems;
-    Value sweep, quick;
-};
-std::vector<Field<WorkloadFile>> const& fields_of(WorkloadFile const*) {
-    static std::vector<Field<WorkloadFile>> const fields{
-        required("title", &WorkloadFile::title, "what is compared, in a line"),
-        required("question", &WorkloadFile::question, "the question the experiment answers"),
-        optional("seed", &WorkloadFile::seed, "1", "seed of every random stream"),
-        required("systems", &WorkloadFile::systems, "what runs"),
-        optional("sweep", &WorkloadFile::sweep, "", "dotted key of a system: list of values"),
-        optional("quick", &WorkloadFile::quick, "",
-                 "dotted key: value that --quick sets besides cutting sweeps to their ends"),
-    };
-    return fields;
-}
-
 /// The keys of `workload:`, whose phases have keys of their kinds.
 struct WorkloadKeys {
     std::vector<PoolChoice> pools;
@@ -144,14 +125,6 @@ WorkloadChoice read_workload(Value const& value, Trail* trail) {
     }
     if (choice.phases.empty()) fail(keys.phases.place, "no phases", "a map of names, or a list");
     return choice;
-}
-
-Value ends_of(Value sweep) {
-    for (auto& [key, values] : sweep.entries) {
-        if (values.items.size() > 2)
-            values.items.erase(values.items.begin() + 1, values.items.end() - 1);
-    }
-    return sweep;
 }
 
 SweptValue swept_value(std::string const& key, Value const& value) {
@@ -226,18 +199,17 @@ PhaseChoice read_phase(Value const& value, Trail* trail) {
 WorkloadExperiment load_workload_experiment(std::string const& file,
                                             std::vector<std::string> const& overrides,
                                             bool quick) {
-    auto [root, config] = open_experiment(file, overrides, quick);
     WorkloadExperiment experiment;
+    auto const opened =
+        open_experiment(file, overrides, quick, {"workload", "power"}, &experiment.trail);
     experiment.file = file;
-    experiment.config = std::move(config);
-    auto const systems = systems_with(root, {"workload", "power"});
-    auto const written = read_spec<WorkloadFile>(root, &experiment.trail);
-    if (systems.empty()) fail(root.find("systems")->place, "no systems", "one or more");
-    if (written.seed < 0) fail(root.find("seed")->place, std::to_string(written.seed), "0 or more");
-    experiment.title = written.title;
-    experiment.question = written.question;
-    experiment.seed = static_cast<std::uint64_t>(written.seed);
-    for (Value const& system : systems) add_points(experiment, system, written.sweep, quick);
+    experiment.config = opened.config;
+    experiment.title = opened.title;
+    experiment.question = opened.question;
+    experiment.seed = opened.seed;
+    for (Value const& system : opened.systems) {
+        add_points(experiment, system, opened.sweep, quick);
+    }
     return experiment;
 }
 
